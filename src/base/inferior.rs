@@ -1,0 +1,205 @@
+//! The seam between the engine and what it debugs: a live process, a core file, or a scripted fake.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use super::{AddrRange, MemError, Pid, Regs, Signal, Tid, VectorRegs, VirtAddr, WaitStatus};
+
+/// Why an operation on a task failed.
+#[derive(Debug, thiserror::Error)]
+pub enum InferiorError {
+    /// The task died, or left its ptrace-stop by SIGKILL. An answer, not a failure: a task can die between any two calls.
+    #[error("task {0} has gone")]
+    Gone(Tid),
+    /// No task is traced (ECHILD).
+    #[error("nothing is traced")]
+    NothingTraced,
+    /// A task could not be seized; the reason names the rule that refused and what to do.
+    #[error("cannot attach to {tid}: {reason}")]
+    Refused {
+        /// Which task.
+        tid: Tid,
+        /// The rule, and what to do.
+        reason: String,
+    },
+    /// Its memory.
+    #[error(transparent)]
+    Memory(#[from] MemError),
+    /// Any other refusal of the kernel.
+    #[error("{what} of task {tid} failed: {reason}")]
+    Os {
+        /// The request.
+        what: &'static str,
+        /// On which task.
+        tid: Tid,
+        /// The errno's text.
+        reason: String,
+    },
+    /// A file under /proc.
+    #[error("cannot read {path}: {reason}")]
+    Proc {
+        /// Which file.
+        path: PathBuf,
+        /// The errno's text.
+        reason: String,
+    },
+}
+
+/// How a stopped task goes on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Resume {
+    /// Until when.
+    pub how: ResumeHow,
+    /// The signal to deliver; only from a signal-delivery-stop does the kernel obey.
+    pub signal: Option<Signal>,
+}
+
+impl Resume {
+    /// On, with no signal.
+    pub const CONTINUE: Resume = Resume { how: ResumeHow::Continue, signal: None };
+}
+
+/// The ptrace requests that resume.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ResumeHow {
+    /// PTRACE_CONT.
+    Continue,
+    /// PTRACE_SINGLESTEP: one instruction.
+    Step,
+    /// PTRACE_SYSCALL: to the next entry or exit of a system call.
+    Syscall,
+    /// PTRACE_LISTEN: stay in group-stop, but report what happens.
+    Listen,
+}
+
+/// Which events a seized task reports. EXEC, CLONE and SYSGOOD are always on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct TraceOptions {
+    /// PTRACE_O_EXITKILL: the task dies with rdbg. For what rdbg launched, never for what it attached to.
+    pub kill_on_exit: bool,
+    /// PTRACE_O_TRACEEXIT: stop at each task's exit.
+    pub report_exit: bool,
+}
+
+/// The parts of `siginfo_t` that rdbg uses (sigaction(2)).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SigInfo {
+    /// si_signo.
+    pub signal: Signal,
+    /// si_code: SI_KERNEL 0x80 and TRAP_BRKPT 1 for int3, TRAP_TRACE 2 for a step, TRAP_HWBKPT 4, SI_USER 0, SI_TKILL -6.
+    pub code: i32,
+    /// si_addr, where the code gives it.
+    pub addr: VirtAddr,
+    /// si_pid, where the code gives it.
+    pub sender: Pid,
+}
+
+/// One line of /proc/PID/maps (proc(5)).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Mapping {
+    /// Where.
+    pub range: AddrRange,
+    /// PROT_READ.
+    pub read: bool,
+    /// PROT_WRITE.
+    pub write: bool,
+    /// PROT_EXEC.
+    pub exec: bool,
+    /// The offset into the file, bytes.
+    pub file_offset: u64,
+    /// The device and inode of the file; 0, 0 for none.
+    pub file_id: (u64, u64),
+    /// What is mapped.
+    pub source: MappingSource,
+}
+
+/// What a mapping shows.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum MappingSource {
+    /// No file and no name.
+    Anonymous,
+    /// A file, as its path in the process's mount namespace.
+    File {
+        /// The path, without the kernel's " (deleted)".
+        path: PathBuf,
+        /// The file has been unlinked.
+        deleted: bool,
+    },
+    /// A name in brackets: `[stack]`, `[vdso]`, `[heap]`.
+    Special(String),
+}
+
+/// Everything the engine asks of what it debugs. Calls on tasks need the task in a ptrace-stop, unless said otherwise.
+pub trait Inferior {
+    /// The next task that changed state. With `block` false `None` means that none has; with `block` true `None` means
+    /// that the wait was ended from outside (a doorbell, a signal to rdbg).
+    fn wait(&mut self, block: bool) -> Result<Option<(Tid, WaitStatus)>, InferiorError>;
+
+    /// PTRACE_SEIZE with fork, vfork, clone, exec, vfork-done and sysgood events. The task runs on.
+    fn seize(&mut self, tid: Tid, options: TraceOptions) -> Result<(), InferiorError>;
+
+    /// PTRACE_INTERRUPT: a running task reports [`super::PtraceEvent::Stop`] soon.
+    fn interrupt(&mut self, tid: Tid) -> Result<(), InferiorError>;
+
+    /// Lets a stopped task go on.
+    fn resume(&mut self, tid: Tid, resume: Resume) -> Result<(), InferiorError>;
+
+    /// PTRACE_DETACH: the stopped task goes on untraced, with the signal if one is given.
+    fn detach(&mut self, tid: Tid, signal: Option<Signal>) -> Result<(), InferiorError>;
+
+    /// The general registers.
+    fn regs(&self, tid: Tid) -> Result<Regs, InferiorError>;
+
+    /// Writes the general registers.
+    fn set_regs(&mut self, tid: Tid, regs: &Regs) -> Result<(), InferiorError>;
+
+    /// Writes rip alone (PTRACE_POKEUSER).
+    fn set_pc(&mut self, tid: Tid, pc: VirtAddr) -> Result<(), InferiorError>;
+
+    /// The SSE registers.
+    fn vector_regs(&self, tid: Tid) -> Result<VectorRegs, InferiorError>;
+
+    /// The siginfo of the stop.
+    fn siginfo(&self, tid: Tid) -> Result<SigInfo, InferiorError>;
+
+    /// PTRACE_GETEVENTMSG: the new task at a fork or clone, the old tid at an exec, the status at an exit.
+    fn event_message(&self, tid: Tid) -> Result<u64, InferiorError>;
+
+    /// Reads memory as the process sees it, rdbg's own patches included; the process need not be stopped. Returns how
+    /// many bytes were read, see [`super::ReadMem::read_mem`].
+    fn read_mem(&self, pid: Pid, at: VirtAddr, buf: &mut [u8]) -> Result<usize, MemError>;
+
+    /// Writes memory whatever its protection; the process need not be stopped.
+    fn write_mem(&mut self, pid: Pid, at: VirtAddr, bytes: &[u8]) -> Result<(), MemError>;
+
+    /// Sends a signal to one task, which need not be stopped.
+    fn tkill(&mut self, pid: Pid, tid: Tid, signal: Signal) -> Result<(), InferiorError>;
+
+    /// Sends a signal to the thread group.
+    fn kill(&mut self, pid: Pid, signal: Signal) -> Result<(), InferiorError>;
+
+    /// The tasks of a group, from /proc/PID/task.
+    fn threads(&self, pid: Pid) -> Result<Vec<Tid>, InferiorError>;
+
+    /// The group that a task belongs to (Tgid of /proc/TID/status).
+    fn thread_group(&self, tid: Tid) -> Result<Pid, InferiorError>;
+
+    /// The task's name, at most 15 bytes.
+    fn comm(&self, pid: Pid, tid: Tid) -> Result<String, InferiorError>;
+
+    /// The path that /proc/PID/exe names, in the process's mount namespace.
+    fn exe(&self, pid: Pid) -> Result<PathBuf, InferiorError>;
+
+    /// The arguments.
+    fn cmdline(&self, pid: Pid) -> Result<Vec<OsString>, InferiorError>;
+
+    /// The mappings, in address order.
+    fn maps(&self, pid: Pid) -> Result<Vec<Mapping>, InferiorError>;
+
+    /// The auxiliary vector as (type, value) pairs (getauxval(3)).
+    fn auxv(&self, pid: Pid) -> Result<Vec<(u64, u64)>, InferiorError>;
+
+    /// A path on rdbg's side through which the file of a mapping can be opened, also when it was deleted or lies in
+    /// another mount namespace: /proc/PID/map_files/.., /proc/PID/root/..
+    fn openable_path(&self, pid: Pid, mapping: &Mapping) -> Option<PathBuf>;
+}

@@ -1,0 +1,17 @@
+//! Words that every room shares: addresses, tasks, registers, memory and the [`Inferior`] seam. Imports nothing.
+
+pub mod addr;
+pub mod inferior;
+pub mod mem;
+pub mod regs;
+pub mod signal;
+pub mod task;
+pub mod wait;
+
+pub use addr::{AddrRange, FileAddr, LoadBias, VirtAddr};
+pub use inferior::{Inferior, InferiorError, Mapping, MappingSource, Resume, ResumeHow, SigInfo, TraceOptions};
+pub use mem::{MemError, Memory, ReadMem};
+pub use regs::{Regs, VectorRegs};
+pub use signal::Signal;
+pub use task::{Pid, TaskUid, Tid};
+pub use wait::{PtraceEvent, WaitStatus};
