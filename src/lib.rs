@@ -1,4 +1,5 @@
 //! rdbg: a native debugger and breakpoint tracer for Linux x86-64. The rooms, and which may use which, are described
 //! in docs/architecture.md; a test holds the `use` lines against it.
 
+pub mod arch;
 pub mod base;
