@@ -84,3 +84,72 @@ impl Memory for Overlay<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::test_memory::TestMemory;
+    use super::*;
+
+    fn interpret(code: &[u8], regs: Regs, limit: u32) -> Result<u64, ArchError> {
+        let mem = TestMemory { base: VirtAddr(0x1000), bytes: code.to_vec() };
+        interpret_function(VirtAddr(0x1000), regs, &mem, limit)
+    }
+
+    #[test]
+    fn calls_and_stack_writes_stay_in_the_overlay() {
+        // push rbx; mov rbx, rdi; call f; add rax, rbx; pop rbx; ret; f: mov eax, 5; ret
+        let code = [0x53, 0x48, 0x89, 0xfb, 0xe8, 0x05, 0, 0, 0, 0x48, 0x01, 0xd8, 0x5b, 0xc3, 0xb8, 5, 0, 0, 0, 0xc3];
+        assert_eq!(interpret(&code, Regs { rdi: 37, rsp: 0x9000, ..Regs::default() }, 100), Ok(42));
+    }
+
+    #[test]
+    fn endless_loops_and_questions_to_the_cpu_are_errors() {
+        assert!(matches!(interpret(&[0xeb, 0xfe], Regs::default(), 50), Err(ArchError::TooLong { limit: 50, .. })));
+        let cpuid = interpret(&[0x0f, 0xa2, 0xc3], Regs::default(), 50);
+        assert_eq!(cpuid, Err(ArchError::NotInterpretable { at: VirtAddr(0x1000), text: "cpuid".to_owned() }));
+        assert!(matches!(interpret(&[0x0f, 0x01, 0xd0], Regs::default(), 9), Err(ArchError::NotInterpretable { .. })));
+        assert!(matches!(interpret(&[0x90], Regs::default(), 9), Err(ArchError::Memory(_))));
+    }
+
+    /// This process's own memory.
+    struct Own(std::fs::File);
+
+    impl ReadMem for Own {
+        fn read_mem(&self, at: VirtAddr, buf: &mut [u8]) -> Result<usize, MemError> {
+            std::os::unix::fs::FileExt::read_at(&self.0, buf, at.0).map_err(|_| MemError::Unmapped(at))
+        }
+    }
+
+    /// Every IFUNC resolver of the C library of this process, when it is linked dynamically.
+    #[test]
+    fn the_resolvers_of_libc_choose_a_function_of_libc() {
+        use object::{Object, ObjectSymbol, SymbolFlags};
+        const STT_GNU_IFUNC: u8 = 10;
+        let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+        let range = |line: &str| -> (u64, u64) {
+            let (start, end) = line.split_once(' ').unwrap().0.split_once('-').unwrap();
+            (u64::from_str_radix(start, 16).unwrap(), u64::from_str_radix(end, 16).unwrap())
+        };
+        let mut libc = maps.lines().filter(|line| line.ends_with("/libc.so.6")).peekable();
+        let Some(first) = libc.peek().copied() else { return };
+        let (base, path) = (range(first).0, &first[first.find('/').unwrap()..]);
+        let code: Vec<(u64, u64)> = libc.filter(|line| line.contains(" r-xp ")).map(range).collect();
+        let bytes = std::fs::read(path).unwrap();
+        let file = object::File::parse(&*bytes).unwrap();
+        let mem = Own(std::fs::File::open("/proc/self/mem").unwrap());
+        let mut failures = Vec::new();
+        let mut resolved = 0;
+        for symbol in file.dynamic_symbols() {
+            if !matches!(symbol.flags(), SymbolFlags::Elf { st_info, .. } if st_info & 15 == STT_GNU_IFUNC) {
+                continue;
+            }
+            let regs = Regs { rsp: 0x7000_0000_0000, ..Regs::default() };
+            match interpret_function(VirtAddr(base + symbol.address()), regs, &mem, 100_000) {
+                Ok(at) if code.iter().any(|(start, end)| (*start..*end).contains(&at)) => resolved += 1,
+                other => failures.push(format!("{}: {other:x?}", symbol.name().unwrap())),
+            }
+        }
+        println!("{resolved} resolved, {failures:#?}");
+        assert!(resolved > 20 && failures.is_empty(), "{resolved} resolved, {failures:#?}");
+    }
+}
