@@ -7,7 +7,9 @@ use iced_x86::Instruction;
 use crate::base::{MemError, Memory, ReadMem, Regs, VirtAddr};
 
 use super::disassemble::format_instruction;
+use super::scalar::run_scalar;
 use super::step_over::{decode_one, emulation_of};
+use super::vector::VectorFile;
 use super::ArchError;
 
 /// Where the interpreted function returns to: no canonical address, so that nothing real can be there.
@@ -31,17 +33,35 @@ pub fn interpret_function(
     regs.rsp = (regs.rsp.wrapping_sub(RED_ZONE) & !0xf).wrapping_sub(8);
     overlay.write_mem(regs.sp(), &RETURN.0.to_le_bytes())?;
     regs.rip = entry.0;
+    let mut vectors = VectorFile::default();
     for _ in 0..max_instructions {
         let at = regs.pc();
         let instruction = fetch(&overlay, at)?;
-        let emulation = emulation_of(&instruction)
+        step(&instruction, &mut regs, &mut vectors, &mut overlay)?
             .ok_or_else(|| ArchError::NotInterpretable { at, text: format_instruction(&instruction) })?;
-        emulation.run(&mut regs, &mut overlay)?;
         if regs.pc() == RETURN {
             return Ok(regs.rax);
         }
     }
     Err(ArchError::TooLong { entry, limit: max_instructions })
+}
+
+/// `None` for an instruction that is not known.
+fn step(
+    instruction: &Instruction,
+    regs: &mut Regs,
+    vectors: &mut VectorFile,
+    mem: &mut dyn Memory,
+) -> Result<Option<()>, ArchError> {
+    if let Some(emulation) = emulation_of(instruction) {
+        return emulation.run(regs, mem).map(Some);
+    }
+    let done = match run_scalar(instruction, regs, mem)? {
+        Some(()) => Some(()),
+        None => vectors.run(instruction, regs, mem)?,
+    };
+    regs.rip = instruction.next_ip();
+    Ok(done)
 }
 
 fn fetch(mem: &dyn ReadMem, at: VirtAddr) -> Result<Instruction, ArchError> {
@@ -111,45 +131,59 @@ mod tests {
         assert!(matches!(interpret(&[0x90], Regs::default(), 9), Err(ArchError::Memory(_))));
     }
 
-    /// This process's own memory.
-    struct Own(std::fs::File);
+    /// A process's memory.
+    struct Live(std::fs::File);
 
-    impl ReadMem for Own {
+    impl ReadMem for Live {
         fn read_mem(&self, at: VirtAddr, buf: &mut [u8]) -> Result<usize, MemError> {
             std::os::unix::fs::FileExt::read_at(&self.0, buf, at.0).map_err(|_| MemError::Unmapped(at))
         }
     }
 
-    /// Every IFUNC resolver of the C library of this process, when it is linked dynamically.
+    /// A `cat` that has answered once, so that its loader is done.
+    fn running_cat() -> std::process::Child {
+        use std::io::{Read, Write};
+        use std::process::{Command, Stdio};
+        let mut cat = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        cat.stdin.as_mut().unwrap().write_all(b"x").unwrap();
+        cat.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
+        cat
+    }
+
     #[test]
-    fn the_resolvers_of_libc_choose_a_function_of_libc() {
+    fn every_resolver_of_a_running_libc_chooses_code() {
         use object::{Object, ObjectSymbol, SymbolFlags};
         const STT_GNU_IFUNC: u8 = 10;
-        let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
-        let range = |line: &str| -> (u64, u64) {
+        let mut cat = running_cat();
+        let maps = std::fs::read_to_string(format!("/proc/{}/maps", cat.id())).unwrap();
+        let range = |line: &str| {
             let (start, end) = line.split_once(' ').unwrap().0.split_once('-').unwrap();
-            (u64::from_str_radix(start, 16).unwrap(), u64::from_str_radix(end, 16).unwrap())
+            u64::from_str_radix(start, 16).unwrap()..u64::from_str_radix(end, 16).unwrap()
         };
-        let mut libc = maps.lines().filter(|line| line.ends_with("/libc.so.6")).peekable();
-        let Some(first) = libc.peek().copied() else { return };
-        let (base, path) = (range(first).0, &first[first.find('/').unwrap()..]);
-        let code: Vec<(u64, u64)> = libc.filter(|line| line.contains(" r-xp ")).map(range).collect();
-        let bytes = std::fs::read(path).unwrap();
+        let code: Vec<_> = maps.lines().filter(|line| line.contains(" r-xp ")).map(range).collect();
+        // A system whose C library is another one, or static, has nothing to check.
+        let Some(first) = maps.lines().find(|line| line.ends_with("/libc.so.6")) else {
+            cat.kill().unwrap();
+            cat.wait().unwrap();
+            return;
+        };
+        let bytes = std::fs::read(&first[first.find('/').unwrap()..]).unwrap();
         let file = object::File::parse(&*bytes).unwrap();
-        let mem = Own(std::fs::File::open("/proc/self/mem").unwrap());
-        let mut failures = Vec::new();
-        let mut resolved = 0;
+        let mem = Live(std::fs::File::open(format!("/proc/{}/mem", cat.id())).unwrap());
+        let regs = Regs { rsp: 0x7000_0000_0000, ..Regs::default() };
+        let (mut resolved, mut failures) = (0, Vec::new());
         for symbol in file.dynamic_symbols() {
             if !matches!(symbol.flags(), SymbolFlags::Elf { st_info, .. } if st_info & 15 == STT_GNU_IFUNC) {
                 continue;
             }
-            let regs = Regs { rsp: 0x7000_0000_0000, ..Regs::default() };
-            match interpret_function(VirtAddr(base + symbol.address()), regs, &mem, 100_000) {
-                Ok(at) if code.iter().any(|(start, end)| (*start..*end).contains(&at)) => resolved += 1,
+            let entry = VirtAddr(range(first).start + symbol.address());
+            match interpret_function(entry, regs, &mem, 100_000) {
+                Ok(at) if code.iter().any(|range| range.contains(&at)) => resolved += 1,
                 other => failures.push(format!("{}: {other:x?}", symbol.name().unwrap())),
             }
         }
-        println!("{resolved} resolved, {failures:#?}");
+        cat.kill().unwrap();
+        cat.wait().unwrap();
         assert!(resolved > 20 && failures.is_empty(), "{resolved} resolved, {failures:#?}");
     }
 }

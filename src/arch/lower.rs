@@ -57,7 +57,7 @@ pub(super) fn address(instruction: &Instruction) -> Option<Address> {
     })
 }
 
-fn place(instruction: &Instruction, operand: u32) -> Option<Place> {
+pub(super) fn place(instruction: &Instruction, operand: u32) -> Option<Place> {
     match instruction.op_kind(operand) {
         OpKind::Register => view(instruction.op_register(operand)).map(Place::Register),
         OpKind::Memory => {
@@ -69,7 +69,7 @@ fn place(instruction: &Instruction, operand: u32) -> Option<Place> {
 }
 
 /// An operand, an immediate cut to `width` bytes.
-fn value(instruction: &Instruction, operand: u32, width: u8) -> Option<Value> {
+pub(super) fn value(instruction: &Instruction, operand: u32, width: u8) -> Option<Value> {
     match instruction.try_immediate(operand) {
         Ok(immediate) => Some(Value::Immediate(immediate & mask(width))),
         Err(_) => place(instruction, operand).map(Value::Place),

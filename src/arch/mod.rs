@@ -11,9 +11,11 @@ mod lower;
 mod operand;
 pub mod register;
 pub mod relocate;
+mod scalar;
 pub mod step_over;
 #[cfg(test)]
 mod test_memory;
+mod vector;
 
 pub use calling::{
     integer_argument, integer_result, place_arguments, syscall_argument, ArgumentPlace, FloatWidth, IntegerRegister,
