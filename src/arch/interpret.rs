@@ -144,46 +144,74 @@ mod tests {
     fn running_cat() -> std::process::Child {
         use std::io::{Read, Write};
         use std::process::{Command, Stdio};
-        let mut cat = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut cat =
+            Command::new("cat").env("LD_BIND_NOW", "1").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         cat.stdin.as_mut().unwrap().write_all(b"x").unwrap();
         cat.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
         cat
     }
 
+    /// One mapping's range and path, from /proc/PID/maps.
+    fn range(line: &str) -> std::ops::Range<u64> {
+        let (start, end) = line.split_once(' ').unwrap().0.split_once('-').unwrap();
+        u64::from_str_radix(start, 16).unwrap()..u64::from_str_radix(end, 16).unwrap()
+    }
+
+    /// The functions that the loader has bound a program's imports to, by name.
+    fn bound_imports(exe: &[u8], base: u64, mem: &dyn ReadMem) -> HashMap<String, u64> {
+        use object::{Object, ObjectSymbol, ObjectSymbolTable, RelocationTarget};
+        let file = object::File::parse(exe).unwrap();
+        let symbols = file.dynamic_symbol_table().unwrap();
+        let import = |(at, relocation): (u64, object::Relocation)| {
+            let RelocationTarget::Symbol(index) = relocation.target() else { return None };
+            let name = symbols.symbol_by_index(index).ok()?.name().ok()?.to_owned();
+            Some((name, mem.read_u64(VirtAddr(base + at)).ok()?))
+        };
+        file.dynamic_relocations().unwrap().filter_map(import).collect()
+    }
+
     #[test]
-    fn every_resolver_of_a_running_libc_chooses_code() {
+    fn every_resolver_of_a_running_libc_chooses_what_the_loader_chose() {
         use object::{Object, ObjectSymbol, SymbolFlags};
         const STT_GNU_IFUNC: u8 = 10;
         let mut cat = running_cat();
-        let maps = std::fs::read_to_string(format!("/proc/{}/maps", cat.id())).unwrap();
-        let range = |line: &str| {
-            let (start, end) = line.split_once(' ').unwrap().0.split_once('-').unwrap();
-            u64::from_str_radix(start, 16).unwrap()..u64::from_str_radix(end, 16).unwrap()
-        };
+        let proc = std::path::PathBuf::from(format!("/proc/{}", cat.id()));
+        let maps = std::fs::read_to_string(proc.join("maps")).unwrap();
         let code: Vec<_> = maps.lines().filter(|line| line.contains(" r-xp ")).map(range).collect();
         // A system whose C library is another one, or static, has nothing to check.
-        let Some(first) = maps.lines().find(|line| line.ends_with("/libc.so.6")) else {
+        let Some(libc) = maps.lines().find(|line| line.ends_with("/libc.so.6")) else {
             cat.kill().unwrap();
             cat.wait().unwrap();
             return;
         };
-        let bytes = std::fs::read(&first[first.find('/').unwrap()..]).unwrap();
+        let mem = Live(std::fs::File::open(proc.join("mem")).unwrap());
+        let exe = std::fs::read(proc.join("exe")).unwrap();
+        let bound = bound_imports(&exe, range(maps.lines().next().unwrap()).start, &mem);
+        let bytes = std::fs::read(&libc[libc.find('/').unwrap()..]).unwrap();
         let file = object::File::parse(&*bytes).unwrap();
-        let mem = Live(std::fs::File::open(format!("/proc/{}/mem", cat.id())).unwrap());
         let regs = Regs { rsp: 0x7000_0000_0000, ..Regs::default() };
-        let (mut resolved, mut failures) = (0, Vec::new());
+        // By name, as two versions of one function have two resolvers.
+        let (mut chosen, mut failures) = (HashMap::<String, Vec<u64>>::new(), Vec::new());
         for symbol in file.dynamic_symbols() {
             if !matches!(symbol.flags(), SymbolFlags::Elf { st_info, .. } if st_info & 15 == STT_GNU_IFUNC) {
                 continue;
             }
-            let entry = VirtAddr(range(first).start + symbol.address());
+            let name = symbol.name().unwrap();
+            let entry = VirtAddr(range(libc).start + symbol.address());
             match interpret_function(entry, regs, &mem, 100_000) {
-                Ok(at) if code.iter().any(|range| range.contains(&at)) => resolved += 1,
-                other => failures.push(format!("{}: {other:x?}", symbol.name().unwrap())),
+                Ok(at) if code.iter().any(|range| range.contains(&at)) => {
+                    chosen.entry(name.to_owned()).or_default().push(at);
+                }
+                other => failures.push(format!("{name}: {other:x?}")),
             }
         }
         cat.kill().unwrap();
         cat.wait().unwrap();
-        assert!(resolved > 20 && failures.is_empty(), "{resolved} resolved, {failures:#?}");
+        assert!(failures.is_empty(), "{failures:#?}");
+        let both: Vec<_> = bound.iter().filter_map(|(name, at)| Some((name, at, chosen.get(name)?))).collect();
+        assert!(both.len() > 5, "{both:x?}");
+        for (name, loader, ours) in both {
+            assert!(ours.contains(loader), "{name}: the loader chose {loader:#x}, not {ours:x?}");
+        }
     }
 }
