@@ -2,4 +2,5 @@
 //! in docs/architecture.md; a test holds the `use` lines against it.
 
 pub mod api;
+pub mod arch;
 pub mod base;
