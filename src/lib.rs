@@ -4,3 +4,4 @@
 pub mod api;
 pub mod arch;
 pub mod base;
+pub mod lang;
