@@ -11,6 +11,7 @@ const CAP_SYS_PTRACE: u32 = 19;
 /// The error of a PTRACE_SEIZE that failed with `errno`.
 pub fn explain_seize(tid: Tid, errno: i32) -> InferiorError {
     let Ok(target) = proc::read_status(tid) else { return InferiorError::Gone(tid) };
+    let tracer = target.tracer.map(proc::group_of);
     // A zombie is gone to a debugger, whatever errno says of it (EPERM).
     if errno == libc::ESRCH && !matches!(target.state, 'Z' | 'X') {
         return InferiorError::Gone(tid);
@@ -19,13 +20,14 @@ pub fn explain_seize(tid: Tid, errno: i32) -> InferiorError {
     let facts = Facts {
         errno,
         own_pid: Pid(std::process::id() as i32),
-        tracer_name: target.tracer.and_then(|pid| proc::read_comm(pid, pid.leader()).ok()),
+        tracer_name: tracer.and_then(|pid| proc::read_comm(pid, pid.leader()).ok()),
         yama: read_yama(),
         // Readable without CAP_SYS_PTRACE for a process of the same user only when it is dumpable: the file's owner.
         owned_by_root: proc_owner(tid) == Some(0),
         same_user_namespace: user_namespace("self") == user_namespace(&tid.to_string()),
         own,
         target,
+        tracer,
     };
     InferiorError::Refused { tid, reason: facts.reason() }
 }
@@ -36,6 +38,7 @@ struct Facts {
     own_pid: Pid,
     own: Status,
     target: Status,
+    tracer: Option<Pid>,
     tracer_name: Option<String>,
     yama: Option<u32>,
     owned_by_root: bool,
@@ -51,7 +54,7 @@ impl Facts {
         if target.kernel_thread || (!target.has_memory && target.tgid != Pid(0)) {
             return "it is a kernel thread; there is no program in it to debug".to_owned();
         }
-        if let Some(tracer) = target.tracer {
+        if let Some(tracer) = self.tracer {
             return self.traced_by(tracer);
         }
         if target.tgid == self.own_pid {
@@ -177,6 +180,7 @@ mod tests {
             own_pid: Pid(9),
             own,
             target,
+            tracer: None,
             tracer_name: None,
             yama: None,
             owned_by_root: false,
@@ -187,7 +191,7 @@ mod tests {
     #[test]
     fn each_rule_is_named() {
         let mut traced = plain();
-        traced.target.tracer = Some(Pid(77));
+        traced.tracer = Some(Pid(77));
         traced.tracer_name = Some("gdb".to_owned());
         assert!(traced.reason().contains("process 77 (gdb)"));
         let mut zombie = plain();

@@ -20,6 +20,11 @@ pub fn read_status(tid: Tid) -> io::Result<Status> {
     Ok(parse_status(&read_text(&format!("/proc/{tid}/status"))?))
 }
 
+/// The group of a task; the task's own number when it has gone.
+pub fn group_of(tid: Tid) -> Pid {
+    read_status(tid).map_or(tid.as_leader_of(), |status| status.tgid)
+}
+
 /// /proc/TID/stat.
 pub fn read_stat(tid: Tid) -> io::Result<Stat> {
     let path = format!("/proc/{tid}/stat");

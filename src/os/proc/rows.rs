@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::base::Pid;
 
-use super::{read_cmdline, read_comm, read_exe, read_pids, read_status, Status};
+use super::{group_of, read_cmdline, read_comm, read_exe, read_pids, read_status, Status};
 
 /// One process, as far as rdbg may look at it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -59,7 +59,7 @@ fn read_row(pid: Pid, own_uts: Option<&Path>) -> Option<ProcessRow> {
         comm,
         cmdline: read_cmdline(pid).unwrap_or_default(),
         uid: status.uids[1],
-        tracer: status.tracer,
+        tracer: status.tracer.map(group_of),
         parent: status.parent,
         container: parse_container(&cgroup),
         host_name,

@@ -13,8 +13,8 @@ pub struct Status {
     pub tgid: Pid,
     /// PPid; 0 for none that rdbg can see.
     pub parent: Pid,
-    /// TracerPid, if a process that rdbg can see traces it. It is the tracing *thread's group*.
-    pub tracer: Option<Pid>,
+    /// TracerPid, if a task that rdbg can see traces it: the number of the tracing *thread*, despite its name.
+    pub tracer: Option<Tid>,
     /// Uid: real, effective, saved, file system.
     pub uids: [u32; 4],
     /// NSpid: the pid in each nested namespace, outermost first.
@@ -79,7 +79,7 @@ pub fn parse_status(text: &str) -> Status {
             "State" => status.state = value.chars().next().unwrap_or('?'),
             "Tgid" => status.tgid = Pid(number()),
             "PPid" => status.parent = Pid(number()),
-            "TracerPid" => status.tracer = Some(Pid(number())).filter(|pid| pid.0 != 0),
+            "TracerPid" => status.tracer = Some(Tid(number())).filter(|tid| tid.0 != 0),
             "Uid" => {
                 let uids = value.split_whitespace().filter_map(|field| field.parse().ok());
                 status.uids.iter_mut().zip(uids).for_each(|(slot, uid)| *slot = uid);
@@ -153,7 +153,7 @@ mod tests {
     fn status_of_a_traced_container_process() {
         let status = parse_status(STATUS);
         assert_eq!((status.state, status.tgid, status.parent), ('t', Pid(4242), Pid(7)));
-        assert_eq!(status.tracer, Some(Pid(99)));
+        assert_eq!(status.tracer, Some(Tid(99)));
         assert_eq!(status.uids, [1337, 1337, 0, 1337]);
         assert_eq!(status.ns_pids, [4242, 17, 1]);
         assert_eq!(status.effective_caps, 0x1ff_ffff_ffff);
