@@ -5,3 +5,4 @@ pub mod api;
 pub mod arch;
 pub mod base;
 pub mod lang;
+pub mod os;
