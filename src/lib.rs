@@ -2,3 +2,4 @@
 //! in docs/architecture.md; a test holds the `use` lines against it.
 
 pub mod base;
+pub mod binary;

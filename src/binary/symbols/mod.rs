@@ -1,0 +1,16 @@
+//! The names of a module: one compact index over .symtab, .dynsym and the PLT, with demangling and pattern search.
+
+pub mod demangle;
+mod index;
+mod pattern;
+mod plt;
+mod search;
+mod signature;
+mod suggest;
+mod symbol;
+mod table;
+
+pub use index::SymbolIndex;
+pub use pattern::NamePattern;
+pub use signature::{parse_signature, MethodKind, Signature};
+pub use symbol::{FunctionMatch, Matches, Symbol, SymbolKind, SymbolSource};
