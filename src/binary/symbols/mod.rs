@@ -2,6 +2,7 @@
 
 pub mod demangle;
 mod index;
+mod literals;
 mod pattern;
 mod plt;
 mod search;
@@ -9,6 +10,7 @@ mod signature;
 mod suggest;
 mod symbol;
 mod table;
+mod text;
 
 pub use index::SymbolIndex;
 pub use pattern::NamePattern;
