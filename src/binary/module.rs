@@ -157,3 +157,169 @@ impl fmt::Debug for Module {
         f.debug_struct("Module").field("path", &self.path()).field("kind", &self.kind()).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{SymbolKind, SymbolSource};
+    use super::*;
+
+    const LIBC: &str = "/lib/x86_64-linux-gnu/libc.so.6";
+
+    fn parse(bytes: Vec<u8>) -> Result<Module, BinaryError> {
+        Module::parse(PathBuf::from("/a/file"), Arc::new(bytes))
+    }
+
+    fn libc() -> Module {
+        Module::parse(PathBuf::from(LIBC), Arc::new(std::fs::read(LIBC).unwrap())).unwrap()
+    }
+
+    /// An ELF header and one PT_LOAD program header, nothing else.
+    fn small_elf() -> Vec<u8> {
+        let mut bytes = vec![0u8; 120];
+        bytes[..8].copy_from_slice(b"\x7fELF\x02\x01\x01\x00");
+        let mut put = |at: usize, value: &[u8]| bytes[at..at + value.len()].copy_from_slice(value);
+        put(16, &3u16.to_le_bytes());
+        put(18, &62u16.to_le_bytes());
+        put(20, &1u32.to_le_bytes());
+        put(24, &0x40_1040u64.to_le_bytes());
+        put(32, &64u64.to_le_bytes());
+        put(52, &64u16.to_le_bytes());
+        put(54, &56u16.to_le_bytes());
+        put(56, &1u16.to_le_bytes());
+        put(64, &1u32.to_le_bytes());
+        put(68, &5u32.to_le_bytes());
+        put(80, &0x40_0000u64.to_le_bytes());
+        put(96, &120u64.to_le_bytes());
+        put(104, &0x2000u64.to_le_bytes());
+        bytes
+    }
+
+    #[test]
+    fn what_cannot_be_debugged_is_named() {
+        assert!(matches!(parse(b"#!/bin/sh".to_vec()), Err(BinaryError::NotElf { .. })));
+        assert!(matches!(parse(Vec::new()), Err(BinaryError::NotElf { .. })));
+        assert!(matches!(parse(b"\x7fELF".to_vec()), Err(BinaryError::Truncated { .. })));
+        let changed = |at: usize, value: u8| {
+            let mut bytes = small_elf();
+            bytes[at] = value;
+            parse(bytes)
+        };
+        assert!(matches!(changed(4, 1), Err(BinaryError::WrongClass { found: "32-bit", .. })));
+        assert!(matches!(changed(5, 2), Err(BinaryError::WrongClass { found: "big-endian", .. })));
+        assert!(matches!(changed(18, 183), Err(BinaryError::WrongMachine { machine: 183, .. })));
+        assert!(matches!(changed(16, 1), Err(BinaryError::WrongType { elf_type: 1, .. })));
+        assert!(matches!(changed(39, 0x7f), Err(BinaryError::Truncated { what: "program headers", .. })));
+        assert!(matches!(changed(79, 0x7f), Err(BinaryError::Truncated { what: "loadable segment", .. })));
+    }
+
+    #[test]
+    fn a_file_without_sections_has_segments_and_no_names() {
+        let module = parse(small_elf()).unwrap();
+        assert_eq!((module.name().as_str(), module.entry()), ("file", FileAddr(0x40_1040)));
+        assert!(module.is_executable_addr(FileAddr(0x40_1fff)) && !module.is_executable_addr(FileAddr(0x40_2000)));
+        assert_eq!(module.bytes_at(FileAddr(0x40_0000), 4), Some(b"\x7fELF".as_slice()));
+        assert_eq!(module.bytes_at(FileAddr(0x40_0000), 121), None);
+        assert_eq!(module.bytes_at(FileAddr(0x40_1000), 1), None);
+        assert!(module.symbols().is_empty() && module.unwind().function_starts().is_empty());
+        assert_eq!(module.symbols().find_at(FileAddr(0x40_1000)), None);
+        assert_eq!(module.bias_for(VirtAddr(0x7000_0000), 0), Some(LoadBias(0x7000_0000 - 0x40_0000)));
+        assert_eq!(module.bias_for(VirtAddr(0x7000_0000), 0x1000), None);
+    }
+
+    #[test]
+    fn every_truncation_and_many_flips_of_a_real_file_are_survived() {
+        let bytes = std::fs::read("/bin/true").unwrap();
+        let exercise = |bytes: Vec<u8>| {
+            let Ok(module) = parse(bytes) else { return };
+            let _ = (module.build_id(), module.interpreter(), module.needed(), module.symbols().len());
+            for range in module.unwind().function_starts().iter().take(3) {
+                let _ = (module.symbols().find_at(range.start), module.unwind().row_at(range.start));
+            }
+        };
+        for len in (0..bytes.len()).step_by(997).chain(0..200) {
+            exercise(bytes[..len].to_vec());
+        }
+        for at in (0..1024).chain((1024..bytes.len()).step_by(911)) {
+            let mut flipped = bytes.clone();
+            flipped[at] ^= 0xff;
+            exercise(flipped);
+        }
+    }
+
+    #[test]
+    fn libc_is_what_it_is() {
+        let libc = libc();
+        assert_eq!((libc.name().as_str(), libc.kind()), ("libc.so.6", ModuleKind::PositionIndependent));
+        assert_eq!(libc.build_id().map(<[u8]>::len), Some(20));
+        assert_eq!(libc.dynamic().soname.as_deref(), Some("libc.so.6"));
+        assert_eq!(libc.needed(), ["ld-linux-x86-64.so.2"]);
+        let text = libc.segments().iter().find(|segment| segment.exec).unwrap();
+        let page = text.file_offset & !(PAGE - 1);
+        let bias = LoadBias(0x7f00_0000_0000);
+        assert_eq!(libc.bias_for(bias.to_virt(FileAddr(text.addr.0 & !(PAGE - 1))), page), Some(bias));
+        let later = bias.to_virt(FileAddr((text.addr.0 & !(PAGE - 1)) + 0x3000));
+        assert_eq!(libc.bias_for(later, page + 0x3000), Some(bias));
+    }
+
+    #[test]
+    fn libc_names_agree_with_nm() {
+        let libc = libc();
+        let Ok(output) = std::process::Command::new("nm").args(["-D", "--defined-only", LIBC]).output() else { return };
+        let mut compared = 0;
+        for line in String::from_utf8_lossy(&output.stdout).lines() {
+            let fields: Vec<&str> = line.split_whitespace().collect();
+            let [address, kind, name] = fields[..] else { continue };
+            // A name with two versions has two addresses; only what has one can be compared.
+            if !matches!(kind, "T" | "W" | "i") || !name.contains("@@") {
+                continue;
+            }
+            let address = FileAddr(u64::from_str_radix(address, 16).unwrap());
+            let name = name.split('@').next().unwrap();
+            let (found, offset) = libc.symbols().find_at(address).unwrap();
+            assert_eq!((found.address, offset), (address, 0), "{name}");
+            let aliases = libc.symbols().iter().filter(|symbol| symbol.address == address);
+            assert!(aliases.into_iter().any(|symbol| symbol.name == name), "{name}");
+            compared += 1;
+            if compared == 400 {
+                break;
+            }
+        }
+        assert!(compared > 100 || output.stdout.is_empty());
+    }
+
+    #[test]
+    fn a_symbol_does_not_reach_beyond_its_size() {
+        let libc = libc();
+        let symbols = libc.symbols();
+        let wait = symbols.find_exact("epoll_wait").unwrap();
+        assert_eq!((wait.kind, wait.source), (SymbolKind::Function, SymbolSource::Dynsym));
+        let (inside, offset) = symbols.find_at(wait.address.offset(wait.size - 1)).unwrap();
+        assert_eq!((inside.name.as_ref(), offset), ("epoll_wait", wait.size - 1));
+        let unnamed =
+            libc.unwind().function_starts().into_iter().find_map(|range| symbols.find_at(range.start.offset(1)));
+        assert!(unnamed.is_some());
+        for range in libc.unwind().function_starts() {
+            let Some((symbol, offset)) = symbols.find_at(range.start) else { continue };
+            assert!(symbol.size == 0 || offset < symbol.size);
+            if symbol.kind == SymbolKind::Unwind {
+                assert_eq!(symbol.name, format!("sub_{:x}", range.start.0));
+            }
+        }
+    }
+
+    #[test]
+    fn patterns_find_libc_functions() {
+        use super::super::NamePattern;
+        let libc = libc();
+        let pattern = NamePattern::parse_regex("^(epoll_create.*|epoll_wait|epoll_ctl)$").unwrap();
+        let found = libc.symbols().functions_named(&pattern, 10);
+        let names: Vec<&str> = found.functions.iter().map(|function| function.names[0].as_str()).collect();
+        assert_eq!(found.total, 4, "{names:?}");
+        assert!(names.contains(&"epoll_create1"));
+        assert_eq!(libc.symbols().functions_named(&pattern, 1).functions.len(), 1);
+        assert_eq!(libc.symbols().functions_named(&NamePattern::Plain("epoll_wait".into()), 10).total, 1);
+        assert_eq!(libc.symbols().complete("epoll_c", 10), ["epoll_create", "epoll_create1", "epoll_ctl"]);
+        assert!(libc.symbols().nearest_names("epol_wait", 3).contains(&"epoll_wait".to_string()));
+        assert!(libc.symbols().find_data("environ").is_some() && libc.symbols().find_data("read").is_none());
+    }
+}

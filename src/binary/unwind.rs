@@ -77,8 +77,9 @@ pub enum FrameKind {
 pub struct UnwindRow {
     /// The CFA.
     pub cfa: CfaRule,
-    /// The rules that were given, by DWARF register number; a register without one is unspecified (callee-saved
-    /// registers then keep their value, by the ABI).
+    /// The rules that were given, in order of DWARF register numbers; a register without one is unspecified
+    /// (callee-saved registers then keep their value, by the ABI). The return address always has one; it is
+    /// [`RegisterRule::Undefined`] in the outermost frame.
     pub registers: Vec<(u16, RegisterRule)>,
     /// The column that holds the return address: 16 on x86-64.
     pub return_address_register: u16,
@@ -383,10 +384,72 @@ fn evaluate<'a, S: UnwindSection<Slice<'a>>>(
         };
         Ok((register.0, rule))
     };
+    let mut registers = row.registers().map(convert).collect::<gimli::Result<Vec<_>>>()?;
+    registers.sort_by_key(|(register, _)| *register);
+    // gimli drops a rule that is made undefined; for the return address that is how the outermost frame is marked.
+    let return_address_register = fde.cie().return_address_register().0;
+    if let Err(place) = registers.binary_search_by_key(&return_address_register, |(register, _)| *register) {
+        registers.insert(place, (return_address_register, RegisterRule::Undefined));
+    }
     Ok(UnwindRow {
         cfa,
-        registers: row.registers().map(convert).collect::<gimli::Result<_>>()?,
-        return_address_register: fde.cie().return_address_register().0,
+        registers,
+        return_address_register,
         is_signal_frame: if fde.is_signal_trampoline() { FrameKind::Signal } else { FrameKind::Normal },
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::super::Module;
+    use super::*;
+
+    fn module(path: &str) -> Module {
+        Module::parse(PathBuf::from(path), Arc::new(std::fs::read(path).unwrap())).unwrap()
+    }
+
+    #[test]
+    fn the_table_and_the_index_agree_on_every_function() {
+        let module = module("/proc/self/exe");
+        let tables = module.unwind();
+        assert!(tables.header.is_some());
+        let functions = tables.function_starts();
+        assert!(functions.len() > 100);
+        for range in &functions {
+            assert_eq!(tables.find_function(range.start), Some(*range));
+            assert_eq!(tables.find_function(FileAddr(range.end.0 - 1)), Some(*range));
+            assert!(tables.row_at(range.start).unwrap().is_some());
+        }
+        for pair in functions.windows(2) {
+            assert_eq!(tables.find_next_start(pair[0].start), Some(pair[1].start));
+        }
+    }
+
+    #[test]
+    fn a_function_starts_with_the_cfa_above_its_return_address() {
+        let libc = module("/lib/x86_64-linux-gnu/libc.so.6");
+        let read = libc.symbols().find_exact("read").unwrap().address;
+        let row = libc.unwind().row_at(read).unwrap().unwrap();
+        assert_eq!(row.cfa, CfaRule::RegisterOffset { register: 7, offset: 8 });
+        assert!(row.registers.contains(&(16, RegisterRule::Offset(-8))));
+        assert_eq!((row.return_address_register, row.is_signal_frame), (16, FrameKind::Normal));
+        assert_eq!(libc.unwind().row_at(FileAddr(0)).unwrap(), None);
+        assert_eq!(libc.unwind().row_at(FileAddr(u64::MAX)).unwrap(), None);
+    }
+
+    #[test]
+    fn the_entry_is_the_outermost_frame() {
+        let module = module("/proc/self/exe");
+        let row = module.unwind().row_at(module.entry().offset(6)).unwrap().unwrap();
+        assert!(row.registers.contains(&(16, RegisterRule::Undefined)));
+    }
+
+    #[test]
+    fn the_signal_trampoline_is_marked() {
+        let libc = module("/lib/x86_64-linux-gnu/libc.so.6");
+        let is_signal = |range: &FunctionRange| matches!(libc.unwind().row_at(range.start), Ok(Some(row)) if row.is_signal_frame == FrameKind::Signal);
+        assert!(libc.unwind().function_starts().iter().any(is_signal));
+    }
 }
