@@ -6,3 +6,4 @@ pub mod arch;
 pub mod base;
 pub mod lang;
 pub mod os;
+pub mod binary;
