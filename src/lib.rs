@@ -2,5 +2,6 @@
 //! in docs/architecture.md; a test holds the `use` lines against it.
 
 pub mod api;
+pub mod arch;
 pub mod base;
 pub mod target;
