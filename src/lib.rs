@@ -7,3 +7,4 @@ pub mod base;
 pub mod lang;
 pub mod os;
 pub mod binary;
+pub mod target;
