@@ -4,4 +4,5 @@
 pub mod api;
 pub mod arch;
 pub mod base;
+pub mod binary;
 pub mod target;
