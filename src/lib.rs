@@ -4,7 +4,8 @@
 pub mod api;
 pub mod arch;
 pub mod base;
+pub mod binary;
+pub mod engine;
 pub mod lang;
 pub mod os;
-pub mod binary;
 pub mod target;

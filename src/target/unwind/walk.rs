@@ -1,0 +1,218 @@
+//! The walk from the innermost frame outwards.
+
+use super::cfi::{self, Caller};
+use super::code::{self, Moment};
+use super::frame::{Frame, FrameAddress, FrameRegs, HowFound, RBP, RSP};
+use super::{frame_pointer, signal_frame};
+use crate::base::{ReadMem, Regs, VirtAddr};
+use crate::binary::{FrameKind, SymbolKind, UnwindRow};
+use crate::target::AddressSpace;
+
+/// No walk is longer, whatever limit is asked for: hostile memory can hold a chain of any length.
+const HARD_LIMIT: u32 = 100_000;
+
+/// A stack.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct StackWalk {
+    /// Innermost first; never empty.
+    pub frames: Vec<Frame>,
+    /// Why it ends there.
+    pub end: WalkEnd,
+}
+
+/// Why a walk ended.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum WalkEnd {
+    /// At the bottom of the stack.
+    Outermost,
+    /// At the limit that was asked for; there are more frames.
+    Limit,
+    /// It could not go on; why, with addresses.
+    Truncated(String),
+}
+
+/// What is outside of a frame.
+enum Step {
+    /// Its caller.
+    Caller {
+        address: FrameAddress,
+        regs: FrameRegs,
+        /// The CFA of the frame that was left; None where the kernel made the step, to whatever stack it was on before.
+        cfa: Option<VirtAddr>,
+        how: HowFound,
+    },
+    /// Nothing.
+    Bottom,
+    /// Nothing that could be found.
+    Lost(String),
+}
+
+/// The stack of a stopped task, at most `limit` frames.
+pub fn walk(space: &AddressSpace, mem: &dyn ReadMem, regs: &Regs, limit: u32) -> StackWalk {
+    let limit = limit.clamp(1, HARD_LIMIT) as usize;
+    let innermost = FrameAddress::InstructionPointer(regs.pc());
+    let mut frames = Vec::new();
+    let mut frame = Frame::new(innermost, FrameRegs::from(regs), HowFound::Registers);
+    let mut floor: Option<VirtAddr> = None;
+    loop {
+        let step = step(space, mem, &frame);
+        let (address, regs, how) = match step {
+            Step::Bottom => return finish(frames, frame, WalkEnd::Outermost),
+            Step::Lost(reason) => return finish(frames, frame, WalkEnd::Truncated(reason)),
+            Step::Caller { address, regs, cfa, how } => {
+                if let (Some(cfa), Some(floor)) = (cfa, floor.filter(|floor| cfa.is_some_and(|cfa| cfa <= *floor))) {
+                    let reason = format!("the stack of the frame at {} goes back from {floor} to {cfa}", frame.pc);
+                    return finish(frames, frame, WalkEnd::Truncated(reason));
+                }
+                floor = cfa;
+                frame.cfa = cfa.or(frame.regs.sp());
+                (address, regs, how)
+            }
+        };
+        if address.pc().0 == 0 {
+            return finish(frames, frame, WalkEnd::Outermost);
+        }
+        frames.push(frame);
+        if frames.len() == limit {
+            return StackWalk { frames, end: WalkEnd::Limit };
+        }
+        frame = Frame::new(address, regs, how);
+    }
+}
+
+fn finish(mut frames: Vec<Frame>, last: Frame, end: WalkEnd) -> StackWalk {
+    frames.push(last);
+    StackWalk { frames, end }
+}
+
+/// From one frame to the next. Frame information first; where there is none, or it fails: what a few bytes of code say,
+/// then the frame pointer.
+fn step(space: &AddressSpace, mem: &dyn ReadMem, frame: &Frame) -> Step {
+    let row = match find_row(space, frame.address) {
+        Ok(row) => row,
+        Err(reason) => return without_cfi(space, mem, frame, Some(reason)),
+    };
+    let is_signal = row.as_ref().is_some_and(|row| row.is_signal_frame == FrameKind::Signal);
+    if !is_signal && code::is_sigreturn(mem, frame.pc) {
+        return through_signal(mem, frame);
+    }
+    let Some(row) = row else { return without_cfi(space, mem, frame, None) };
+    match cfi::apply(&row, &frame.regs, mem) {
+        Ok(Caller::None) => Step::Bottom,
+        Ok(Caller::Found { regs, .. }) if is_signal => {
+            let address = FrameAddress::InstructionPointer(regs.pc);
+            Step::Caller { address, regs, cfa: None, how: HowFound::Signal }
+        }
+        Ok(Caller::Found { regs, cfa }) => {
+            let address = FrameAddress::ReturnAddress(regs.pc);
+            if regs.pc.0 != 0 && !is_plausible(space, mem, regs.pc) {
+                let reason = format!("the return address {} at {cfa}-8 is not mapped", regs.pc);
+                return if starts_program(space, frame) { Step::Bottom } else { Step::Lost(reason) };
+            }
+            Step::Caller { address, regs, cfa: Some(cfa), how: how_left(space, frame) }
+        }
+        Err(_) if is_signal => through_signal(mem, frame),
+        Err(reason) => without_cfi(space, mem, frame, Some(reason)),
+    }
+}
+
+/// The row that covers a frame.
+fn find_row(space: &AddressSpace, address: FrameAddress) -> Result<Option<UnwindRow>, String> {
+    let at = address.address_for_lookup();
+    match space.module_at(at) {
+        Some(module) => module.unwind_row_at(at).map_err(|error| error.to_string()),
+        None => Ok(None),
+    }
+}
+
+/// How the caller of a frame is found when frame information finds it.
+fn how_left(space: &AddressSpace, frame: &Frame) -> HowFound {
+    match space.find_symbol(frame.address.address_for_lookup()) {
+        Some(named) if named.kind == SymbolKind::Plt => HowFound::Plt,
+        Some(named) if named.offset == 0 && is_exact(frame) => HowFound::Entry,
+        _ => HowFound::Cfi,
+    }
+}
+
+fn is_exact(frame: &Frame) -> bool {
+    matches!(frame.address, FrameAddress::InstructionPointer(_))
+}
+
+/// Whether something is mapped there.
+fn is_plausible(space: &AddressSpace, mem: &dyn ReadMem, pc: VirtAddr) -> bool {
+    space.is_executable(pc) || mem.read_mem(pc, &mut [0]).is_ok_and(|count| count == 1)
+}
+
+/// Whether a frame stands where the kernel starts a program: there is no caller, and argc is at [rsp].
+fn starts_program(space: &AddressSpace, frame: &Frame) -> bool {
+    let at = frame.address.address_for_lookup();
+    let Some(module) = space.module_at(at) else { return false };
+    let entry = module.to_virt(module.module.entry());
+    let named = module.find_symbol(at);
+    named.as_ref().is_some_and(|named| named.name == "_start" || named.start == entry) || at == entry
+}
+
+fn through_signal(mem: &dyn ReadMem, frame: &Frame) -> Step {
+    let Some(sp) = frame.regs.sp() else { return Step::Lost("rsp is lost in a signal's frame".to_owned()) };
+    match signal_frame::read_interrupted(mem, sp) {
+        Ok(regs) => {
+            let address = FrameAddress::InstructionPointer(regs.pc);
+            Step::Caller { address, regs, cfa: None, how: HowFound::Signal }
+        }
+        Err(error) => Step::Lost(format!("the signal's frame at {sp} cannot be read: {error}")),
+    }
+}
+
+/// A caller where no frame information helps.
+fn without_cfi(space: &AddressSpace, mem: &dyn ReadMem, frame: &Frame, why: Option<String>) -> Step {
+    if starts_program(space, frame) {
+        return Step::Bottom;
+    }
+    if is_exact(frame) {
+        if let Some(step) = at_known_moment(space, mem, frame) {
+            return step;
+        }
+    }
+    if frame.regs.fp() == Some(VirtAddr(0)) {
+        return match why {
+            None => Step::Bottom,
+            Some(reason) => Step::Lost(reason),
+        };
+    }
+    match frame_pointer::step(space, &frame.regs, mem) {
+        Ok((regs, cfa)) => {
+            let address = FrameAddress::ReturnAddress(regs.pc);
+            Step::Caller { address, regs, cfa: Some(cfa), how: HowFound::FramePointer }
+        }
+        Err(reason) => {
+            let first = why.unwrap_or_else(|| "no frame information covers it".to_owned());
+            Step::Lost(format!("at {}: {first}; {reason}", frame.pc))
+        }
+    }
+}
+
+/// A caller of a frame that has not been set up yet, or is gone already.
+fn at_known_moment(space: &AddressSpace, mem: &dyn ReadMem, frame: &Frame) -> Option<Step> {
+    let named = space.find_symbol(frame.pc);
+    let function = space.module_at(frame.pc).and_then(|module| module.find_function(frame.pc));
+    let start = function.map(|range| range.start).or(named.as_ref().map(|named| named.start));
+    let moment = if start == Some(frame.pc) { Moment::Entered } else { code::moment(mem, frame.pc, start) };
+    let sp = frame.regs.sp()?;
+    let pushed = match moment {
+        Moment::Entered => 0,
+        Moment::FramePointerPushed | Moment::IndexPushed => 8,
+        Moment::Unknown => return None,
+    };
+    let slot = sp.offset(pushed);
+    let mut regs = frame.regs.kept_by_callee();
+    regs.pc = VirtAddr(mem.read_u64(slot).ok()?);
+    frame_pointer::check_return_address(space, mem, regs.pc, slot).ok()?;
+    if moment == Moment::FramePointerPushed {
+        regs.set(RBP, Some(mem.read_u64(sp).ok()?));
+    }
+    let cfa = slot.offset(8);
+    regs.set(RSP, Some(cfa.0));
+    let is_stub = named.is_some_and(|named| named.kind == SymbolKind::Plt) || moment == Moment::IndexPushed;
+    let how = if is_stub { HowFound::Plt } else { HowFound::Entry };
+    Some(Step::Caller { address: FrameAddress::ReturnAddress(regs.pc), regs, cfa: Some(cfa), how })
+}

@@ -1,0 +1,219 @@
+//! How a function's arguments are read, decided once; nothing is parsed at a hit.
+
+use super::membership::{self, Membership};
+use super::reader::ArgumentReader;
+use super::shape::Shape;
+use crate::arch::{place_arguments, ArgumentPlace, IntegerRegister, ParameterClass};
+use crate::base::VirtAddr;
+use crate::binary::symbols::demangle::demangle_without_parameters;
+use crate::binary::{symbols::parse_signature, MethodKind, Module, Signature as CxxSignature};
+use crate::target::syscalls::{self, find_signature, CallMemory, Signature};
+use crate::target::LoadedModule;
+
+/// How far an argument can be believed.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Certainty {
+    /// Its type and place are known.
+    Certain,
+    /// Its type or place is likely.
+    Guess,
+    /// It is only a register.
+    Raw,
+}
+
+/// An argument as text.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DecodedArgument {
+    /// The parameter's name, or `this`, or a register's where nothing is known.
+    pub name: Option<String>,
+    /// The value.
+    pub text: String,
+    /// How far it can be believed.
+    pub certainty: Certainty,
+}
+
+/// A call as text.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DecodedCall {
+    /// The function's name without parameters.
+    pub function: String,
+    /// In order, `this` first.
+    pub arguments: Vec<DecodedArgument>,
+}
+
+/// How the arguments of one function are read at its first instruction.
+#[derive(Clone, Debug)]
+pub struct CallPlan {
+    /// The function's name without parameters.
+    pub function: String,
+    source: Source,
+}
+
+/// What the plan rests on.
+#[derive(Clone, Debug)]
+enum Source {
+    /// A C++ name: the arguments without and with a `this`, and with a hidden address for the result before it.
+    Cxx { membership: Membership, free: Vec<Planned>, method: Vec<Planned>, returns_in_memory: Vec<Planned> },
+    /// A function of libc.
+    C { signature: &'static Signature, places: Vec<ArgumentPlace>, certainty: Certainty },
+    /// Nothing: the registers.
+    Raw,
+}
+
+/// One argument of a plan.
+#[derive(Clone, Debug)]
+struct Planned {
+    name: Option<&'static str>,
+    shape: Shape,
+    /// None: an empty class, which is passed nowhere.
+    place: Option<ArgumentPlace>,
+    certainty: Certainty,
+}
+
+const REGISTERS: [&str; 6] = ["rdi", "rsi", "rdx", "rcx", "r8", "r9"];
+/// More parameters than this are not shown; no one writes them, and a hostile name could hold any number.
+const MAX_PARAMETERS: usize = 64;
+
+impl CallPlan {
+    /// The plan for a function by the name that the linker gave it. Worth keeping: a name is parsed and looked up, which
+    /// can take a millisecond in a large module.
+    pub fn new(symbol: &str, loaded: &LoadedModule) -> CallPlan {
+        let file = loaded.name();
+        let is_libc = ["libc.so", "libc-", "libpthread", "libdl", "ld-musl", "libc.musl"];
+        let is_libc = is_libc.iter().any(|prefix| file.starts_with(prefix));
+        CallPlan::of_names(symbol, Some(&loaded.module), if is_libc { Certainty::Certain } else { Certainty::Guess })
+    }
+
+    /// The plan by names alone; `in_libc` is how far the table of libc's functions applies.
+    fn of_names(symbol: &str, module: Option<&Module>, in_libc: Certainty) -> CallPlan {
+        let (stem, certainty) = match symbol.strip_suffix("@plt") {
+            Some(stem) => (stem, Certainty::Certain),
+            None => (symbol, in_libc),
+        };
+        if let Some(signature) = parse_signature(stem) {
+            return CallPlan::of_cxx(stem, &signature, module);
+        }
+        match find_signature(stem) {
+            Some(signature) => {
+                let classes = vec![ParameterClass::Integer; signature.parameters.len()];
+                let certainty = if signature.name == "main" { Certainty::Certain } else { certainty };
+                let places = place_arguments(&classes);
+                let function = stem.split('@').next().unwrap_or(stem).to_owned();
+                CallPlan { function, source: Source::C { signature, places, certainty } }
+            }
+            None => CallPlan { function: demangle_without_parameters(stem).into_owned(), source: Source::Raw },
+        }
+    }
+
+    fn of_cxx(mangled: &str, signature: &CxxSignature, module: Option<&Module>) -> CallPlan {
+        let shapes: Vec<Shape> =
+            signature.parameters.iter().take(MAX_PARAMETERS).map(|text| Shape::parse(text)).collect();
+        let membership = membership::of_function(mangled, signature, module);
+        CallPlan {
+            function: signature.qualified_name.clone(),
+            source: Source::Cxx {
+                membership,
+                free: place(&[], &shapes),
+                method: place(&["this"], &shapes),
+                returns_in_memory: match signature.method {
+                    MethodKind::Constructor | MethodKind::Destructor => Vec::new(),
+                    _ => place(&["result", "this"], &shapes),
+                },
+            },
+        }
+    }
+
+    /// The arguments of a call whose first instruction is executed next.
+    pub fn read(&self, reader: &ArgumentReader<'_>) -> Vec<DecodedArgument> {
+        match &self.source {
+            Source::Raw => raw(reader),
+            Source::C { signature, places, certainty } => c_arguments(signature, places, *certainty, reader),
+            Source::Cxx { membership, free, method, returns_in_memory } => {
+                let is_object = |value: u64| membership::has_vtable(reader.space, reader.mem, value);
+                let is_mapped =
+                    |value: u64| reader.mem.read_mem(VirtAddr(value), &mut [0]).is_ok_and(|count| count > 0);
+                let (first, second) = (reader.regs.rdi, reader.regs.rsi);
+                let (plan, at_best) = match membership {
+                    Membership::Free => (free, Certainty::Certain),
+                    _ if is_object(first) => (method, Certainty::Certain),
+                    _ if !returns_in_memory.is_empty() && is_mapped(first) && is_object(second) => {
+                        (returns_in_memory, Certainty::Guess)
+                    }
+                    Membership::Method => (method, Certainty::Certain),
+                    Membership::InClass if is_mapped(first) => (method, Certainty::Guess),
+                    Membership::InClass => (free, Certainty::Guess),
+                };
+                plan.iter().map(|planned| planned.read(reader, at_best)).collect()
+            }
+        }
+    }
+
+    /// The call as a whole.
+    pub fn decode(&self, reader: &ArgumentReader<'_>) -> DecodedCall {
+        DecodedCall { function: self.function.clone(), arguments: self.read(reader) }
+    }
+}
+
+impl ArgumentReader<'_> {
+    /// The call of the function that the linker named `symbol`, for what is asked once; a hit keeps a [`CallPlan`].
+    pub fn decode_call(&self, symbol: &str, loaded: &LoadedModule) -> DecodedCall {
+        CallPlan::new(symbol, loaded).decode(self)
+    }
+}
+
+impl Planned {
+    fn read(&self, reader: &ArgumentReader<'_>, at_best: Certainty) -> DecodedArgument {
+        let text = match self.place {
+            Some(place) => reader.read(&self.shape, place),
+            None => "{}".to_owned(),
+        };
+        DecodedArgument { name: self.name.map(str::to_owned), text, certainty: self.certainty.max(at_best) }
+    }
+}
+
+/// Places for the hidden parameters, which are addresses, and then the others. Behind a type whose size is not known
+/// every place is a guess.
+fn place(hidden: &[&'static str], shapes: &[Shape]) -> Vec<Planned> {
+    let hidden = hidden.iter().map(|name| (Some(*name), Shape::Pointer));
+    let all: Vec<_> = hidden.chain(shapes.iter().map(|shape| (None, shape.clone()))).collect();
+    let classes: Vec<ParameterClass> = all.iter().filter_map(|(_, shape)| shape.class()).collect();
+    let mut places = place_arguments(&classes).into_iter();
+    let mut certainty = Certainty::Certain;
+    let mut planned = Vec::with_capacity(all.len());
+    for (name, shape) in all {
+        if shape == Shape::Unknown {
+            certainty = Certainty::Guess;
+        }
+        let place = shape.class().and_then(|_| places.next());
+        planned.push(Planned { name, shape, place, certainty });
+    }
+    planned
+}
+
+fn raw(reader: &ArgumentReader<'_>) -> Vec<DecodedArgument> {
+    let arguments = REGISTERS.iter().zip(0..);
+    let arguments = arguments.map(|(name, index)| DecodedArgument {
+        name: Some((*name).to_owned()),
+        text: reader.read(&Shape::Quad, ArgumentPlace::Integer(IntegerRegister(index))),
+        certainty: Certainty::Raw,
+    });
+    arguments.collect()
+}
+
+fn c_arguments(
+    signature: &Signature,
+    places: &[ArgumentPlace],
+    certainty: Certainty,
+    reader: &ArgumentReader<'_>,
+) -> Vec<DecodedArgument> {
+    let values: Vec<u64> = places.iter().map(|place| reader.word(*place).unwrap_or_default()).collect();
+    let function_name = |at: VirtAddr| reader.function_name(at);
+    let memory = CallMemory { mem: reader.mem, function_name: &function_name };
+    let arguments = signature.parameters.iter().enumerate();
+    let arguments = arguments.map(|(index, parameter)| DecodedArgument {
+        name: Some(parameter.name.to_owned()),
+        text: syscalls::decode(parameter.kind, index, &values, &memory),
+        certainty,
+    });
+    arguments.collect()
+}
