@@ -27,4 +27,4 @@ pub use error::ArchError;
 pub use interpret::interpret_function;
 pub use register::Register;
 pub use relocate::{OutOfLine, SLOT_SIZE};
-pub use step_over::{plan_out_of_line, plan_step_over, StepOver};
+pub use step_over::{call_length, plan_out_of_line, plan_step_over, StepOver};

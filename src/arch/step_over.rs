@@ -83,6 +83,13 @@ fn movable(site: VirtAddr, bytes: &[u8], instruction: &Instruction) -> Result<Ou
     OutOfLine::of(site, bytes, instruction).ok_or(ArchError::Invalid(site))
 }
 
+/// The length of the instruction at `site`, bytes, if it is a call.
+pub fn call_length(site: VirtAddr, bytes: &[u8]) -> Option<u8> {
+    let instruction = decode_one(site, bytes).ok()?;
+    let calls = matches!(instruction.flow_control(), FlowControl::Call | FlowControl::IndirectCall);
+    (calls && instruction.code() != Code::Syscall).then(|| instruction.len() as u8)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -214,7 +214,7 @@ pub(super) fn list_processes(matching: Option<&str>) -> Outcome {
         });
         wanted.then(|| ProcessRow {
             pid: row.pid,
-            namespace_pid: row.ns_pid,
+            namespace_pid: row.ns_pid.map(Pid),
             comm: row.comm,
             exe: row.exe,
             command: shorten(&command),

@@ -26,7 +26,7 @@ impl Names for TargetNames<'_> {
             None => name,
         };
         let register = Register::find(own)?;
-        let id = RegisterId(register_number(&register)?);
+        let id = RegisterId(register.number());
         Some(match own {
             "pc" | "rip" => RegisterName::code(id),
             "sp" | "fp" | "rsp" | "rbp" => RegisterName::pointer(id),
@@ -64,11 +64,6 @@ impl Names for TargetNames<'_> {
     }
 }
 
-/// The place of a register among all names of registers; the environment turns it back.
-fn register_number(register: &Register) -> Option<u16> {
-    Register::names().position(|one| one == *register).map(|at| at as u16)
-}
-
 /// Values of a stopped thread.
 pub(super) struct ThreadEnvironment<'a> {
     pub(super) regs: &'a Regs,
@@ -78,7 +73,7 @@ pub(super) struct ThreadEnvironment<'a> {
 
 impl Environment for ThreadEnvironment<'_> {
     fn register(&self, id: RegisterId) -> u64 {
-        Register::names().nth(usize::from(id.0)).map_or(0, |register| register.read(self.regs))
+        Register::from_number(id.0).map_or(0, |register| register.read(self.regs))
     }
 
     fn read(&self, at: VirtAddr, buf: &mut [u8]) -> Result<(), MemError> {

@@ -119,7 +119,7 @@ impl<I: Inferior> Engine<I> {
             return None;
         }
         let shown = self.shown_name(space, regs.pc()).unwrap_or_else(|| named.name.to_string());
-        let plan = CallPlan::for_function(&shown, &space.modules, regs.pc());
+        let plan = CallPlan::new(&shown, named.module);
         Some(self.read_call(tid, &regs, space, &shown, &plan))
     }
 
@@ -132,19 +132,19 @@ impl<I: Inferior> Engine<I> {
 
     /// The call at a breakpoint's location, by the plan that is made once.
     pub(super) fn call_at(&mut self, id: u32, index: u32, tid: Tid, regs: &Regs) -> FunctionCall {
-        let (plan, name) = self.plan_at(id, index, tid, regs.pc());
+        let planned = self.plan_at(id, index, tid, regs.pc());
         let space = self.space_of(tid).and_then(|id| self.spaces.get(&id));
-        match space {
-            Some(space) => self.read_call(tid, regs, space, &name, &plan),
-            None => FunctionCall { function: name, module: None, arguments: Vec::new() },
+        match (planned, space) {
+            (Some((plan, name)), Some(space)) => self.read_call(tid, regs, space, &name, &plan),
+            _ => FunctionCall { function: regs.pc().to_string(), module: None, arguments: Vec::new() },
         }
     }
 
-    fn plan_at(&mut self, id: u32, index: u32, tid: Tid, pc: VirtAddr) -> (Arc<CallPlan>, String) {
+    fn plan_at(&mut self, id: u32, index: u32, tid: Tid, pc: VirtAddr) -> Option<(Arc<CallPlan>, String)> {
         let space = self.space_of(tid).and_then(|id| self.spaces.get(&id));
         let location = self.breakpoints.get_mut(&id).and_then(|one| one.locations.get_mut(index as usize)?.as_mut());
         let (Some(space), Some(location)) = (space, location) else {
-            return (Arc::new(CallPlan::raw()), format!("{pc}"));
+            return None;
         };
         if location.names.is_empty() {
             let named = space.modules.find_symbol(pc);
@@ -155,8 +155,9 @@ impl<I: Inferior> Engine<I> {
             location.names.push(name);
         }
         let name = location.names[0].clone();
-        let plan = location.plan.get_or_insert_with(|| Arc::new(CallPlan::for_function(&name, &space.modules, pc)));
-        (plan.clone(), name)
+        let loaded = space.modules.module_at(pc)?;
+        let plan = location.plan.get_or_insert_with(|| Arc::new(CallPlan::new(&name, loaded)));
+        Some((plan.clone(), name))
     }
 
     fn read_call(&self, tid: Tid, regs: &Regs, space: &Space, name: &str, plan: &CallPlan) -> FunctionCall {
@@ -164,7 +165,7 @@ impl<I: Inferior> Engine<I> {
         let raw = RawMemory { inferior: &self.inferior, pid };
         let memory = CleanMemory { raw: &raw, sites: &space.sites };
         let vectors = || self.inferior.vector_regs(tid).ok();
-        let reader = ArgumentReader { space: &space.modules, mem: &memory, regs, vectors: &vectors };
+        let reader = ArgumentReader::new(&space.modules, &memory, regs, &vectors);
         let arguments = plan.read(&reader).into_iter().map(argument).collect();
         let module = space.modules.module_at(regs.pc()).map(|one| one.module.name());
         FunctionCall { function: demangle_without_parameters(name).into_owned(), module, arguments }

@@ -13,6 +13,7 @@ pub mod refusal;
 pub mod signals;
 pub mod socket;
 pub mod tracer;
+pub mod waitfor;
 
 #[cfg(test)]
 mod tests;
