@@ -49,7 +49,7 @@ impl OutOfLine {
         copy.get_mut(..original.len())?.copy_from_slice(original);
         let displacement = if instruction.is_ip_rel_memory_operand() {
             // The decoder tells offsets of the instruction that it decoded last.
-            let mut decoder = Decoder::with_ip(64, original, site.0, DecoderOptions::NONE);
+            let mut decoder = Decoder::with_ip(64, original, site.0, DecoderOptions::AMD);
             let again = decoder.decode();
             let offsets = decoder.get_constant_offsets(&again);
             if offsets.displacement_size() != 4 || offsets.displacement_offset() + 4 > original.len() {

@@ -38,9 +38,10 @@ pub fn plan_out_of_line(site: VirtAddr, bytes: &[u8]) -> Result<OutOfLine, ArchE
     movable(site, bytes, &instruction)
 }
 
-/// The instruction at the start of `bytes`.
+/// The instruction at the start of `bytes`. A near branch with an operand-size prefix and no REX.W is 16 bits wide to AMD's
+/// CPUs, and 64 to Intel's; decoded as AMD's it is none of those that are emulated, and so is refused on either.
 pub(super) fn decode_one(site: VirtAddr, bytes: &[u8]) -> Result<Instruction, ArchError> {
-    let mut decoder = Decoder::with_ip(64, bytes, site.0, DecoderOptions::NONE);
+    let mut decoder = Decoder::with_ip(64, bytes, site.0, DecoderOptions::AMD);
     let instruction = decoder.decode();
     if instruction.is_invalid() {
         Err(ArchError::Invalid(site))
@@ -102,12 +103,21 @@ mod tests {
         assert_eq!(plan(&[]).err(), Some(ArchError::Invalid(SITE)));
         assert!(matches!(plan(&[0xf4]), Err(ArchError::Privileged { .. })), "hlt");
         assert!(matches!(plan(&[0xcb]), Err(ArchError::NotMovable { .. })), "far return");
+        assert!(matches!(plan(&[0x66, 0x7d, 0x3d]), Err(ArchError::NotMovable { .. })), "16-bit branch");
+        assert!(matches!(plan(&[0x66, 0xc3]), Err(ArchError::NotMovable { .. })), "16-bit return");
         assert!(matches!(plan(&[0xc7, 0xf8, 0, 0, 0, 0]), Err(ArchError::NotMovable { .. })), "xbegin");
     }
 
     #[test]
     fn prologues_are_emulated_and_the_rest_is_moved() {
-        for bytes in [&[0x55][..], &[0xf3, 0x0f, 0x1e, 0xfa], &[0x48, 0x89, 0xe5], &[0x48, 0x83, 0xec, 0x18]] {
+        // The third is the call to __tls_get_addr as linkers pad it.
+        for bytes in [
+            &[0x55][..],
+            &[0xf3, 0x0f, 0x1e, 0xfa],
+            &[0x66, 0x66, 0x48, 0xe8, 0, 0, 0, 0],
+            &[0x48, 0x89, 0xe5],
+            &[0x48, 0x83, 0xec, 0x18],
+        ] {
             assert!(matches!(plan(bytes), Ok(StepOver::Emulate(_))), "{bytes:x?}");
         }
         for bytes in
