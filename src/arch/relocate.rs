@@ -81,9 +81,9 @@ impl OutOfLine {
         Ok(code)
     }
 
-    /// The length of the copy in the slot. A thread whose pc is less than that past the slot's start has not executed it
-    /// yet (or is in the middle of a repeated string instruction, or faulted there) and belongs at the site; one whose pc
-    /// is there or beyond has, and belongs at [`OutOfLine::next`].
+    /// The length of the copy in the slot. A thread whose pc is less than that past the slot's start has not executed
+    /// it yet (or is in the middle of a repeated string instruction, or faulted there) and belongs at the site; one
+    /// whose pc is there or beyond has, and belongs at [`OutOfLine::next`].
     pub fn copied_length(&self) -> u8 {
         self.length
     }

@@ -19,8 +19,8 @@ pub enum StepOver {
     OutOfLine(OutOfLine),
 }
 
-/// Plans how to step over the instruction that `bytes` start with (as they are without the breakpoint; 15 bytes suffice,
-/// and fewer do at the end of the code). Emulation wins where both would do.
+/// Plans how to step over the instruction that `bytes` start with (as they are without the breakpoint; 15 bytes
+/// suffice, and fewer do at the end of the code). Emulation wins where both would do.
 pub fn plan_step_over(site: VirtAddr, bytes: &[u8]) -> Result<StepOver, ArchError> {
     let instruction = decode_one(site, bytes)?;
     refuse_unsteppable(site, &instruction)?;
@@ -30,16 +30,16 @@ pub fn plan_step_over(site: VirtAddr, bytes: &[u8]) -> Result<StepOver, ArchErro
     }
 }
 
-/// As [`plan_step_over`], but never by emulation: for instructions that read memory a copy costs less, and a store by the
-/// CPU is atomic where one by the debugger need not be.
+/// As [`plan_step_over`], but never by emulation: for instructions that read memory a copy costs less, and a store by
+/// the CPU is atomic where one by the debugger need not be.
 pub fn plan_out_of_line(site: VirtAddr, bytes: &[u8]) -> Result<OutOfLine, ArchError> {
     let instruction = decode_one(site, bytes)?;
     refuse_unsteppable(site, &instruction)?;
     movable(site, bytes, &instruction)
 }
 
-/// The instruction at the start of `bytes`. A near branch with an operand-size prefix and no REX.W is 16 bits wide to AMD's
-/// CPUs, and 64 to Intel's; decoded as AMD's it is none of those that are emulated, and so is refused on either.
+/// The instruction at the start of `bytes`. A near branch with an operand-size prefix and no REX.W is 16 bits wide to
+/// AMD's CPUs, and 64 to Intel's; decoded as AMD's it is none of those that are emulated, and so is refused on either.
 pub(super) fn decode_one(site: VirtAddr, bytes: &[u8]) -> Result<Instruction, ArchError> {
     let mut decoder = Decoder::with_ip(64, bytes, site.0, DecoderOptions::AMD);
     let instruction = decoder.decode();
@@ -64,8 +64,8 @@ fn refuse_unsteppable(site: VirtAddr, instruction: &Instruction) -> Result<(), A
     Ok(())
 }
 
-/// A copy does the same anywhere if control leaves it at its end only: what branches, calls or returns far does not, nor
-/// does a transaction, which comes back to its start.
+/// A copy does the same anywhere if control leaves it at its end only: what branches, calls or returns far does not,
+/// nor does a transaction, which comes back to its start.
 fn movable(site: VirtAddr, bytes: &[u8], instruction: &Instruction) -> Result<OutOfLine, ArchError> {
     let falls_through = match instruction.flow_control() {
         FlowControl::Next | FlowControl::Exception => true,
