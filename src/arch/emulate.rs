@@ -143,8 +143,8 @@ pub(super) enum Operation {
 }
 
 impl Emulation {
-    /// Carries the instruction out: as it stood at its site, whatever rip is now. On an error nothing has changed, except
-    /// that the memory may have been written in part.
+    /// Carries the instruction out: as it stood at its site, whatever rip is now. On an error nothing has changed,
+    /// except that the memory may have been written in part.
     pub fn run(&self, regs: &mut Regs, mem: &mut dyn Memory) -> Result<(), ArchError> {
         let next = match &self.operation {
             Operation::Nothing => self.next,

@@ -18,9 +18,9 @@ const RETURN: VirtAddr = VirtAddr(0xdead_0000_0000_0000);
 /// What the psABI leaves to a function below its stack pointer (3.2.2).
 const RED_ZONE: u64 = 128;
 
-/// Runs the function at `entry`, as if called with `regs` (rsp is a thread's own stack pointer, or any address), until it
-/// returns, and gives its result, rax. The memory is only read: what the function writes goes to a private overlay. An
-/// instruction whose answer only the CPU knows (cpuid, xgetbv), or that is not emulated, is an error.
+/// Runs the function at `entry`, as if called with `regs` (rsp is a thread's own stack pointer, or any address), until
+/// it returns, and gives its result, rax. The memory is only read: what the function writes goes to a private overlay.
+/// An instruction whose answer only the CPU knows (cpuid, xgetbv), or that is not emulated, is an error.
 pub fn interpret_function(
     entry: VirtAddr,
     regs: Regs,

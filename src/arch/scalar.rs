@@ -1,5 +1,5 @@
-//! Integer instructions whose undefined flags differ between CPUs: the interpreter knows them, no thread's instruction is
-//! emulated by them. Only the flags that the manual defines are set.
+//! Integer instructions whose undefined flags differ between CPUs: the interpreter knows them, no thread's instruction
+//! is emulated by them. Only the flags that the manual defines are set.
 
 use iced_x86::{Instruction, Mnemonic};
 
