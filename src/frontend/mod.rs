@@ -1,0 +1,10 @@
+//! What the user sees: the command line, the prompt, the texts, and the session socket. It holds no truth of its own:
+//! it turns lines into [`crate::api::Command`]s and shows what comes back.
+
+pub mod cli;
+pub mod render;
+pub mod repl;
+pub mod socket;
+
+#[cfg(test)]
+pub(crate) mod fake;

@@ -1,0 +1,19 @@
+//! The prompt: lines to commands, and the loop that reads them.
+
+pub mod manual;
+pub mod parse;
+pub mod table;
+pub mod words;
+
+mod breakpoints;
+mod data;
+mod general;
+mod lldb;
+mod running;
+mod stack;
+
+#[cfg(test)]
+mod parse_tests;
+
+pub use breakpoints::{plain_spec, DEFAULT_LIMIT};
+pub use parse::{parse_line, Detail, Local, ParseError, Parsed};
