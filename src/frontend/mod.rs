@@ -2,9 +2,14 @@
 //! it turns lines into [`crate::api::Command`]s and shows what comes back.
 
 pub mod cli;
+pub mod front;
 pub mod render;
 pub mod repl;
 pub mod socket;
+pub mod surroundings;
+
+pub use front::run;
+pub use surroundings::{Interruption, Surroundings};
 
 #[cfg(test)]
 pub(crate) mod fake;
