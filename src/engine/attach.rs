@@ -57,13 +57,19 @@ impl<I: Inferior> Engine<I> {
     pub(super) fn seize_process(&mut self, pid: Pid, origin: Origin, role: Role) -> Result<(), ApiError> {
         let options = TraceOptions { kill_on_exit: origin == Origin::Launched, report_exit: false };
         let refused = |error: InferiorError| match error {
-            InferiorError::Gone(_) => ApiError::target(format!("there is no process {pid}")).with_hint("`rdbg ps` lists processes"),
-            InferiorError::Refused { reason, .. } => ApiError::target(format!("cannot attach to process {pid}: {reason}")),
+            InferiorError::Gone(_) => {
+                ApiError::target(format!("there is no process {pid}")).with_hint("`rdbg ps` lists processes")
+            }
+            InferiorError::Refused { reason, .. } => {
+                ApiError::target(format!("cannot attach to process {pid}: {reason}"))
+            }
             other => ApiError::target(format!("cannot attach to process {pid}: {other}")),
         };
         let group = self.inferior.thread_group(pid.leader()).map_err(|_| refused(InferiorError::Gone(pid.leader())))?;
         if group != pid {
-            return Err(ApiError::user(format!("{pid} is a thread of process {group}")).with_hint(format!("attach to {group}")));
+            return Err(
+                ApiError::user(format!("{pid} is a thread of process {group}")).with_hint(format!("attach to {group}"))
+            );
         }
         self.inferior.seize(pid.leader(), options).map_err(refused)?;
         let space = self.add_space();
@@ -169,10 +175,9 @@ impl<I: Inferior> Engine<I> {
 
     /// `run`, again.
     pub(super) fn run_again(&mut self, args: Option<Vec<OsString>>) -> Outcome {
-        let (program, last) = self
-            .launched
-            .clone()
-            .ok_or_else(|| ApiError::user("no program was started yet").with_hint("start rdbg as: rdbg run PROGRAM ARGS"))?;
+        let (program, last) = self.launched.clone().ok_or_else(|| {
+            ApiError::user("no program was started yet").with_hint("start rdbg as: rdbg run PROGRAM ARGS")
+        })?;
         let old: Vec<Pid> =
             self.processes.values().filter(|one| one.origin == Origin::Launched).map(|one| one.pid).collect();
         for pid in old {

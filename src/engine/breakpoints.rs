@@ -164,9 +164,7 @@ impl<I: Inferior> Engine<I> {
                 let pid = self.selected_pid().ok();
                 let space = pid.and_then(|pid| self.processes.get(&pid)).and_then(|one| self.spaces.get(&one.space));
                 match space.and_then(|one| one.modules.module_at(at)) {
-                    Some(loaded) => {
-                        Pattern::InModule { module: loaded.module.name(), at: loaded.bias.to_file(at) }
-                    }
+                    Some(loaded) => Pattern::InModule { module: loaded.module.name(), at: loaded.bias.to_file(at) },
                     None => Pattern::Absolute(at),
                 }
             }
@@ -284,9 +282,9 @@ impl<I: Inferior> Engine<I> {
 
     /// One breakpoint, or that there is none.
     pub(super) fn breakpoint_mut(&mut self, id: u32) -> Result<&mut Breakpoint, ApiError> {
-        self.breakpoints
-            .get_mut(&id)
-            .ok_or_else(|| ApiError::user(format!("there is no breakpoint {id}")).with_hint("`info breakpoints` lists them"))
+        self.breakpoints.get_mut(&id).ok_or_else(|| {
+            ApiError::user(format!("there is no breakpoint {id}")).with_hint("`info breakpoints` lists them")
+        })
     }
 }
 

@@ -16,7 +16,9 @@ impl<I: Inferior> Engine<I> {
                 row.map(|row| Reply::Breakpoint { row }).ok_or_else(|| ApiError::internal("the breakpoint has gone"))
             }
             Command::Delete { ids } => self.for_breakpoints(ids, |engine, id| engine.delete_breakpoint(id)),
-            Command::Enable { ids, state } => self.for_breakpoints(ids, |engine, id| engine.enable_breakpoint(id, state)),
+            Command::Enable { ids, state } => {
+                self.for_breakpoints(ids, |engine, id| engine.enable_breakpoint(id, state))
+            }
             Command::Ignore { id, count } => {
                 self.breakpoint_mut(id)?.ignore = count;
                 Ok(Reply::Done)

@@ -54,7 +54,9 @@ impl<I: Inferior> Engine<I> {
 
     fn set_register(&mut self, tid: Tid, id: lang::RegisterId, value: Value) -> Result<(), ApiError> {
         if self.selection.frame != 0 {
-            return Err(ApiError::user("registers can be set in the innermost frame only").with_hint("`frame 0` selects it"));
+            return Err(
+                ApiError::user("registers can be set in the innermost frame only").with_hint("`frame 0` selects it")
+            );
         }
         let fail = |error: crate::base::InferiorError| ApiError::target(error.to_string());
         let mut regs = self.inferior.regs(tid).map_err(fail)?;
@@ -197,7 +199,9 @@ impl<I: Inferior> Engine<I> {
             RegisterSet::General => Register::all().to_vec(),
             RegisterSet::Named(names) => names
                 .iter()
-                .map(|name| Register::find(name).ok_or_else(|| ApiError::user(format!("there is no register `{name}`"))))
+                .map(|name| {
+                    Register::find(name).ok_or_else(|| ApiError::user(format!("there is no register `{name}`")))
+                })
                 .collect::<Result<_, _>>()?,
         };
         let rows = chosen.iter().map(|one| (one.name().to_string(), one.read(&regs), one.width())).collect();

@@ -66,7 +66,9 @@ impl<I: Inferior> Engine<I> {
             }
         }
         if let Some((at, error)) = failed {
-            self.emit(Event::Notice { text: format!("the instruction at {at} of process {pid} was not restored: {error}") });
+            self.emit(Event::Notice {
+                text: format!("the instruction at {at} of process {pid} was not restored: {error}"),
+            });
         }
     }
 
@@ -98,7 +100,12 @@ impl<I: Inferior> Engine<I> {
             match self.inferior.wait(true) {
                 Ok(Some((tid, status))) => {
                     let ours = self.threads.get(&tid).is_some_and(|one| one.pid == pid);
-                    if ours && matches!(status, crate::base::WaitStatus::SignalDelivery(_) | crate::base::WaitStatus::Event(_)) {
+                    if ours
+                        && matches!(
+                            status,
+                            crate::base::WaitStatus::SignalDelivery(_) | crate::base::WaitStatus::Event(_)
+                        )
+                    {
                         if let Some(thread) = self.threads.get_mut(&tid) {
                             thread.state = RunState::Stopped(StopKind::Event);
                         }

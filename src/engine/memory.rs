@@ -88,7 +88,11 @@ impl ReadMem for CachedMemory<'_> {
                 Err(_) => break,
             }
         }
-        if done == 0 && !buf.is_empty() { Err(MemError::Unmapped(at)) } else { Ok(done) }
+        if done == 0 && !buf.is_empty() {
+            Err(MemError::Unmapped(at))
+        } else {
+            Ok(done)
+        }
     }
 }
 
@@ -105,7 +109,11 @@ mod tests {
             for (i, byte) in buf[..length].iter_mut().enumerate() {
                 *byte = (at.0 + i as u64) as u8;
             }
-            if length == 0 { Err(MemError::Unmapped(at)) } else { Ok(length) }
+            if length == 0 {
+                Err(MemError::Unmapped(at))
+            } else {
+                Ok(length)
+            }
         }
     }
 

@@ -8,6 +8,7 @@ mod commands;
 mod exec;
 mod expressions;
 mod family;
+mod files;
 mod hits;
 mod inspect;
 mod leave;
@@ -26,5 +27,6 @@ mod stops;
 mod waiting;
 mod world;
 
-pub use spawn::{spawn, Handle};
+pub use files::file_symbols;
+pub use spawn::{spawn, Handle, Port};
 pub use state::Engine;

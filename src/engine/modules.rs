@@ -52,8 +52,13 @@ impl<I: Inferior> Engine<I> {
 
     fn forget_unmapped(&mut self, space: SpaceId, starts: &[VirtAddr]) {
         let Some(one) = self.spaces.get_mut(&space) else { return };
-        let gone: Vec<AddrRange> =
-            one.modules.modules().iter().map(|module| module.range).filter(|range| !starts.contains(&range.start)).collect();
+        let gone: Vec<AddrRange> = one
+            .modules
+            .modules()
+            .iter()
+            .map(|module| module.range)
+            .filter(|range| !starts.contains(&range.start))
+            .collect();
         for range in gone {
             one.modules.remove(range.start);
             one.sites.forget_range(range.start, range.end);
@@ -68,7 +73,10 @@ impl<I: Inferior> Engine<I> {
             MappingSource::Special(name) => (self.read_vdso(pid, range, name)?, PathBuf::from(name)),
             MappingSource::File { path, .. } => {
                 let Some(openable) = self.inferior.openable_path(pid, mapping) else {
-                    return Err(format!("{} is mapped but cannot be opened: its functions have no names", path.display()));
+                    return Err(format!(
+                        "{} is mapped but cannot be opened: its functions have no names",
+                        path.display()
+                    ));
                 };
                 (self.open_file(mapping.file_id, &openable, path)?, path.clone())
             }

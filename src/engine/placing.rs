@@ -73,7 +73,8 @@ impl<I: Inferior> Engine<I> {
 
     /// Places a new breakpoint in every space; says what the user should know where it found nothing.
     pub(super) fn place_breakpoint(&mut self, id: u32) -> Result<(), ApiError> {
-        let spaces: Vec<SpaceId> = self.debugged().iter().filter_map(|pid| Some(self.processes.get(pid)?.space)).collect();
+        let spaces: Vec<SpaceId> =
+            self.debugged().iter().filter_map(|pid| Some(self.processes.get(pid)?.space)).collect();
         if let Some(Pattern::Absolute(at)) = self.breakpoints.get(&id).map(|one| &one.pattern) {
             let at = *at;
             for space in spaces {
@@ -104,8 +105,11 @@ impl<I: Inferior> Engine<I> {
         let wanted = space.modules.modules().iter().filter(|one| breakpoint.wants_module(&one.module.name()));
         let total: usize = wanted.map(|one| one.module.symbols().functions_named(pattern, 0).total).sum();
         if total > limit {
-            return Err(ApiError::user(format!("`{}` matches {total} functions; the limit is {limit}", pattern.text()))
-                .with_hint(format!("narrow it (--module LIB, a longer pattern), or raise the limit: --limit {total}")));
+            return Err(ApiError::user(format!(
+                "`{}` matches {total} functions; the limit is {limit}",
+                pattern.text()
+            ))
+            .with_hint(format!("narrow it (--module LIB, a longer pattern), or raise the limit: --limit {total}")));
         }
         Ok(())
     }
@@ -145,7 +149,9 @@ impl<I: Inferior> Engine<I> {
 
     /// Places one breakpoint in one module; returns how many places it found there.
     fn search_module(&mut self, id: u32, space: SpaceId, start: VirtAddr) -> u32 {
-        let Some(loaded) = self.spaces.get(&space).and_then(|one| one.modules.module_at(start)).cloned() else { return 0 };
+        let Some(loaded) = self.spaces.get(&space).and_then(|one| one.modules.module_at(start)).cloned() else {
+            return 0;
+        };
         let Some(breakpoint) = self.breakpoints.get_mut(&id) else { return 0 };
         let name = loaded.module.name();
         if !breakpoint.wants_module(&name) || breakpoint.searched.contains(&(space, start)) {
@@ -216,7 +222,8 @@ impl<I: Inferior> Engine<I> {
     /// Follows the resolvers of a breakpoint's IFUNCs on a copy of the memory, and places it where they lead.
     fn resolve_indirect(&mut self, id: u32, space: SpaceId) -> u32 {
         let Some(breakpoint) = self.breakpoints.get_mut(&id) else { return 0 };
-        let (here, elsewhere) = std::mem::take(&mut breakpoint.unresolved).into_iter().partition(|(one, ..)| *one == space);
+        let (here, elsewhere) =
+            std::mem::take(&mut breakpoint.unresolved).into_iter().partition(|(one, ..)| *one == space);
         breakpoint.unresolved = elsewhere;
         let mut placed = 0;
         for (space, start, resolver) in Vec::<(SpaceId, VirtAddr, FileAddr)>::from_iter::<Vec<_>>(here) {

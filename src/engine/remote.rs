@@ -1,7 +1,9 @@
 //! Making a stopped thread of the target execute a system call.
 
 use super::state::Engine;
-use crate::base::{Inferior, InferiorError, MemError, ReadMem, Regs, Resume, ResumeHow, Signal, Tid, VirtAddr, WaitStatus};
+use crate::base::{
+    Inferior, InferiorError, MemError, ReadMem, Regs, Resume, ResumeHow, Signal, Tid, VirtAddr, WaitStatus,
+};
 use crate::engine::memory::RawMemory;
 use crate::target::task::{RunState, StopKind};
 

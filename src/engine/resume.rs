@@ -178,7 +178,8 @@ impl<I: Inferior> Engine<I> {
 
     /// A site that a thread cannot get past: the site goes, the thread goes on, and the user is told.
     pub(super) fn cannot_pass(&mut self, tid: Tid, at: VirtAddr, error: &PassError) {
-        if matches!(error, PassError::Inferior(InferiorError::Gone(_) | InferiorError::Memory(_))) && !self.is_site(tid, at)
+        if matches!(error, PassError::Inferior(InferiorError::Gone(_) | InferiorError::Memory(_)))
+            && !self.is_site(tid, at)
         {
             return;
         }

@@ -94,11 +94,7 @@ impl Settings {
 
 /// `over` where it says something, else `base`.
 fn merge(base: SignalPolicy, over: SignalPolicy) -> SignalPolicy {
-    SignalPolicy {
-        stop: over.stop.or(base.stop),
-        print: over.print.or(base.print),
-        pass: over.pass.or(base.pass),
-    }
+    SignalPolicy { stop: over.stop.or(base.stop), print: over.print.or(base.print), pass: over.pass.or(base.pass) }
 }
 
 /// Signals that programs use in their normal course pass unseen; the others stop, as in gdb. SIGURG is Go's preemption.
@@ -111,9 +107,11 @@ fn default_policy(signal: Signal) -> SignalPolicy {
 }
 
 fn canonical(name: &str) -> Result<&'static str, ApiError> {
-    NAMES.iter().find(|(alias, _)| *alias == name).map(|(_, own)| *own).ok_or_else(|| {
-        ApiError::user(format!("there is no setting `{name}`")).with_hint("`show` lists the settings")
-    })
+    NAMES
+        .iter()
+        .find(|(alias, _)| *alias == name)
+        .map(|(_, own)| *own)
+        .ok_or_else(|| ApiError::user(format!("there is no setting `{name}`")).with_hint("`show` lists the settings"))
 }
 
 fn parse_toggle(value: &str) -> Result<Toggle, ApiError> {

@@ -37,7 +37,11 @@ impl<I: Inferior> Engine<I> {
         let mut tids = vec![selected];
         if all == Toggle::On {
             let pid = self.selected_pid()?;
-            tids = self.threads_of(pid).into_iter().filter(|tid| self.threads.get(tid).is_some_and(|one| one.is_stopped())).collect();
+            tids = self
+                .threads_of(pid)
+                .into_iter()
+                .filter(|tid| self.threads.get(tid).is_some_and(|one| one.is_stopped()))
+                .collect();
         }
         let stacks = tids.into_iter().filter_map(|tid| self.stack_of(tid, limit.unwrap_or(DEFAULT_DEPTH))).collect();
         Ok(Reply::Stacks { stacks })
@@ -46,7 +50,8 @@ impl<I: Inferior> Engine<I> {
     fn stack_of(&self, tid: Tid, limit: u32) -> Option<Stack> {
         let walked = self.walk_of(tid, limit)?;
         let space = self.spaces.get(&self.space_of(tid)?)?;
-        let frames = walked.frames.iter().enumerate().map(|(number, one)| frame_row(number as u32, one, space)).collect();
+        let frames =
+            walked.frames.iter().enumerate().map(|(number, one)| frame_row(number as u32, one, space)).collect();
         let (truncated, more) = match walked.end {
             WalkEnd::Outermost => (None, Toggle::Off),
             WalkEnd::Limit => (None, Toggle::On),
@@ -63,14 +68,17 @@ impl<I: Inferior> Engine<I> {
             FrameMove::Current => current,
             FrameMove::To(number) => number,
             FrameMove::Up(count) => current.saturating_add(count),
-            FrameMove::Down(count) => {
-                current.checked_sub(count).ok_or_else(|| ApiError::user("this is the innermost frame; there is none below it"))?
-            }
+            FrameMove::Down(count) => current
+                .checked_sub(count)
+                .ok_or_else(|| ApiError::user("this is the innermost frame; there is none below it"))?,
         };
         let frames = self.frames_of(tid, wanted.saturating_add(1));
         let Some(frame) = frames.get(wanted as usize) else {
             let depth = frames.len();
-            return Err(ApiError::user(format!("there is no frame {wanted}; the outermost is {}", depth.saturating_sub(1))));
+            return Err(ApiError::user(format!(
+                "there is no frame {wanted}; the outermost is {}",
+                depth.saturating_sub(1)
+            )));
         };
         self.selection.frame = wanted;
         self.examine_next = None;
@@ -92,7 +100,8 @@ impl<I: Inferior> Engine<I> {
         }
         let frames = self.frames_of(tid, self.selection.frame + 1);
         let frame = frames.get(self.selection.frame as usize)?;
-        let mut outer = Regs { fs_base: regs.fs_base, gs_base: regs.gs_base, cs: regs.cs, ss: regs.ss, ..Regs::default() };
+        let mut outer =
+            Regs { fs_base: regs.fs_base, gs_base: regs.gs_base, cs: regs.cs, ss: regs.ss, ..Regs::default() };
         for number in 0..16 {
             if let (Some(register), Some(value)) = (crate::arch::Register::from_dwarf(number), frame.regs.get(number)) {
                 register.write(&mut outer, value);
@@ -148,10 +157,13 @@ impl<I: Inferior> Engine<I> {
         };
         if location.names.is_empty() {
             let named = space.modules.find_symbol(pc);
-            let name = named.map_or_else(|| format!("{pc}"), |one| match one.offset {
-                0 => one.name.to_string(),
-                offset => format!("{}+{offset:#x}", one.name),
-            });
+            let name = named.map_or_else(
+                || format!("{pc}"),
+                |one| match one.offset {
+                    0 => one.name.to_string(),
+                    offset => format!("{}+{offset:#x}", one.name),
+                },
+            );
             location.names.push(name);
         }
         let name = location.names[0].clone();

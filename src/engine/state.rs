@@ -221,8 +221,7 @@ impl<I: Inferior> Engine<I> {
 
     fn client_gone(&mut self, client: ClientId) {
         self.subscribers.retain(|one| one.to.client != client);
-        let logs: Vec<u32> =
-            self.breakpoints.values().filter(|one| one.is_log_of(client)).map(|one| one.id).collect();
+        let logs: Vec<u32> = self.breakpoints.values().filter(|one| one.is_log_of(client)).map(|one| one.id).collect();
         for id in logs {
             self.delete_breakpoint(id);
         }
@@ -333,7 +332,8 @@ impl<I: Inferior> Engine<I> {
         let tid = chosen.ok_or_else(|| ApiError::target(format!("process {pid} has no thread left")))?;
         match self.threads.get(&tid) {
             Some(thread) if thread.is_stopped() => Ok(tid),
-            _ => Err(ApiError::user(format!("thread {tid} is running")).with_hint("interrupt it first (Ctrl-C, or `interrupt`)")),
+            _ => Err(ApiError::user(format!("thread {tid} is running"))
+                .with_hint("interrupt it first (Ctrl-C, or `interrupt`)")),
         }
     }
 }

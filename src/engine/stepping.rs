@@ -133,10 +133,14 @@ impl<I: Inferior> Engine<I> {
         let caller = frames
             .get(number as usize + 1)
             .ok_or_else(|| ApiError::user("this is the outermost frame: it has no caller to return to"))?;
-        let cfa = frame.cfa.ok_or_else(|| ApiError::target("the frame's address is not known, so its return cannot be"))?;
+        let cfa =
+            frame.cfa.ok_or_else(|| ApiError::target("the frame's address is not known, so its return cannot be"))?;
         let pc = self.inferior.regs(tid).map_err(|error| ApiError::target(error.to_string()))?.pc();
         if !self.arm_return(tid, caller.address.pc(), cfa) {
-            return Err(ApiError::target(format!("cannot set a breakpoint at the return address {}", caller.address.pc())));
+            return Err(ApiError::target(format!(
+                "cannot set a breakpoint at the return address {}",
+                caller.address.pc()
+            )));
         }
         self.step = Some(StepGoal::Return { tid, then: AfterReturn::Finish });
         self.resume_world_from(tid, pc);

@@ -92,8 +92,7 @@ impl<I: Inferior> Engine<I> {
         if self.inferior.pending_signals(pid, tid, PendingScope::Group).unwrap_or(0) != 0 {
             return;
         }
-        let again =
-            Regs { rax: regs.orig_rax, orig_rax: u64::MAX, rip: regs.rip.wrapping_sub(SYSCALL_LENGTH), ..regs };
+        let again = Regs { rax: regs.orig_rax, orig_rax: u64::MAX, rip: regs.rip.wrapping_sub(SYSCALL_LENGTH), ..regs };
         // Gone is an answer here: then nobody sees anything.
         let _ = self.inferior.set_regs(tid, &again);
     }
@@ -131,7 +130,12 @@ impl<I: Inferior> Engine<I> {
         if self.selection.pid == Some(pid) {
             self.selection = Default::default();
         }
-        if process.role != Role::Debugged && process.role != Role::Scouted {
+        if process.role == Role::Scouted && self.processes.is_empty() {
+            self.give_up_wait(format!(
+                "every process that was followed has ended, the last one ({pid}) with status {status}"
+            ));
+        }
+        if process.role != Role::Debugged {
             return;
         }
         let launched = if process.origin == Origin::Launched { Toggle::On } else { Toggle::Off };

@@ -58,8 +58,8 @@ impl<I: Inferior> Engine<I> {
             doorbell.ring();
         };
         let spec = WatchSpec { name: name.clone(), methods: methods.map(|one| vec![one]) };
-        let watch =
-            ExecWatch::start(spec, Box::new(sink)).map_err(|error| ApiError::target(format!("cannot wait for {name}: {error}")))?;
+        let watch = ExecWatch::start(spec, Box::new(sink))
+            .map_err(|error| ApiError::target(format!("cannot wait for {name}: {error}")))?;
         self.awaited = Some(Awaited { name, by: By::Watch(watch), hold, stop_owed: Vec::new() });
         Ok(Reply::Waiting)
     }
@@ -68,13 +68,23 @@ impl<I: Inferior> Engine<I> {
     pub(super) fn cancel_wait(&mut self) -> bool {
         let Some(awaited) = self.awaited.take() else { return false };
         drop(awaited.by);
-        let scouts: Vec<Pid> =
-            self.processes.values().filter(|one| matches!(one.role, Role::Scouted | Role::Catching)).map(|one| one.pid).collect();
+        let scouts: Vec<Pid> = self
+            .processes
+            .values()
+            .filter(|one| matches!(one.role, Role::Scouted | Role::Catching))
+            .map(|one| one.pid)
+            .collect();
         for pid in scouts {
             self.detach_process(pid);
         }
         self.emit(Event::WaitEnded { reason: format!("no longer waiting for {}", awaited.name) });
         true
+    }
+
+    /// A wait that can come to nothing any more.
+    pub(super) fn give_up_wait(&mut self, reason: String) {
+        self.awaited = None;
+        self.emit(Event::WaitEnded { reason });
     }
 
     /// Something from the watch thread.
@@ -181,7 +191,8 @@ impl<I: Inferior> Engine<I> {
             (By::Watch(_), Some(Role::Catching)) => true,
             (By::Watch(_), _) => false,
             (By::Descent, _) => {
-                let by_path = exe == Path::new(&awaited.name) || exe.file_name().is_some_and(|one| one == awaited.name.as_str());
+                let by_path =
+                    exe == Path::new(&awaited.name) || exe.file_name().is_some_and(|one| one == awaited.name.as_str());
                 by_path || self.inferior.comm(pid, pid.leader()).is_ok_and(|comm| comm == awaited.name)
             }
         }
@@ -198,7 +209,8 @@ fn parse_method(name: &str) -> Result<WatchMethod, ApiError> {
         "fanotify" => Ok(WatchMethod::Fanotify),
         "inotify" => Ok(WatchMethod::Inotify),
         "scan" => Ok(WatchMethod::Scan),
-        _ => Err(ApiError::user(format!("there is no way of waiting called `{name}`; there are fanotify, inotify and scan"))),
+        _ => Err(ApiError::user(format!(
+            "there is no way of waiting called `{name}`; there are fanotify, inotify and scan"
+        ))),
     }
 }
-

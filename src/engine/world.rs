@@ -49,8 +49,7 @@ impl<I: Inferior> Engine<I> {
     pub(super) fn stop_process(&mut self, pid: Pid) {
         // Threads that start meanwhile are stopped where they begin, so one pass more finds them all.
         for _ in 0..8 {
-            let running: Vec<Tid> =
-                self.threads_of(pid).into_iter().filter(|tid| self.is_running(*tid)).collect();
+            let running: Vec<Tid> = self.threads_of(pid).into_iter().filter(|tid| self.is_running(*tid)).collect();
             if running.is_empty() {
                 return;
             }
@@ -92,7 +91,9 @@ impl<I: Inferior> Engine<I> {
             }
             if begun.elapsed() > STOP_DEADLINE {
                 let late = tids.iter().filter(|tid| self.is_running(**tid)).count();
-                let text = format!("{late} threads did not stop within 2 s (they wait in the kernel); they stop when they wake");
+                let text = format!(
+                    "{late} threads did not stop within 2 s (they wait in the kernel); they stop when they wake"
+                );
                 self.emit(Event::Notice { text });
                 return;
             }
@@ -131,7 +132,8 @@ impl<I: Inferior> Engine<I> {
         let Some(pid) = self.selected_pid().ok() else { return };
         let chosen = self.selection.tid.filter(|tid| self.threads.contains_key(tid));
         self.stop_world();
-        let first = self.threads_of(pid).into_iter().find(|tid| self.threads.get(tid).is_some_and(|one| one.is_stopped()));
+        let first =
+            self.threads_of(pid).into_iter().find(|tid| self.threads.get(tid).is_some_and(|one| one.is_stopped()));
         if let Some(tid) = chosen.or(first) {
             self.stop_for(tid, StopReason::Interrupt);
         }

@@ -11,8 +11,8 @@ use std::ptr;
 use libc::{c_int, c_uint, c_void};
 
 use crate::base::{
-    Inferior, InferiorError, Mapping, MappingSource, MemError, PendingScope, Pid, PtraceEvent, Regs, Resume, ResumeHow, SigInfo,
-    Signal, Tid, TraceOptions, VectorRegs, VirtAddr, WaitStatus,
+    Inferior, InferiorError, Mapping, MappingSource, MemError, PendingScope, Pid, PtraceEvent, Regs, Resume, ResumeHow,
+    SigInfo, Signal, Tid, TraceOptions, VectorRegs, VirtAddr, WaitStatus,
 };
 
 use super::error::{errno_text, last_errno};
@@ -354,8 +354,7 @@ impl Inferior for LiveInferior {
     }
 
     fn pending_signals(&self, _pid: Pid, tid: Tid, scope: PendingScope) -> Result<u64, InferiorError> {
-        let status = proc::read_status(tid)
-            .map_err(proc_error(format!("/proc/{tid}/status"), tid))?;
+        let status = proc::read_status(tid).map_err(proc_error(format!("/proc/{tid}/status"), tid))?;
         let waiting = match scope {
             PendingScope::Task => status.pending,
             PendingScope::Group => status.pending | status.group_pending,

@@ -32,6 +32,7 @@ pub fn event_text(event: &Event, style: Style) -> String {
         }
         Event::Exited { pid, status, signal, .. } => exit_text(*pid, *status, *signal),
         Event::Detached { pid } => format!("Detached from process {pid}"),
+        Event::WaitEnded { reason } => format!("The wait has ended: {reason}"),
         Event::Notice { text } => text.clone(),
         Event::Ended => String::new(),
     }
@@ -71,7 +72,6 @@ pub fn reason_text(reason: &StopReason, pid: Pid, style: Style) -> String {
         StopReason::Signal { signal } => format!("Signal {signal}"),
         StopReason::Exec { exe } => format!("Held at the first instruction of {} (pid {pid})", exe.display()),
         StopReason::Start => "Stopped".to_owned(),
-        StopReason::Fork => format!("Forked: process {pid} is followed"),
     };
     style.headline(&text)
 }

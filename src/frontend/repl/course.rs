@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::parse::Detail;
 use super::shell::{Motion, Shell, WaitFor, Waited};
-use crate::api::{BreakpointAction, Command, FollowFork, Leave, Reply, TargetSelector};
+use crate::api::{BreakpointAction, Command, FollowFork, Leave, Reply, TargetSelector, Toggle};
 use crate::frontend::cli::{AtEntry, Batch, Options, Scripted, SessionPlan};
 
 /// What comes after the scripts.
@@ -92,7 +92,10 @@ fn prepare(shell: &mut Shell, options: &Options, rc_file: Option<&Path>) {
 
 /// The process, held or running; `None` when it could not be had.
 fn take_target(shell: &mut Shell, plan: &SessionPlan) -> Option<()> {
-    let command = Command::Target { selector: plan.target.clone(), until_exec: plan.until_exec.clone() };
+    // A breakpoint is set while the process runs; to look at it, it has to stand.
+    let runs_already = matches!(plan.target, TargetSelector::Pid { .. } | TargetSelector::Name { .. });
+    let hold = if runs_already && plan.breakpoint.is_some() { Toggle::Off } else { Toggle::On };
+    let command = Command::Target { selector: plan.target.clone(), until_exec: plan.until_exec.clone(), hold };
     let reply = shell.do_command(command, Detail::Plain)?;
     if shell.ended {
         return None;

@@ -91,7 +91,7 @@ pub fn parse_target(rest: &Rest<'_>) -> Result<Parsed, ParseError> {
         (Some(_), Some(_), _) => return Err(rest.wrong("a pid or a name, not both")),
         (None, None, _) => return Err(rest.wrong("a pid or a name is missing")),
     };
-    engine(Command::Target { selector, until_exec })
+    engine(Command::Target { selector, until_exec, hold: Toggle::On })
 }
 
 /// `run`, with or without arguments.

@@ -261,6 +261,7 @@ impl Shell {
                 self.launched_status = Some(signal.map_or(*status, |signal| 128 + signal.0));
             }
             Event::Exited { .. } | Event::Detached { .. } => {}
+            Event::WaitEnded { .. } => self.failed = true,
             Event::Ended => {
                 self.ended = true;
                 self.motion = Motion::Nothing;
