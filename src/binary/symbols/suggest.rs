@@ -56,7 +56,7 @@ impl SymbolIndex {
             }
             let names = chunk.par_iter().filter(|entry| is_function(entry)).filter_map(|entry| {
                 let raw = self.raw_name(entry);
-                if literals.iter().any(|literal| !literal.admit(raw)) {
+                if literals.as_ref().is_some_and(|literals| !literals.admit(raw)) {
                     return None;
                 }
                 let name = demangle_without_parameters(std::str::from_utf8(raw).ok()?);
