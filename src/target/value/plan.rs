@@ -53,7 +53,13 @@ pub struct CallPlan {
 #[derive(Clone, Debug)]
 enum Source {
     /// A C++ name: the arguments without and with a `this`, and with a hidden address for the result before it.
-    Cxx { membership: Membership, free: Vec<Planned>, method: Vec<Planned>, returns_in_memory: Vec<Planned> },
+    Cxx {
+        membership: Membership,
+        altered: Certainty,
+        free: Vec<Planned>,
+        method: Vec<Planned>,
+        returns_in_memory: Vec<Planned>,
+    },
     /// A function of libc.
     C { signature: &'static Signature, places: Vec<ArgumentPlace>, certainty: Certainty },
     /// Nothing: the registers.
@@ -113,6 +119,7 @@ impl CallPlan {
             function: signature.qualified_name.clone(),
             source: Source::Cxx {
                 membership,
+                altered: altered(mangled),
                 free: place(&[], &shapes),
                 method: place(&["this"], &shapes),
                 returns_in_memory: match signature.method {
@@ -128,7 +135,7 @@ impl CallPlan {
         match &self.source {
             Source::Raw => raw(reader),
             Source::C { signature, places, certainty } => c_arguments(signature, places, *certainty, reader),
-            Source::Cxx { membership, free, method, returns_in_memory } => {
+            Source::Cxx { membership, altered, free, method, returns_in_memory } => {
                 let is_object = |value: u64| membership::has_vtable(reader.space, reader.mem, value);
                 let is_mapped =
                     |value: u64| reader.mem.read_mem(VirtAddr(value), &mut [0]).is_ok_and(|count| count > 0);
@@ -143,7 +150,7 @@ impl CallPlan {
                     Membership::InClass if is_mapped(first) => (method, Certainty::Guess),
                     Membership::InClass => (free, Certainty::Guess),
                 };
-                plan.iter().map(|planned| planned.read(reader, at_best)).collect()
+                plan.iter().map(|planned| planned.read(reader, at_best.max(*altered))).collect()
             }
         }
     }
@@ -168,6 +175,16 @@ impl Planned {
             None => "{}".to_owned(),
         };
         DecodedArgument { name: self.name.map(str::to_owned), text, certainty: self.certainty.max(at_best) }
+    }
+}
+
+/// A clone that the optimiser made of a function may have lost parameters, or take them elsewhere.
+fn altered(mangled: &str) -> Certainty {
+    let clones = [".isra.", ".constprop.", ".part.", ".cold", ".llvm."];
+    if clones.iter().any(|clone| mangled.contains(clone)) {
+        Certainty::Guess
+    } else {
+        Certainty::Certain
     }
 }
 
@@ -216,4 +233,69 @@ fn c_arguments(
         certainty,
     });
     arguments.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::{Regs, VectorRegs};
+    use crate::target::fake_memory::FakeMemory;
+    use crate::target::AddressSpace;
+
+    fn call(symbol: &str, regs: Regs, mem: &FakeMemory) -> String {
+        let space = AddressSpace::new();
+        let vectors = || {
+            let mut vectors = VectorRegs::default();
+            vectors.xmm[0][..8].copy_from_slice(&2.5f64.to_le_bytes());
+            vectors.xmm[1][..4].copy_from_slice(&0.5f32.to_le_bytes());
+            Some(vectors)
+        };
+        let reader = ArgumentReader::new(&space, mem, &regs, &vectors);
+        let call = CallPlan::of_names(symbol, None, Certainty::Certain).decode(&reader);
+        let arguments = call.arguments.iter().map(|argument| {
+            let mark = ["", "?", "!"][argument.certainty as usize];
+            let name = argument.name.as_ref().map(|name| format!("{name}=")).unwrap_or_default();
+            format!("{name}{}{mark}", argument.text)
+        });
+        format!("{}({})", call.function, arguments.collect::<Vec<_>>().join(", "))
+    }
+
+    #[test]
+    fn a_method_of_envoys_shape_is_read_with_this_and_its_view() {
+        let mem = FakeMemory::default().with(0x7000, &[0; 8]).with(0x8000, b"0.0.0.0_8080");
+        let regs = Regs { rdi: 0x7000, rsi: 0x8000, rdx: 12, ..Regs::default() };
+        let symbol = "_ZN5Envoy10StreamInfo14StreamInfoImpl18setFilterChainNameEN4absl11string_viewE";
+        let name = "Envoy::StreamInfo::StreamInfoImpl::setFilterChainName";
+        assert_eq!(call(symbol, regs, &mem), format!("{name}(this=0x7000?, \"0.0.0.0_8080\"?)"));
+        let regs = Regs { rdi: 12, rsi: 0x8000, ..regs };
+        assert!(call(symbol, regs, &mem).starts_with(&format!("{name}({{data=0xc, size=32768}}?")), "no this: static");
+    }
+
+    #[test]
+    fn widths_signs_floats_and_the_stack() {
+        let stack = [0x40_1000u64, 7, 0xffff_ffff_ffff_fff8];
+        let mem = FakeMemory::default().with_words(0x9000, &stack);
+        let regs =
+            Regs { rdi: u64::MAX, rsi: 1, rdx: 0x1_0041, rcx: 0xffff, r8: 5, r9: 6, rsp: 0x9000, ..Regs::default() };
+        assert_eq!(
+            call("_ZN1a1fEibcthjxmdf", regs, &mem),
+            "a::f(-1, true, 'A', 65535, 5, 6, 7, 18446744073709551608, 2.5, 0.5)"
+        );
+    }
+
+    #[test]
+    fn libstdcxx_views_are_size_first_and_what_follows_an_unknown_class_is_a_guess() {
+        let mem = FakeMemory::default().with(0x8000, b"text");
+        let regs = Regs { rdi: 4, rsi: 0x8000, rdx: 3, rcx: 9, ..Regs::default() };
+        assert_eq!(call("_Z1fSt17basic_string_viewIcSt11char_traitsIcEE4Modei", regs, &mem), "f(\"text\", 3?, 9?)");
+    }
+
+    #[test]
+    fn an_optimisers_clone_is_a_guess_and_a_nameless_function_is_registers() {
+        let mem = FakeMemory::default();
+        let regs = Regs { rdi: 4, ..Regs::default() };
+        assert_eq!(call("_Z1fi.isra.0", regs, &mem), "f(4?)");
+        assert!(call("sub_1000", regs, &mem).starts_with("sub_1000(rdi=0x4!, rsi=0x0!"));
+        assert_eq!(call("__GI___close", regs, &mem), "__GI___close(fd=4)");
+    }
 }
