@@ -57,16 +57,14 @@ fn run_session(plan: &SessionPlan, options: &Options, surroundings: Surroundings
     let session = engine.connect(ClientId(0));
     let mut shell = Shell::new(session, renderer, Console::Stdio, surroundings.interrupts);
     let server = Server::open(surroundings.host, &plan.session_name(), Arc::clone(&engine));
-    let server = server.map_err(|error| {
-        // A session without a socket is a session all the same.
-        let text = format!("other terminals cannot reach this session: {error}");
-        tracing::warn!("{text}");
-    });
-    if course::start(&mut shell, plan, options, rc_file.as_deref()) == Next::Converse {
+    // A session without a socket is a session all the same.
+    let server = server.inspect_err(|error| tracing::warn!(%error, "other terminals cannot reach this session"));
+    let next = course::start(&mut shell, plan, options, rc_file.as_deref());
+    if next == Next::Converse {
         converse(&mut shell, history, &surroundings.restore_terminal);
     }
     drop(server);
-    course::exit_status(&shell, plan, options)
+    course::exit_status(&shell, next, plan, options)
 }
 
 fn converse(shell: &mut Shell, history: Option<std::path::PathBuf>, restore_terminal: &dyn Fn()) {

@@ -70,7 +70,7 @@ pub enum Verb {
     /// Start a program under rdbg
     Run(Run),
     /// Stop at, or log, functions
-    Break(Break),
+    Break(Box<Break>),
     /// What is known of a file's functions
     Symbols(Symbols),
     /// Send a command to a live session

@@ -137,7 +137,7 @@ pub fn parse_args(args: impl IntoIterator<Item = OsString>) -> Result<(Plan, Opt
     let plan = match cli.verb {
         Verb::Attach(attach) => Plan::Session(attach_plan(attach)?),
         Verb::Run(run) => Plan::Session(run_plan(run)?),
-        Verb::Break(args) => break_plan(args)?,
+        Verb::Break(args) => break_plan(*args)?,
         Verb::Symbols(args) => {
             check_regex(args.regex.as_deref())?;
             let limit = Some(args.limit).filter(|limit| *limit > 0);

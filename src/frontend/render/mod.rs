@@ -5,6 +5,7 @@ pub mod event;
 pub mod json;
 pub mod places;
 pub mod reply;
+pub mod safe;
 pub mod style;
 pub mod tables;
 
@@ -40,7 +41,7 @@ impl Renderer {
     pub fn reply(&self, reply: &Reply, detail: Detail) -> Option<String> {
         let text = match self.format {
             Format::Json => json::reply_line(reply),
-            Format::Text(style) => reply::reply_text(reply, detail, style),
+            Format::Text(style) => safe::make_safe(&reply::reply_text(reply, detail, style), style),
         };
         Some(text).filter(|text| !text.is_empty())
     }
@@ -49,7 +50,7 @@ impl Renderer {
     pub fn event(&self, event: &Event) -> Option<String> {
         let text = match self.format {
             Format::Json => json::event_line(event),
-            Format::Text(style) => event::event_text(event, style),
+            Format::Text(style) => safe::make_safe(&event::event_text(event, style), style),
         };
         Some(text).filter(|text| !text.is_empty())
     }
@@ -58,7 +59,7 @@ impl Renderer {
     pub fn error(&self, error: &ApiError) -> String {
         match self.format {
             Format::Json => json::error_line(error),
-            Format::Text(style) => style.error(&format!("error: {error}")),
+            Format::Text(style) => safe::make_safe(&style.error(&format!("error: {error}")), style),
         }
     }
 

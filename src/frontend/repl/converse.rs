@@ -142,7 +142,22 @@ impl<'a> Conversation<'a> {
     /// A question; anything but yes is no, and a second Ctrl-D is yes.
     fn ask(&mut self, question: &str) -> Toggle {
         self.reader.ask(question);
-        match self.reader.lines.recv() {
+        let answer = crossbeam_channel::select! {
+            recv(self.reader.lines) -> line => line,
+            recv(self.shell.interrupts) -> signal => {
+                match signal {
+                    Ok(Interruption::Interrupt) => {}
+                    Ok(Interruption::Terminate) => {
+                        self.prompt_is_up = true;
+                        self.shell.leave(Leave::DetachAll);
+                        return Toggle::Off;
+                    }
+                    Err(_) => self.shell.interrupts = never(),
+                }
+                self.reader.lines.recv()
+            }
+        };
+        match answer {
             Ok(Line::Text(answer)) if ["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str()) => Toggle::On,
             Ok(Line::End) | Err(_) => Toggle::On,
             Ok(_) => Toggle::Off,

@@ -14,23 +14,22 @@ pub enum Next {
     Converse,
     /// Nothing; the session has been left.
     Done,
+    /// Nothing; the target or the breakpoint could not be had.
+    Failed,
 }
 
 /// Does what the command line asks for, up to the prompt.
 pub fn start(shell: &mut Shell, plan: &SessionPlan, options: &Options, rc_file: Option<&Path>) -> Next {
     prepare(shell, options, rc_file);
-    if !shell.ended && take_target(shell, plan).is_none() {
-        shell.failed = true;
+    if shell.ended || take_target(shell, plan).is_none() {
         shell.leave(Leave::Default);
-    }
-    if shell.ended {
-        return Next::Done;
+        return Next::Failed;
     }
     let logs = match &plan.breakpoint {
         Some(spec) => {
             if shell.do_command(Command::Break { spec: spec.clone() }, Detail::Plain).is_none() {
                 shell.leave(Leave::Default);
-                return Next::Done;
+                return Next::Failed;
             }
             matches!(spec.action, BreakpointAction::Log { .. })
         }
@@ -64,9 +63,10 @@ pub fn start(shell: &mut Shell, plan: &SessionPlan, options: &Options, rc_file: 
 }
 
 /// The exit status at the end of a session.
-pub fn exit_status(shell: &Shell, plan: &SessionPlan, options: &Options) -> i32 {
+pub fn exit_status(shell: &Shell, next: Next, plan: &SessionPlan, options: &Options) -> i32 {
     let launches = matches!(plan.target, TargetSelector::Launch { .. });
     match options.batch {
+        _ if next == Next::Failed => 1,
         Batch::Leave if shell.failed => 1,
         Batch::Leave if launches => shell.launched_status.unwrap_or(0),
         Batch::Leave => 0,

@@ -34,7 +34,7 @@ fn run(line: &[&str], input: &str) -> Ran {
     }
     assert!(shell.ended);
     let text = text.lock().unwrap().clone();
-    Ran { text, commands: fake.commands(), status: exit_status(&shell, &plan, &options), next }
+    Ran { text, commands: fake.commands(), status: exit_status(&shell, next, &plan, &options), next }
 }
 
 #[test]
@@ -87,8 +87,8 @@ fn a_stop_at_the_catch_is_not_taken_for_a_later_one() {
 
 #[test]
 fn a_target_that_cannot_be_had_is_status_1() {
-    let ran = run(&["attach", "nobody", "--batch"], "");
-    assert_eq!((ran.status, ran.next), (1, Next::Done));
+    let ran = run(&["attach", "nobody"], "");
+    assert_eq!((ran.status, ran.next), (1, Next::Failed));
     assert!(ran.text.contains("error: no process is called nobody"));
 }
 
