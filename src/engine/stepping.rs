@@ -176,6 +176,13 @@ impl<I: Inferior> Engine<I> {
         }
     }
 
+    /// Takes away every return site.
+    pub(super) fn forget_all_returns(&mut self) {
+        for (space, at, owner) in std::mem::take(&mut self.returns) {
+            self.disarm(space, at, owner);
+        }
+    }
+
     /// A frame has returned: what was that for.
     pub(super) fn on_returned(&mut self, tid: Tid, regs: &Regs) {
         self.forget_returns_of(tid);

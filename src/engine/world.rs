@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::state::{Engine, World};
+use super::state::{Engine, Selection, World};
 use crate::api::{Event, StopReason, ThreadRef, Toggle};
 use crate::base::{Inferior, Pid, PtraceEvent, ResumeHow, Tid, WaitStatus};
 use crate::target::task::RunState;
@@ -26,9 +26,10 @@ impl<I: Inferior> Engine<I> {
             self.stop_world();
         }
         let Some(pid) = self.threads.get(&tid).map(|one| one.pid) else { return };
-        self.selection.pid = Some(pid);
-        self.selection.tid = Some(tid);
-        self.selection.frame = 0;
+        // Whatever was being stepped over or returned from is over: the user decides anew.
+        self.step = None;
+        self.forget_all_returns();
+        self.selection = Selection { pid: Some(pid), tid: Some(tid), frame: 0 };
         self.examine_next = None;
         self.epoch += 1;
         self.stop = Some(reason.clone());
