@@ -2,7 +2,7 @@
 //! that a target was left as it was found.
 //!
 //! A test never sleeps and never waits without a deadline. What it started is ended when it goes out of scope.
-#![allow(dead_code)] // each tier uses its own part
+#![allow(dead_code, unused_imports)] // each tier uses its own part
 
 pub mod envoy;
 pub mod fixture;

@@ -162,7 +162,8 @@ impl Process {
             }
             let left = end.saturating_duration_since(Instant::now());
             if left.is_zero() || seen.open_streams == 0 {
-                let why = if left.is_zero() { format!("within {deadline:?}") } else { "before the output ended".to_owned() };
+                let why =
+                    if left.is_zero() { format!("within {deadline:?}") } else { "before the output ended".to_owned() };
                 drop(seen);
                 self.fail(&format!("{what} did not come {why}"));
             }
@@ -319,7 +320,8 @@ impl Target {
         let mut command = Command::new(program);
         // Options end at `--`, and the last argument may be a file: so it goes second, after a mode if there is one.
         let mut args: Vec<_> = args.into_iter().map(|a| a.as_ref().to_owned()).collect();
-        let place = usize::from(args.first().is_some_and(|first| !first.to_string_lossy().starts_with('-') && args.len() > 1));
+        let place =
+            usize::from(args.first().is_some_and(|first| !first.to_string_lossy().starts_with('-') && args.len() > 1));
         let place = if args.len() == 1 && Target::is_mode(&args[0]) { 1 } else { place };
         args.insert(place, "--wait-stdin".into());
         command.args(args);

@@ -1,0 +1,7 @@
+//! Real processes under the real rdbg. Each file tests one capability.
+
+mod support;
+
+mod live {
+    mod breakpoints;
+}
