@@ -4,4 +4,5 @@ mod support;
 
 mod live {
     mod breakpoints;
+    mod hits;
 }
