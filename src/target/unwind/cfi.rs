@@ -82,3 +82,62 @@ fn recover(
         RegisterRule::ValExpression(bytes) => expression::evaluate(bytes, Some(cfa), regs, mem).map(Some),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::Regs;
+    use crate::target::fake_memory::FakeMemory;
+
+    fn row(cfa: CfaRule, registers: Vec<(u16, RegisterRule)>) -> UnwindRow {
+        UnwindRow { cfa, registers, return_address_register: 16, is_signal_frame: FrameKind::Normal }
+    }
+
+    fn regs() -> FrameRegs {
+        FrameRegs::from(&Regs { rsp: 0x7000, rbp: 0xb, rbx: 3, rdi: 5, rip: 0x40_1000, ..Regs::default() })
+    }
+
+    #[test]
+    fn callee_saved_registers_come_back_and_the_others_are_lost() {
+        let mem = FakeMemory::default().with_words(0x7000, &[0xbbb, 0x40_2000]);
+        let rules = vec![(6, RegisterRule::Offset(-16)), (16, RegisterRule::Offset(-8))];
+        let found = apply(&row(CfaRule::RegisterOffset { register: 7, offset: 16 }, rules), &regs(), &mem);
+        let Ok(Caller::Found { regs, cfa }) = found else { panic!("{found:?}") };
+        assert_eq!((cfa, regs.pc, regs.get(7)), (VirtAddr(0x7010), VirtAddr(0x40_2000), Some(0x7010)));
+        assert_eq!((regs.get(6), regs.get(3), regs.get(5)), (Some(0xbbb), Some(3), None));
+    }
+
+    #[test]
+    fn the_plts_expression_tells_whether_the_index_is_pushed() {
+        // DW_OP_breg7 8; breg16 0; lit15; and; lit11; ge; lit3; shl; plus: as every linker writes it for .plt.
+        let expression = vec![0x77, 8, 0x80, 0, 0x3f, 0x1a, 0x3b, 0x2a, 0x33, 0x24, 0x22];
+        let row = row(CfaRule::Expression(expression), vec![(16, RegisterRule::Offset(-8))]);
+        let mem = FakeMemory::default().with_words(0x7000, &[0x40_2000, 0x40_3000]);
+        let at = |low: u64| {
+            let mut regs = regs();
+            regs.pc = VirtAddr(0x40_1000 + low);
+            apply(&row, &regs, &mem).map(|caller| match caller {
+                Caller::Found { regs, cfa } => (cfa.0, regs.pc.0),
+                Caller::None => (0, 0),
+            })
+        };
+        assert_eq!(at(0), Ok((0x7008, 0x40_2000)));
+        assert_eq!(at(11), Ok((0x7010, 0x40_3000)));
+    }
+
+    #[test]
+    fn an_undefined_return_address_is_the_bottom_and_an_unreadable_one_an_error() {
+        let cfa = || CfaRule::RegisterOffset { register: 7, offset: 8 };
+        let mem = FakeMemory::default();
+        assert_eq!(apply(&row(cfa(), vec![(16, RegisterRule::Undefined)]), &regs(), &mem), Ok(Caller::None));
+        assert!(apply(&row(cfa(), vec![(16, RegisterRule::Offset(-8))]), &regs(), &mem).is_err());
+        assert!(apply(&row(cfa(), Vec::new()), &regs(), &mem).is_err());
+    }
+
+    #[test]
+    fn an_expression_that_never_ends_is_given_up() {
+        // DW_OP_skip -3, for ever.
+        let row = row(CfaRule::Expression(vec![0x2f, 0xfd, 0xff]), Vec::new());
+        assert!(apply(&row, &regs(), &FakeMemory::default()).is_err());
+    }
+}

@@ -216,3 +216,81 @@ fn at_known_moment(space: &AddressSpace, mem: &dyn ReadMem, frame: &Frame) -> Op
     let how = if is_stub { HowFound::Plt } else { HowFound::Entry };
     Some(Step::Caller { address: FrameAddress::ReturnAddress(regs.pc), regs, cfa: Some(cfa), how })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::target::fake_memory::FakeMemory;
+
+    const CALL: [u8; 8] = [0x90, 0x90, 0x90, 0xe8, 0, 0, 0, 0];
+
+    /// Code without any module: what a JIT compiler makes. A call ends at each of these addresses.
+    fn code(mem: FakeMemory, returns: &[u64]) -> FakeMemory {
+        returns.iter().fold(mem, |mem, at| mem.with(at - 8, &CALL).with(*at, &[0x90; 32]))
+    }
+
+    fn walk_from(mem: &FakeMemory, regs: Regs, limit: u32) -> (Vec<u64>, WalkEnd) {
+        let walk = walk(&AddressSpace::new(), mem, &regs, limit);
+        (walk.frames.iter().map(|frame| frame.pc.0).collect(), walk.end)
+    }
+
+    #[test]
+    fn a_chain_of_frame_pointers_ends_at_a_return_address_of_zero() {
+        let mem = code(FakeMemory::default(), &[0x1100, 0x1200]);
+        let mem = mem.with_words(0x7000, &[0x7020, 0x1100, 0, 0, 0x7040, 0x1200, 0, 0, 0, 0]).with(0x1000, &[0x90; 32]);
+        let regs = Regs { rip: 0x1000, rsp: 0x6ff0, rbp: 0x7000, ..Regs::default() };
+        assert_eq!(walk_from(&mem, regs, 50), (vec![0x1000, 0x1100, 0x1200], WalkEnd::Outermost));
+        assert_eq!(walk_from(&mem, regs, 2), (vec![0x1000, 0x1100], WalkEnd::Limit));
+    }
+
+    #[test]
+    fn a_chain_that_leads_back_ends_with_a_reason() {
+        let mem =
+            code(FakeMemory::default(), &[0x1100]).with_words(0x7000, &[0x7000, 0x1100]).with(0x1000, &[0x90; 32]);
+        let regs = Regs { rip: 0x1000, rsp: 0x6ff0, rbp: 0x7000, ..Regs::default() };
+        let (frames, end) = walk_from(&mem, regs, 50);
+        assert_eq!(frames, [0x1000, 0x1100]);
+        assert!(matches!(&end, WalkEnd::Truncated(reason) if reason.contains("0x7000")), "{end:?}");
+    }
+
+    #[test]
+    fn a_signals_frame_is_known_by_its_code_and_gives_all_registers_back() {
+        let mut context = vec![0u64; 5];
+        context.extend((0..16).map(|index| 100 + index));
+        let (rbp, rsp, rip) = (5 + 10, 5 + 15, 5 + 16);
+        context.push(0x1200);
+        context[rbp] = 0;
+        context[rsp] = 0x9000;
+        assert_eq!(context.len(), rip + 1);
+        let sigreturn = [0x48, 0xc7, 0xc0, 0x0f, 0, 0, 0, 0x0f, 0x05];
+        let mem = FakeMemory::default().with(0x1100, &sigreturn).with_words(0x7000, &context).with(0x1200, &[0x90; 32]);
+        let regs = Regs { rip: 0x1100, rsp: 0x7000, ..Regs::default() };
+        let walk = walk(&AddressSpace::new(), &mem, &regs, 50);
+        let last = walk.frames.last().expect("never empty");
+        assert_eq!((last.how, last.address), (HowFound::Signal, FrameAddress::InstructionPointer(VirtAddr(0x1200))));
+        assert_eq!(
+            (last.regs.get(8), last.regs.get(3), last.regs.sp()),
+            (Some(100), Some(111), Some(VirtAddr(0x9000)))
+        );
+        assert_eq!(walk.end, WalkEnd::Outermost);
+    }
+
+    #[test]
+    fn frames_of_signals_that_lead_to_each_other_end_at_the_limit() {
+        let sigreturn = [0x48, 0xc7, 0xc0, 0x0f, 0, 0, 0, 0x0f, 0x05];
+        let mut context = vec![0u64; 22];
+        context[5 + 15] = 0x7000;
+        context[5 + 16] = 0x1100;
+        let mem = FakeMemory::default().with(0x1100, &sigreturn).with_words(0x7000, &context);
+        let regs = Regs { rip: 0x1100, rsp: 0x7000, ..Regs::default() };
+        assert_eq!(walk_from(&mem, regs, 100).1, WalkEnd::Limit);
+    }
+
+    #[test]
+    fn nothing_readable_is_one_frame_and_a_reason() {
+        let regs = Regs { rip: 0xdead_0000, rsp: 8, rbp: 0x10, ..Regs::default() };
+        let (frames, end) = walk_from(&FakeMemory::default(), regs, 50);
+        assert_eq!(frames, [0xdead_0000]);
+        assert!(matches!(end, WalkEnd::Truncated(_)));
+    }
+}
