@@ -31,21 +31,17 @@ pub enum WalkEnd {
     Truncated(String),
 }
 
-/// What is outside of a frame.
-enum Step {
-    /// Its caller.
-    Caller {
-        address: FrameAddress,
-        regs: FrameRegs,
-        /// The CFA of the frame that was left; None where the kernel made the step, to whatever stack it was on before.
-        cfa: Option<VirtAddr>,
-        how: HowFound,
-    },
-    /// Nothing.
-    Bottom,
-    /// Nothing that could be found.
-    Lost(String),
+/// What is outside of a frame: its caller, or the code that a signal struck.
+struct Outer {
+    address: FrameAddress,
+    regs: FrameRegs,
+    /// The CFA of the frame that was left; None where the kernel made the step, to whatever stack it was on before.
+    cfa: Option<VirtAddr>,
+    how: HowFound,
 }
+
+/// `Ok(None)` at the bottom; an error, with addresses, where nothing could be found.
+type Step = Result<Option<Outer>, String>;
 
 /// The stack of a stopped task, at most `limit` frames.
 pub fn walk(space: &AddressSpace, mem: &dyn ReadMem, regs: &Regs, limit: u32) -> StackWalk {
@@ -57,9 +53,9 @@ pub fn walk(space: &AddressSpace, mem: &dyn ReadMem, regs: &Regs, limit: u32) ->
     loop {
         let step = step(space, mem, &frame);
         let (address, regs, how) = match step {
-            Step::Bottom => return finish(frames, frame, WalkEnd::Outermost),
-            Step::Lost(reason) => return finish(frames, frame, WalkEnd::Truncated(reason)),
-            Step::Caller { address, regs, cfa, how } => {
+            Ok(None) => return finish(frames, frame, WalkEnd::Outermost),
+            Err(reason) => return finish(frames, frame, WalkEnd::Truncated(reason)),
+            Ok(Some(Outer { address, regs, cfa, how })) => {
                 if let (Some(cfa), Some(floor)) = (cfa, floor.filter(|floor| cfa.is_some_and(|cfa| cfa <= *floor))) {
                     let reason = format!("the stack of the frame at {} goes back from {floor} to {cfa}", frame.pc);
                     return finish(frames, frame, WalkEnd::Truncated(reason));
@@ -98,18 +94,18 @@ fn step(space: &AddressSpace, mem: &dyn ReadMem, frame: &Frame) -> Step {
     }
     let Some(row) = row else { return without_cfi(space, mem, frame, None) };
     match cfi::apply(&row, &frame.regs, mem) {
-        Ok(Caller::None) => Step::Bottom,
-        Ok(Caller::Found { regs, .. }) if is_signal => {
+        Ok(None) => Ok(None),
+        Ok(Some(Caller { regs, .. })) if is_signal => {
             let address = FrameAddress::InstructionPointer(regs.pc);
-            Step::Caller { address, regs, cfa: None, how: HowFound::Signal }
+            Ok(Some(Outer { address, regs, cfa: None, how: HowFound::Signal }))
         }
-        Ok(Caller::Found { regs, cfa }) => {
+        Ok(Some(Caller { regs, cfa })) => {
             let address = FrameAddress::ReturnAddress(regs.pc);
             if regs.pc.0 != 0 && !is_plausible(space, mem, regs.pc) {
                 let reason = format!("the return address {} at {cfa}-8 is not mapped", regs.pc);
-                return if starts_program(space, frame) { Step::Bottom } else { Step::Lost(reason) };
+                return if starts_program(space, frame) { Ok(None) } else { Err(reason) };
             }
-            Step::Caller { address, regs, cfa: Some(cfa), how: how_left(space, frame) }
+            Ok(Some(Outer { address, regs, cfa: Some(cfa), how: how_left(space, frame) }))
         }
         Err(_) if is_signal => through_signal(mem, frame),
         Err(reason) => without_cfi(space, mem, frame, Some(reason)),
@@ -153,20 +149,20 @@ fn starts_program(space: &AddressSpace, frame: &Frame) -> bool {
 }
 
 fn through_signal(mem: &dyn ReadMem, frame: &Frame) -> Step {
-    let Some(sp) = frame.regs.sp() else { return Step::Lost("rsp is lost in a signal's frame".to_owned()) };
+    let Some(sp) = frame.regs.sp() else { return Err("rsp is lost in a signal's frame".to_owned()) };
     match signal_frame::read_interrupted(mem, sp) {
         Ok(regs) => {
             let address = FrameAddress::InstructionPointer(regs.pc);
-            Step::Caller { address, regs, cfa: None, how: HowFound::Signal }
+            Ok(Some(Outer { address, regs, cfa: None, how: HowFound::Signal }))
         }
-        Err(error) => Step::Lost(format!("the signal's frame at {sp} cannot be read: {error}")),
+        Err(error) => Err(format!("the signal's frame at {sp} cannot be read: {error}")),
     }
 }
 
 /// A caller where no frame information helps.
 fn without_cfi(space: &AddressSpace, mem: &dyn ReadMem, frame: &Frame, why: Option<String>) -> Step {
     if starts_program(space, frame) {
-        return Step::Bottom;
+        return Ok(None);
     }
     if is_exact(frame) {
         if let Some(step) = at_known_moment(space, mem, frame) {
@@ -175,18 +171,18 @@ fn without_cfi(space: &AddressSpace, mem: &dyn ReadMem, frame: &Frame, why: Opti
     }
     if frame.regs.fp() == Some(VirtAddr(0)) {
         return match why {
-            None => Step::Bottom,
-            Some(reason) => Step::Lost(reason),
+            None => Ok(None),
+            Some(reason) => Err(reason),
         };
     }
     match frame_pointer::step(space, &frame.regs, mem) {
         Ok((regs, cfa)) => {
             let address = FrameAddress::ReturnAddress(regs.pc);
-            Step::Caller { address, regs, cfa: Some(cfa), how: HowFound::FramePointer }
+            Ok(Some(Outer { address, regs, cfa: Some(cfa), how: HowFound::FramePointer }))
         }
         Err(reason) => {
             let first = why.unwrap_or_else(|| "no frame information covers it".to_owned());
-            Step::Lost(format!("at {}: {first}; {reason}", frame.pc))
+            Err(format!("at {}: {first}; {reason}", frame.pc))
         }
     }
 }
@@ -214,7 +210,7 @@ fn at_known_moment(space: &AddressSpace, mem: &dyn ReadMem, frame: &Frame) -> Op
     regs.set(RSP, Some(cfa.0));
     let is_stub = named.is_some_and(|named| named.kind == SymbolKind::Plt) || moment == Moment::IndexPushed;
     let how = if is_stub { HowFound::Plt } else { HowFound::Entry };
-    Some(Step::Caller { address: FrameAddress::ReturnAddress(regs.pc), regs, cfa: Some(cfa), how })
+    Some(Ok(Some(Outer { address: FrameAddress::ReturnAddress(regs.pc), regs, cfa: Some(cfa), how })))
 }
 
 #[cfg(test)]
