@@ -19,7 +19,8 @@ pub struct Variant {
 
 impl Variant {
     /// gcc/g++ with libstdc++, -O2, no frame pointers: what a distribution ships.
-    pub const GCC: Variant = Variant { name: "gcc", clang: false, flags: &["-O2", "-g", "-fomit-frame-pointer"], strip: false };
+    pub const GCC: Variant =
+        Variant { name: "gcc", clang: false, flags: &["-O2", "-g", "-fomit-frame-pointer"], strip: false };
     pub const GCC_FP: Variant =
         Variant { name: "gcc-fp", clang: false, flags: &["-O2", "-g", "-fno-omit-frame-pointer"], strip: false };
     /// clang/clang++ with libc++, as Envoy is built.
@@ -31,10 +32,12 @@ impl Variant {
     pub const NO_PIE: Variant =
         Variant { name: "no-pie", clang: false, flags: &["-O2", "-g", "-fno-pie", "-no-pie"], strip: false };
     /// No dynamic loader, no link map.
-    pub const STATIC: Variant = Variant { name: "static", clang: false, flags: &["-O2", "-g", "-static"], strip: false };
+    pub const STATIC: Variant =
+        Variant { name: "static", clang: false, flags: &["-O2", "-g", "-static"], strip: false };
     pub const STRIPPED: Variant = Variant { name: "stripped", clang: false, flags: &["-O2"], strip: true };
     /// endbr64 at each function's entry.
-    pub const CET: Variant = Variant { name: "cet", clang: false, flags: &["-O2", "-g", "-fcf-protection"], strip: false };
+    pub const CET: Variant =
+        Variant { name: "cet", clang: false, flags: &["-O2", "-g", "-fcf-protection"], strip: false };
     pub const O0: Variant = Variant { name: "o0", clang: false, flags: &["-O0", "-g"], strip: false };
 
     /// The four builds in which mini_envoy is tested.
@@ -78,7 +81,7 @@ impl Fixture {
     #[track_caller]
     pub fn copy_as(&self, directory: &Path, name: &str) -> PathBuf {
         let to = directory.join(name);
-        fs::copy(&self.path, &to).unwrap_or_else(|error| panic!("{}: {error}", to.display()));
+        super::copy_program(&self.path, &to);
         to
     }
 }
@@ -174,7 +177,8 @@ fn compiler(sources: &Path, name: &str, variant: Variant) -> Result<(Command, Ve
 
 fn version(program: &str) -> Result<Vec<u8>, String> {
     let argument = if program == "go" { "version" } else { "--version" };
-    let output = Command::new(program).arg(argument).output().map_err(|e| format!("{program}: {e} (run scripts/setup)"))?;
+    let output =
+        Command::new(program).arg(argument).output().map_err(|e| format!("{program}: {e} (run scripts/setup)"))?;
     Ok(output.stdout)
 }
 

@@ -103,7 +103,10 @@ fn executable_mappings(pid: u32) -> Vec<Mapping> {
 
 fn executable_names(pid: u32) -> BTreeSet<String> {
     // Without addresses: the stack, the heap and what is loaded later may come and go.
-    executable_mappings(pid).into_iter().map(|m| if m.path.is_empty() { "anonymous".to_owned() } else { m.path }).collect()
+    executable_mappings(pid)
+        .into_iter()
+        .map(|m| if m.path.is_empty() { "anonymous".to_owned() } else { m.path })
+        .collect()
 }
 
 fn text_differences(pid: u32) -> Vec<String> {
@@ -123,7 +126,8 @@ fn text_differences(pid: u32) -> Vec<String> {
         let mut found = vec![0; 1 << 20];
         while address < mapping.end {
             let wanted = expected.len().min((mapping.end - address) as usize);
-            let in_file = file.read_at(&mut expected[..wanted], mapping.offset + (address - mapping.start)).unwrap_or(0);
+            let in_file =
+                file.read_at(&mut expected[..wanted], mapping.offset + (address - mapping.start)).unwrap_or(0);
             if in_file == 0 {
                 break;
             }
@@ -136,7 +140,10 @@ fn text_differences(pid: u32) -> Vec<String> {
                 if was != is && problems.len() < 20 {
                     let at = address + i as u64;
                     let offset = mapping.offset + (at - mapping.start);
-                    problems.push(format!("{at:#x} ({}, file offset {offset:#x}): {was:#04x} became {is:#04x}", mapping.path));
+                    problems.push(format!(
+                        "{at:#x} ({}, file offset {offset:#x}): {was:#04x} became {is:#04x}",
+                        mapping.path
+                    ));
                 }
             }
             compared += in_file;
