@@ -1,8 +1,8 @@
 //! Real processes under the real rdbg. Each file tests one capability.
 
-mod support;
 #[path = "support/check.rs"]
 mod check;
+mod support;
 
 mod live {
     mod breakpoints;

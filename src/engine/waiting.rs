@@ -208,7 +208,7 @@ fn parse_method(name: &str) -> Result<WatchMethod, ApiError> {
     match name {
         "fanotify" => Ok(WatchMethod::Fanotify),
         "inotify" => Ok(WatchMethod::Inotify),
-        "scan" => Ok(WatchMethod::Scan),
+        "scan" => Ok(WatchMethod::Poll),
         _ => Err(ApiError::user(format!(
             "there is no way of waiting called `{name}`; there are fanotify, inotify and scan"
         ))),
