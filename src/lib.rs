@@ -5,4 +5,8 @@ pub mod api;
 pub mod arch;
 pub mod base;
 pub mod binary;
+pub mod engine;
+pub mod frontend;
+pub mod lang;
+pub mod os;
 pub mod target;

@@ -13,7 +13,9 @@ use crate::base::{Pid, Signal};
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Command {
     /// Attach to a running process, or start or await one.
-    Target { selector: TargetSelector, until_exec: Option<String> },
+    ///
+    /// `hold` decides whether a process that already runs is stopped.
+    Target { selector: TargetSelector, until_exec: Option<String>, hold: Toggle },
     /// Start the program of the last `Target::Launch` again, with other arguments if any are given.
     Run { args: Option<Vec<OsString>> },
     /// Set a breakpoint.

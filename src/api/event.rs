@@ -36,6 +36,8 @@ pub enum Event {
     Exited { pid: Pid, status: i32, signal: Option<Signal>, launched: super::command::Toggle },
     /// A process was let go.
     Detached { pid: Pid },
+    /// The wait for a process was given up.
+    WaitEnded { reason: String },
     /// Something the user should know.
     Notice { text: String },
     /// The session ends; no event follows.
@@ -60,8 +62,6 @@ pub enum StopReason {
     Exec { exe: PathBuf },
     /// Launched or attached.
     Start,
-    /// The process was forked off and is followed.
-    Fork,
 }
 
 /// How far a process had run when it was caught.

@@ -103,7 +103,7 @@ pub enum HowFound {
 }
 
 /// An address, named.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
 pub struct Place {
     /// In the process.
     pub addr: VirtAddr,

@@ -130,8 +130,8 @@ impl Allocation {
     }
 }
 
-/// The place of each argument, in order. An aggregate for which too few registers are left goes wholly to the stack, and
-/// leaves them to the parameters after it.
+/// The place of each argument, in order. An aggregate for which too few registers are left goes wholly to the stack,
+/// and leaves them to the parameters after it.
 pub fn place_arguments(classes: &[ParameterClass]) -> Vec<ArgumentPlace> {
     let mut allocation = Allocation { integers: 0, floats: 0, stack: 8 };
     classes.iter().map(|class| allocation.place(*class)).collect()

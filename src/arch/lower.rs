@@ -57,7 +57,7 @@ pub(super) fn address(instruction: &Instruction) -> Option<Address> {
     })
 }
 
-fn place(instruction: &Instruction, operand: u32) -> Option<Place> {
+pub(super) fn place(instruction: &Instruction, operand: u32) -> Option<Place> {
     match instruction.op_kind(operand) {
         OpKind::Register => view(instruction.op_register(operand)).map(Place::Register),
         OpKind::Memory => {
@@ -69,7 +69,7 @@ fn place(instruction: &Instruction, operand: u32) -> Option<Place> {
 }
 
 /// An operand, an immediate cut to `width` bytes.
-fn value(instruction: &Instruction, operand: u32, width: u8) -> Option<Value> {
+pub(super) fn value(instruction: &Instruction, operand: u32, width: u8) -> Option<Value> {
     match instruction.try_immediate(operand) {
         Ok(immediate) => Some(Value::Immediate(immediate & mask(width))),
         Err(_) => place(instruction, operand).map(Value::Place),
@@ -104,10 +104,8 @@ fn stack(instruction: &Instruction) -> Option<Operation> {
 }
 
 fn transfer(instruction: &Instruction) -> Option<Operation> {
-    let direct = || {
-        (instruction.op_kind(0) == OpKind::NearBranch64).then(|| VirtAddr(instruction.near_branch64()))
-        //
-    };
+    let is_near = instruction.op_kind(0) == OpKind::NearBranch64;
+    let direct = || is_near.then(|| VirtAddr(instruction.near_branch64()));
     let indirect = || place(instruction, 0).filter(|place| place.width() == 8).map(Target::Indirect);
     if instruction.is_jcc_short_or_near() {
         return Some(Operation::JumpIf { test: test(instruction)?, target: direct()? });
@@ -123,6 +121,10 @@ fn transfer(instruction: &Instruction) -> Option<Operation> {
     }
     if instruction.is_call_near_indirect() {
         return indirect().map(Operation::Call);
+    }
+    if instruction.has_rep_prefix() || instruction.has_repne_prefix() {
+        // Reserved before a loop; some CPUs then test for the opposite condition.
+        return None;
     }
     let rcx = |width: u8| View { slot: Slot::Rcx, width, shift: 0 };
     Some(match instruction.code() {
@@ -142,7 +144,7 @@ fn transfer(instruction: &Instruction) -> Option<Operation> {
 
 fn moves(instruction: &Instruction) -> Option<Operation> {
     Some(match instruction.mnemonic() {
-        Mnemonic::Nop | Mnemonic::Endbr64 | Mnemonic::Endbr32 | Mnemonic::Pause => Operation::Nothing,
+        Mnemonic::Nop | Mnemonic::Endbr64 | Mnemonic::Endbr32 => Operation::Nothing,
         Mnemonic::Mov => {
             let to = place(instruction, 0)?;
             match (to, value(instruction, 1, to.width())?) {

@@ -11,9 +11,11 @@ mod lower;
 mod operand;
 pub mod register;
 pub mod relocate;
+mod scalar;
 pub mod step_over;
 #[cfg(test)]
 mod test_memory;
+mod vector;
 
 pub use calling::{
     integer_argument, integer_result, place_arguments, syscall_argument, ArgumentPlace, FloatWidth, IntegerRegister,
@@ -25,4 +27,4 @@ pub use error::ArchError;
 pub use interpret::interpret_function;
 pub use register::Register;
 pub use relocate::{OutOfLine, SLOT_SIZE};
-pub use step_over::{plan_out_of_line, plan_step_over, StepOver};
+pub use step_over::{call_length, plan_out_of_line, plan_step_over, StepOver};

@@ -252,6 +252,16 @@ impl Register {
         self.view.write(regs, value);
     }
 
+    /// A number that stands for the register or part of one, for [`Register::from_number`].
+    pub fn number(&self) -> u16 {
+        TABLE.iter().position(|one| one == self).map_or(u16::MAX, |at| at as u16)
+    }
+
+    /// The register of a [`Register::number`].
+    pub fn from_number(number: u16) -> Option<Register> {
+        TABLE.get(usize::from(number)).copied()
+    }
+
     /// The whole registers, in display order.
     pub fn all() -> &'static [Register] {
         &TABLE[..WHOLE]

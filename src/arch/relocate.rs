@@ -48,9 +48,11 @@ impl OutOfLine {
         let mut copy = [0; LONGEST_INSTRUCTION];
         copy.get_mut(..original.len())?.copy_from_slice(original);
         let displacement = if instruction.is_ip_rel_memory_operand() {
-            let decoder = Decoder::with_ip(64, original, site.0, DecoderOptions::NONE);
-            let offsets = decoder.get_constant_offsets(instruction);
-            if offsets.displacement_size() != 4 {
+            // The decoder tells offsets of the instruction that it decoded last.
+            let mut decoder = Decoder::with_ip(64, original, site.0, DecoderOptions::AMD);
+            let again = decoder.decode();
+            let offsets = decoder.get_constant_offsets(&again);
+            if offsets.displacement_size() != 4 || offsets.displacement_offset() + 4 > original.len() {
                 return None;
             }
             let wrap = if instruction.memory_base() == IcedRegister::EIP { Wrap::Bits32 } else { Wrap::Bits64 };
@@ -79,9 +81,9 @@ impl OutOfLine {
         Ok(code)
     }
 
-    /// The length of the copy in the slot. A thread whose pc is less than that past the slot's start has not executed it
-    /// yet (or is in the middle of a repeated string instruction, or faulted there) and belongs at the site; one whose pc
-    /// is there or beyond has, and belongs at [`OutOfLine::next`].
+    /// The length of the copy in the slot. A thread whose pc is less than that past the slot's start has not executed
+    /// it yet (or is in the middle of a repeated string instruction, or faulted there) and belongs at the site; one
+    /// whose pc is there or beyond has, and belongs at [`OutOfLine::next`].
     pub fn copied_length(&self) -> u8 {
         self.length
     }

@@ -19,8 +19,8 @@ pub enum StepOver {
     OutOfLine(OutOfLine),
 }
 
-/// Plans how to step over the instruction that `bytes` start with (as they are without the breakpoint; 15 bytes suffice,
-/// and fewer do at the end of the code). Emulation wins where both would do.
+/// Plans how to step over the instruction that `bytes` start with (as they are without the breakpoint; 15 bytes
+/// suffice, and fewer do at the end of the code). Emulation wins where both would do.
 pub fn plan_step_over(site: VirtAddr, bytes: &[u8]) -> Result<StepOver, ArchError> {
     let instruction = decode_one(site, bytes)?;
     refuse_unsteppable(site, &instruction)?;
@@ -30,17 +30,18 @@ pub fn plan_step_over(site: VirtAddr, bytes: &[u8]) -> Result<StepOver, ArchErro
     }
 }
 
-/// As [`plan_step_over`], but never by emulation: for instructions that read memory a copy costs less, and a store by the
-/// CPU is atomic where one by the debugger need not be.
+/// As [`plan_step_over`], but never by emulation: for instructions that read memory a copy costs less, and a store by
+/// the CPU is atomic where one by the debugger need not be.
 pub fn plan_out_of_line(site: VirtAddr, bytes: &[u8]) -> Result<OutOfLine, ArchError> {
     let instruction = decode_one(site, bytes)?;
     refuse_unsteppable(site, &instruction)?;
     movable(site, bytes, &instruction)
 }
 
-/// The instruction at the start of `bytes`.
+/// The instruction at the start of `bytes`. A near branch with an operand-size prefix and no REX.W is 16 bits wide to
+/// AMD's CPUs, and 64 to Intel's; decoded as AMD's it is none of those that are emulated, and so is refused on either.
 pub(super) fn decode_one(site: VirtAddr, bytes: &[u8]) -> Result<Instruction, ArchError> {
-    let mut decoder = Decoder::with_ip(64, bytes, site.0, DecoderOptions::NONE);
+    let mut decoder = Decoder::with_ip(64, bytes, site.0, DecoderOptions::AMD);
     let instruction = decoder.decode();
     if instruction.is_invalid() {
         Err(ArchError::Invalid(site))
@@ -63,8 +64,8 @@ fn refuse_unsteppable(site: VirtAddr, instruction: &Instruction) -> Result<(), A
     Ok(())
 }
 
-/// A copy does the same anywhere if control leaves it at its end only: what branches, calls or returns far does not, nor
-/// does a transaction, which comes back to its start.
+/// A copy does the same anywhere if control leaves it at its end only: what branches, calls or returns far does not,
+/// nor does a transaction, which comes back to its start.
 fn movable(site: VirtAddr, bytes: &[u8], instruction: &Instruction) -> Result<OutOfLine, ArchError> {
     let falls_through = match instruction.flow_control() {
         FlowControl::Next | FlowControl::Exception => true,
@@ -81,6 +82,13 @@ fn movable(site: VirtAddr, bytes: &[u8], instruction: &Instruction) -> Result<Ou
         return Err(ArchError::NotMovable { at: site, text: format_instruction(instruction) });
     }
     OutOfLine::of(site, bytes, instruction).ok_or(ArchError::Invalid(site))
+}
+
+/// The length of the instruction at `site`, bytes, if it is a call.
+pub fn call_length(site: VirtAddr, bytes: &[u8]) -> Option<u8> {
+    let instruction = decode_one(site, bytes).ok()?;
+    let calls = matches!(instruction.flow_control(), FlowControl::Call | FlowControl::IndirectCall);
+    (calls && instruction.code() != Code::Syscall).then(|| instruction.len() as u8)
 }
 
 #[cfg(test)]
@@ -102,12 +110,21 @@ mod tests {
         assert_eq!(plan(&[]).err(), Some(ArchError::Invalid(SITE)));
         assert!(matches!(plan(&[0xf4]), Err(ArchError::Privileged { .. })), "hlt");
         assert!(matches!(plan(&[0xcb]), Err(ArchError::NotMovable { .. })), "far return");
+        assert!(matches!(plan(&[0x66, 0x7d, 0x3d]), Err(ArchError::NotMovable { .. })), "16-bit branch");
+        assert!(matches!(plan(&[0x66, 0xc3]), Err(ArchError::NotMovable { .. })), "16-bit return");
         assert!(matches!(plan(&[0xc7, 0xf8, 0, 0, 0, 0]), Err(ArchError::NotMovable { .. })), "xbegin");
     }
 
     #[test]
     fn prologues_are_emulated_and_the_rest_is_moved() {
-        for bytes in [&[0x55][..], &[0xf3, 0x0f, 0x1e, 0xfa], &[0x48, 0x89, 0xe5], &[0x48, 0x83, 0xec, 0x18]] {
+        // The third is the call to __tls_get_addr as linkers pad it.
+        for bytes in [
+            &[0x55][..],
+            &[0xf3, 0x0f, 0x1e, 0xfa],
+            &[0x66, 0x66, 0x48, 0xe8, 0, 0, 0, 0],
+            &[0x48, 0x89, 0xe5],
+            &[0x48, 0x83, 0xec, 0x18],
+        ] {
             assert!(matches!(plan(bytes), Ok(StepOver::Emulate(_))), "{bytes:x?}");
         }
         for bytes in

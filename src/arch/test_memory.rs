@@ -9,6 +9,11 @@ pub(super) struct TestMemory {
 }
 
 impl TestMemory {
+    /// A word that is there.
+    pub(super) fn read_u64_at(&self, at: u64) -> u64 {
+        self.read_u64(VirtAddr(at)).unwrap()
+    }
+
     /// How many bytes can be used from `at` on, and where they start in the block.
     fn find(&self, at: VirtAddr) -> Result<usize, MemError> {
         usize::try_from(at.since(self.base))

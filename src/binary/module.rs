@@ -308,6 +308,33 @@ mod tests {
     }
 
     #[test]
+    fn without_section_headers_the_dynamic_section_names_the_symbols() {
+        let mut bytes = std::fs::read(LIBC).unwrap();
+        bytes[40..48].fill(0);
+        bytes[60..64].fill(0);
+        let bare = parse(bytes).unwrap();
+        assert!(bare.sections().is_empty());
+        let find = |module: &Module, name: &str| module.symbols().find_exact(name).map(|symbol| symbol.address);
+        let libc = libc();
+        for name in ["read", "epoll_wait", "environ"] {
+            assert!(find(&bare, name).is_some());
+            assert_eq!(find(&bare, name), find(&libc, name));
+        }
+        assert_eq!(bare.unwind().function_starts(), libc.unwind().function_starts());
+    }
+
+    #[test]
+    fn stubs_are_named_after_their_relocation() {
+        let libc = libc();
+        let stub = libc.symbols().iter().find(|symbol| symbol.kind == SymbolKind::Plt).unwrap();
+        assert!(stub.name.ends_with("@plt") && stub.size == 16 && stub.source == SymbolSource::Plt);
+        let code = libc.bytes_at(stub.address, 16).unwrap();
+        assert!(code.windows(2).any(|pair| pair == [0xff, 0x25]));
+        let (found, offset) = libc.symbols().find_at(stub.address.offset(4)).unwrap();
+        assert_eq!((found.name, offset), (stub.name, 4));
+    }
+
+    #[test]
     fn patterns_find_libc_functions() {
         use super::super::NamePattern;
         let libc = libc();

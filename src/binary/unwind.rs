@@ -428,6 +428,26 @@ mod tests {
     }
 
     #[test]
+    fn without_its_header_the_section_is_indexed() {
+        let path = "/lib/x86_64-linux-gnu/libc.so.6";
+        let mut bytes = std::fs::read(path).unwrap();
+        let count = usize::from(bytes[56]);
+        for header in (0..count).map(|index| 64 + index * 56) {
+            if bytes[header..header + 4] == 0x6474_e550u32.to_le_bytes() {
+                bytes[header..header + 4].fill(0);
+            }
+        }
+        let bare = Module::parse(PathBuf::from(path), Arc::new(bytes)).unwrap();
+        let whole = module(path);
+        assert!(bare.unwind().header.is_none() && whole.unwind().header.is_some());
+        assert_eq!(bare.unwind().function_starts(), whole.unwind().function_starts());
+        for range in whole.unwind().function_starts().iter().step_by(7) {
+            assert_eq!(bare.unwind().find_function(range.start), whole.unwind().find_function(range.start));
+            assert_eq!(bare.unwind().row_at(range.start), whole.unwind().row_at(range.start));
+        }
+    }
+
+    #[test]
     fn a_function_starts_with_the_cfa_above_its_return_address() {
         let libc = module("/lib/x86_64-linux-gnu/libc.so.6");
         let read = libc.symbols().find_exact("read").unwrap().address;

@@ -20,6 +20,8 @@ pub struct SymbolIndex {
     unwind: Arc<UnwindTables>,
     /// Sorted by address, the best name of an address first.
     pub(super) entries: Vec<Entry>,
+    /// For each entry the end of the symbol that reaches furthest, of all up to it.
+    reach: Vec<FileAddr>,
     /// The names of PLT stubs, which are in no file.
     made_names: String,
 }
@@ -54,9 +56,14 @@ impl SymbolIndex {
                 source: SymbolSource::Plt,
             });
         }
-        let mut index = SymbolIndex { image, unwind, entries: Vec::new(), made_names };
+        let mut index = SymbolIndex { image, unwind, entries: Vec::new(), reach: Vec::new(), made_names };
         entries.par_sort_unstable_by(|a, b| index.rank(a).cmp(&index.rank(b)));
         entries.dedup_by(|b, a| a.address == b.address && index.raw_name(a) == index.raw_name(b));
+        let furthest = |reach: &mut FileAddr, entry: &Entry| {
+            *reach = (*reach).max(FileAddr(entry.address.0.saturating_add(entry.size.max(1))));
+            Some(*reach)
+        };
+        index.reach = entries.iter().scan(FileAddr(0), furthest).collect();
         index.entries = entries;
         index
     }
@@ -86,7 +93,8 @@ impl SymbolIndex {
         let mut position = after;
         while position > 0 && tried < MAX_LOOK_BACK {
             let address = self.entries[position - 1].address;
-            if address < segment.addr {
+            // The nearest symbol may reach over `at` without a size; those before it only by theirs.
+            if address < segment.addr || (tried > 0 && self.reach[position - 1] <= at) {
                 break;
             }
             let first = self.entries[..position].partition_point(|entry| entry.address < address);

@@ -1,6 +1,6 @@
 //! The names of a module: one compact index over .symtab, .dynsym and the PLT, with demangling and pattern search.
 
-pub mod demangle;
+mod demangle;
 mod index;
 mod literals;
 mod pattern;
@@ -12,6 +12,7 @@ mod symbol;
 mod table;
 mod text;
 
+pub use demangle::{base_name, demangle, demangle_without_parameters};
 pub use index::SymbolIndex;
 pub use pattern::NamePattern;
 pub use signature::{parse_signature, MethodKind, Signature};

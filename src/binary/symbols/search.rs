@@ -14,6 +14,9 @@ impl SymbolIndex {
     /// match. PLT stubs match only a pattern that contains `@plt`; data and `.cold` clones never do.
     pub fn functions_named(&self, pattern: &NamePattern, limit: usize) -> Matches {
         let matcher = Matcher::new(pattern);
+        if matcher.plain.is_empty() && !matches!(pattern, NamePattern::Regex(_)) {
+            return Matches::default();
+        }
         let accepts = |entry: &&Entry| matcher.accepts(entry.kind, self.raw_name(entry));
         let matching: Vec<&Entry> = self.entries.par_iter().filter(accepts).collect();
         let mut matches = Matches::default();

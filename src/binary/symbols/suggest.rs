@@ -1,5 +1,6 @@
 //! Completion and "did you mean".
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use rayon::prelude::*;
@@ -12,6 +13,8 @@ use super::{SymbolIndex, SymbolKind};
 
 /// Longer names are not compared: the cost grows with the square.
 const MAX_COMPARED: usize = 80;
+/// Longer mangled names, those of templates of templates, are no hints; demangling them is what would take the time.
+const MAX_DEMANGLED_FOR_HINT: usize = 120;
 /// How many names are looked at together before completion may stop.
 const CHUNK: usize = 16 << 10;
 
@@ -30,7 +33,11 @@ impl SymbolIndex {
             .filter(|entry| is_function(entry))
             .filter_map(|entry| {
                 let name = std::str::from_utf8(self.raw_name(entry)).ok()?;
-                let base = quick_base_name(name).map_or_else(|| base_name(name), std::borrow::Cow::Borrowed);
+                let base = match quick_base_name(name) {
+                    Some(base) => Cow::Borrowed(base),
+                    None if name.len() <= MAX_DEMANGLED_FOR_HINT => base_name(name),
+                    None => return None,
+                };
                 let distance = edit_distance(&wanted, &base.to_ascii_lowercase(), limit)?;
                 Some((distance, base.into_owned()))
             })
@@ -49,7 +56,7 @@ impl SymbolIndex {
             }
             let names = chunk.par_iter().filter(|entry| is_function(entry)).filter_map(|entry| {
                 let raw = self.raw_name(entry);
-                if literals.iter().any(|literal| !literal.admit(raw)) {
+                if literals.as_ref().is_some_and(|literals| !literals.admit(raw)) {
                     return None;
                 }
                 let name = demangle_without_parameters(std::str::from_utf8(raw).ok()?);

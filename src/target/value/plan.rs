@@ -5,7 +5,7 @@ use super::reader::ArgumentReader;
 use super::shape::Shape;
 use crate::arch::{place_arguments, ArgumentPlace, IntegerRegister, ParameterClass};
 use crate::base::VirtAddr;
-use crate::binary::symbols::demangle::demangle_without_parameters;
+use crate::binary::symbols::demangle_without_parameters;
 use crate::binary::{symbols::parse_signature, MethodKind, Module, Signature as CxxSignature};
 use crate::target::syscalls::{self, find_signature, CallMemory, Signature};
 use crate::target::LoadedModule;

@@ -48,7 +48,7 @@ impl<'a> ArgumentReader<'a> {
     /// The name of the function at an address, without parameters, and how far into it the address lies.
     pub fn function_name(&self, at: VirtAddr) -> Option<String> {
         let named = self.space.find_symbol(at).filter(|named| named.module.is_executable(at))?;
-        let name = crate::binary::symbols::demangle::demangle_without_parameters(&named.name).into_owned();
+        let name = crate::binary::symbols::demangle_without_parameters(&named.name).into_owned();
         Some(if named.offset == 0 { name } else { format!("{name}+{}", named.offset) })
     }
 

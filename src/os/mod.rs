@@ -1,0 +1,31 @@
+//! Every system call and every `unsafe` of rdbg: ptrace and wait, memory, /proc, fork and exec, fanotify and inotify.
+//!
+//! The rooms above see values and errors; what the kernel does differently from its man pages is written at the line
+//! that copes with it.
+
+pub mod doorbell;
+pub mod error;
+pub mod file;
+pub mod launch;
+pub mod mem;
+pub mod proc;
+pub mod refusal;
+pub mod signals;
+pub mod socket;
+pub mod terminal;
+pub mod tracer;
+pub mod waitfor;
+
+#[cfg(test)]
+mod tests;
+
+pub use doorbell::Doorbell;
+pub use error::OsError;
+pub use file::{map_file, FileBytes};
+pub use launch::{launch, Aslr, LaunchSpec, Launched, Stdio};
+pub use proc::{find_by_name, list_processes, ProcessRow};
+pub use signals::{block_termination_signals, spawn_signal_thread};
+pub use socket::{own_uid, peer_uid, runtime_dir, set_private_mode};
+pub use terminal::Terminal;
+pub use tracer::LiveInferior;
+pub use waitfor::{ExecAnswer, ExecWatch, WatchEvent, WatchMethod, WatchSink, WatchSpec};

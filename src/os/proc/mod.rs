@@ -1,0 +1,161 @@
+//! /proc (proc(5)): parsers of its texts, which touch no file, and the readers that use them.
+
+pub mod maps;
+pub mod rows;
+pub mod status;
+
+use std::ffi::OsString;
+use std::io;
+use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
+
+use crate::base::{Mapping, Pid, Tid};
+
+pub use maps::parse_maps;
+pub use rows::{find_by_name, list_processes, matches_name, ProcessRow};
+pub use status::{parse_stat, parse_status, Stat, Status};
+
+/// /proc/TID/status.
+pub fn read_status(tid: Tid) -> io::Result<Status> {
+    Ok(parse_status(&read_text(&format!("/proc/{tid}/status"))?))
+}
+
+/// The group of a task; the task's own number when it has gone.
+pub fn group_of(tid: Tid) -> Pid {
+    read_status(tid).map_or(tid.as_leader_of(), |status| status.tgid)
+}
+
+/// /proc/TID/stat.
+pub fn read_stat(tid: Tid) -> io::Result<Stat> {
+    let path = format!("/proc/{tid}/stat");
+    parse_stat(&read_text(&path)?).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, path))
+}
+
+/// /proc/PID/maps; empty for a kernel thread and for a process whose leader has exited.
+pub fn read_maps(pid: Pid) -> io::Result<Vec<Mapping>> {
+    let text = std::fs::read(format!("/proc/{pid}/maps"))?;
+    if text.is_empty() {
+        // The leader may have exited before its threads, which still have the memory.
+        let threads = read_threads(pid)?.into_iter().filter(|tid| *tid != pid.leader());
+        for tid in threads {
+            match std::fs::read(format!("/proc/{pid}/task/{tid}/maps")) {
+                Ok(text) if !text.is_empty() => return Ok(parse_maps(&text)),
+                _ => {}
+            }
+        }
+    }
+    Ok(parse_maps(&text))
+}
+
+/// The auxiliary vector, up to AT_NULL (getauxval(3)), as (type, value) pairs.
+pub fn read_auxv(pid: Pid) -> io::Result<Vec<(u64, u64)>> {
+    Ok(parse_auxv(&std::fs::read(format!("/proc/{pid}/auxv"))?))
+}
+
+/// Decodes /proc/PID/auxv of a 64-bit process.
+pub fn parse_auxv(bytes: &[u8]) -> Vec<(u64, u64)> {
+    let word = |chunk: &[u8]| chunk.iter().rev().fold(0u64, |value, byte| value << 8 | u64::from(*byte));
+    bytes
+        .chunks_exact(16)
+        .map(|pair| (word(&pair[..8]), word(&pair[8..])))
+        .take_while(|(kind, _)| *kind != libc::AT_NULL)
+        .collect()
+}
+
+/// A task's name, at most 15 bytes.
+pub fn read_comm(pid: Pid, tid: Tid) -> io::Result<String> {
+    let bytes = std::fs::read(format!("/proc/{pid}/task/{tid}/comm"))?;
+    Ok(String::from_utf8_lossy(bytes.strip_suffix(b"\n").unwrap_or(&bytes)).into_owned())
+}
+
+/// What /proc/PID/exe names, in the process's mount namespace, without the kernel's " (deleted)".
+pub fn read_exe(pid: Pid) -> io::Result<PathBuf> {
+    let link = std::fs::read_link(format!("/proc/{pid}/exe"))?.into_os_string().into_vec();
+    let path = link.strip_suffix(b" (deleted)").unwrap_or(&link);
+    Ok(PathBuf::from(OsString::from_vec(path.to_vec())))
+}
+
+/// The arguments; empty for a kernel thread and a zombie.
+pub fn read_cmdline(pid: Pid) -> io::Result<Vec<OsString>> {
+    Ok(parse_cmdline(&std::fs::read(format!("/proc/{pid}/cmdline"))?))
+}
+
+/// Decodes /proc/PID/cmdline: each argument ends with a NUL (unless the program has overwritten them).
+pub fn parse_cmdline(bytes: &[u8]) -> Vec<OsString> {
+    let bytes = bytes.strip_suffix(b"\0").unwrap_or(bytes);
+    if bytes.is_empty() {
+        return Vec::new();
+    }
+    bytes.split(|byte| *byte == 0).map(|argument| OsString::from_vec(argument.to_vec())).collect()
+}
+
+/// The tasks of a group, in the order of their numbers.
+pub fn read_threads(pid: Pid) -> io::Result<Vec<Tid>> {
+    Ok(read_numbers(&format!("/proc/{pid}/task"))?.into_iter().map(Tid).collect())
+}
+
+/// Every thread group that /proc shows, in the order of their numbers.
+pub fn read_pids() -> io::Result<Vec<Pid>> {
+    Ok(read_numbers("/proc")?.into_iter().map(Pid).collect())
+}
+
+/// The pid that was given out last in rdbg's pid namespace: the last field of /proc/loadavg. Thread ids count as well.
+pub fn read_last_pid() -> io::Result<i32> {
+    let text = read_text("/proc/loadavg")?;
+    let last = text.split_whitespace().last().and_then(|field| field.parse().ok());
+    last.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "/proc/loadavg"))
+}
+
+fn read_numbers(directory: &str) -> io::Result<Vec<i32>> {
+    let mut numbers = Vec::new();
+    for entry in std::fs::read_dir(directory)? {
+        // A task that ends while the directory is read ends no listing.
+        let Ok(entry) = entry else { break };
+        if let Some(number) = entry.file_name().to_str().and_then(|name| name.parse().ok()) {
+            numbers.push(number);
+        }
+    }
+    numbers.sort_unstable();
+    Ok(numbers)
+}
+
+/// A text of /proc; names in it need not be UTF-8.
+fn read_text(path: &str) -> io::Result<String> {
+    Ok(String::from_utf8_lossy(&std::fs::read(path)?).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn auxv_ends_at_null() {
+        let words: [u64; 8] = [33, 0x7fff_0000, 9, 0x40_1000, 0, 0, 7, 7];
+        let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+        assert_eq!(parse_auxv(&bytes), [(33, 0x7fff_0000), (9, 0x40_1000)]);
+        assert_eq!(parse_auxv(&bytes[..12]), []);
+    }
+
+    #[test]
+    fn arguments_may_be_empty() {
+        assert_eq!(parse_cmdline(b"envoy\0\0-c\0"), ["envoy", "", "-c"]);
+        assert!(parse_cmdline(b"").is_empty());
+        assert_eq!(parse_cmdline(b"title without end"), ["title without end"]);
+    }
+
+    #[test]
+    fn rdbg_can_read_itself() {
+        let pid = Pid(std::process::id() as i32);
+        assert!(read_pids().unwrap().contains(&pid));
+        assert!(read_threads(pid).unwrap().contains(&pid.leader()));
+        assert!(read_auxv(pid).unwrap().iter().any(|(kind, _)| *kind == libc::AT_ENTRY));
+        assert_eq!(read_exe(pid).unwrap(), std::env::current_exe().unwrap());
+        let exe = read_exe(pid).unwrap();
+        let maps = read_maps(pid).unwrap();
+        assert!(maps.iter().any(
+            |map| map.exec && matches!(&map.source, crate::base::MappingSource::File { path, .. } if *path == exe)
+        ));
+        assert_eq!(read_status(pid.leader()).unwrap().tgid, pid);
+        assert!(read_last_pid().unwrap() > 0);
+    }
+}

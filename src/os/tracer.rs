@@ -1,0 +1,388 @@
+//! The live process: every ptrace request, and the one wait.
+
+use std::ffi::OsString;
+use std::io;
+use std::marker::PhantomData;
+use std::mem::MaybeUninit;
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+use std::ptr;
+
+use libc::{c_int, c_uint, c_void};
+
+use crate::base::{
+    Inferior, InferiorError, Mapping, MappingSource, MemError, PendingScope, Pid, PtraceEvent, Regs, Resume, ResumeHow,
+    SigInfo, Signal, Tid, TraceOptions, VectorRegs, VirtAddr, WaitStatus,
+};
+
+use super::error::{errno_text, last_errno};
+use super::mem::MemFiles;
+use super::{proc, refusal, Doorbell};
+
+/// Tracing through ptrace(2). Requests are obeyed only from the thread that seized, hence it cannot leave its thread.
+#[derive(Debug)]
+pub struct LiveInferior {
+    doorbell: Doorbell,
+    mem: MemFiles,
+    not_send: PhantomData<*const ()>,
+}
+
+impl LiveInferior {
+    /// The tracer of the calling thread, whose bell `doorbell` is ([`Doorbell::for_this_thread`]).
+    pub fn new(doorbell: &Doorbell) -> LiveInferior {
+        LiveInferior { doorbell: doorbell.clone(), mem: MemFiles::default(), not_send: PhantomData }
+    }
+
+    /// One PTRACE_PEEKTEXT / POKETEXT round: the word at `at`.
+    fn peek(tid: Tid, at: VirtAddr) -> Result<u64, c_int> {
+        let mut word = 0u64;
+        // The raw system call, unlike glibc's wrapper, stores the word through `data`.
+        // SAFETY: the kernel writes 8 bytes to `word`; the address is read in the tracee and checked there.
+        let got = unsafe { libc::syscall(libc::SYS_ptrace, libc::PTRACE_PEEKTEXT, tid.0, at.0, &mut word) };
+        if got < 0 {
+            return Err(last_errno());
+        }
+        Ok(word)
+    }
+
+    /// Writes through PTRACE_POKETEXT, for kernels that refuse writes to /proc/PID/mem (proc_mem.force_override=never).
+    fn poke(&self, tid: Tid, at: VirtAddr, bytes: &[u8]) -> Result<(), c_int> {
+        let first = at.0 & !7;
+        let end = at.0.wrapping_add(bytes.len() as u64);
+        let mut word_at = first;
+        while word_at < end {
+            let mut word = Self::peek(tid, VirtAddr(word_at))?.to_le_bytes();
+            for (index, slot) in word.iter_mut().enumerate() {
+                let byte_at = word_at + index as u64;
+                if (at.0..end).contains(&byte_at) {
+                    *slot = bytes[(byte_at - at.0) as usize];
+                }
+            }
+            let value = u64::from_le_bytes(word);
+            request(libc::PTRACE_POKETEXT, tid, word_at as *mut c_void, value as *mut c_void)?;
+            word_at += 8;
+        }
+        Ok(())
+    }
+}
+
+/// One ptrace request that answers 0.
+fn request(what: c_uint, tid: Tid, addr: *mut c_void, data: *mut c_void) -> Result<(), c_int> {
+    // SAFETY: each caller passes what its request asks for: numbers, or a pointer to a live local of the size that the
+    // request reads or writes. The tracee's own addresses are checked by the kernel.
+    match unsafe { libc::ptrace(what, tid.0, addr, data) } {
+        -1 => Err(last_errno()),
+        _ => Ok(()),
+    }
+}
+
+/// ESRCH says that the task is gone, or was killed out of its stop: an answer.
+fn failed(what: &'static str, tid: Tid, errno: c_int) -> InferiorError {
+    match errno {
+        libc::ESRCH => InferiorError::Gone(tid),
+        _ => InferiorError::Os { what, tid, reason: errno_text(errno) },
+    }
+}
+
+/// A request whose data is a struct that the kernel fills.
+fn fetch<T>(name: &'static str, what: c_uint, tid: Tid) -> Result<T, InferiorError> {
+    let mut value = MaybeUninit::<T>::zeroed();
+    request(what, tid, ptr::null_mut(), value.as_mut_ptr().cast()).map_err(|errno| failed(name, tid, errno))?;
+    // SAFETY: callers choose T to be the request's plain-data struct, for which zeroes and any bytes are valid.
+    Ok(unsafe { value.assume_init() })
+}
+
+fn proc_error(path: impl Into<PathBuf>, tid: Tid) -> impl FnOnce(io::Error) -> InferiorError {
+    let path = path.into();
+    move |error| match error.raw_os_error() {
+        Some(libc::ENOENT | libc::ESRCH) => InferiorError::Gone(tid),
+        _ => InferiorError::Proc { path, reason: error.to_string() },
+    }
+}
+
+/// Decodes the status of a wait for a seized tracee; `None` for what none can report (ptrace(2), "Stopped states").
+pub fn parse_wait_status(status: c_int) -> Option<WaitStatus> {
+    if libc::WIFEXITED(status) {
+        return Some(WaitStatus::Exited { code: libc::WEXITSTATUS(status) });
+    }
+    if libc::WIFSIGNALED(status) {
+        return Some(WaitStatus::Signaled { signal: Signal(libc::WTERMSIG(status)) });
+    }
+    if !libc::WIFSTOPPED(status) {
+        return None;
+    }
+    let signal = libc::WSTOPSIG(status);
+    Some(match status >> 16 {
+        // PTRACE_O_TRACESYSGOOD sets bit 7, which no signal has.
+        0 if signal == libc::SIGTRAP | 0x80 => WaitStatus::SyscallStop,
+        0 => WaitStatus::SignalDelivery(Signal(signal)),
+        libc::PTRACE_EVENT_FORK => WaitStatus::Event(PtraceEvent::Fork),
+        libc::PTRACE_EVENT_VFORK => WaitStatus::Event(PtraceEvent::Vfork),
+        libc::PTRACE_EVENT_CLONE => WaitStatus::Event(PtraceEvent::Clone),
+        libc::PTRACE_EVENT_EXEC => WaitStatus::Event(PtraceEvent::Exec),
+        libc::PTRACE_EVENT_VFORK_DONE => WaitStatus::Event(PtraceEvent::VforkDone),
+        libc::PTRACE_EVENT_EXIT => WaitStatus::Event(PtraceEvent::Exit),
+        libc::PTRACE_EVENT_SECCOMP => WaitStatus::Event(PtraceEvent::Seccomp),
+        // EVENT_STOP with one of the four stopping signals is a group-stop, with SIGTRAP an interrupt's answer, a new
+        // child's first stop or the end of a group-stop.
+        libc::PTRACE_EVENT_STOP => match signal {
+            libc::SIGSTOP | libc::SIGTSTP | libc::SIGTTIN | libc::SIGTTOU => WaitStatus::GroupStop(Signal(signal)),
+            _ => WaitStatus::Event(PtraceEvent::Stop),
+        },
+        _ => return None,
+    })
+}
+
+impl Inferior for LiveInferior {
+    /// One waitpid(2). A blocking wait answers `None` when the doorbell was rung, which it takes.
+    ///
+    /// Only this thread's tracees and children are waited for (__WNOTHREAD), so that a process which another thread of
+    /// rdbg has spawned is left to that thread. The tracer thread must have no children but those it launched to trace.
+    fn wait(&mut self, block: bool) -> Result<Option<(Tid, WaitStatus)>, InferiorError> {
+        // A ring before this look is taken here; one after it repeats until waitpid has been interrupted.
+        if block && self.doorbell.take() {
+            return Ok(None);
+        }
+        let flags = libc::__WALL | libc::__WNOTHREAD | if block { 0 } else { libc::WNOHANG };
+        loop {
+            let mut status = 0;
+            // SAFETY: the kernel writes an int to `status`.
+            let got = unsafe { libc::waitpid(-1, &mut status, flags) };
+            match got {
+                0 => return Ok(None),
+                -1 => match last_errno() {
+                    libc::EINTR if block => {
+                        self.doorbell.take();
+                        return Ok(None);
+                    }
+                    libc::EINTR => {}
+                    libc::ECHILD => return Err(InferiorError::NothingTraced),
+                    errno => return Err(failed("wait", Tid(-1), errno)),
+                },
+                tid => {
+                    let tid = Tid(tid);
+                    let Some(decoded) = parse_wait_status(status) else {
+                        tracing::warn!(%tid, status, "a wait status that rdbg does not know");
+                        continue;
+                    };
+                    if matches!(
+                        decoded,
+                        WaitStatus::Exited { .. } | WaitStatus::Signaled { .. } | WaitStatus::Event(PtraceEvent::Exec)
+                    ) {
+                        self.forget(tid.as_leader_of());
+                    }
+                    return Ok(Some((tid, decoded)));
+                }
+            }
+        }
+    }
+
+    fn seize(&mut self, tid: Tid, options: TraceOptions) -> Result<(), InferiorError> {
+        let mut flags = libc::PTRACE_O_TRACESYSGOOD
+            | libc::PTRACE_O_TRACEFORK
+            | libc::PTRACE_O_TRACEVFORK
+            | libc::PTRACE_O_TRACECLONE
+            | libc::PTRACE_O_TRACEEXEC
+            | libc::PTRACE_O_TRACEVFORKDONE;
+        if options.kill_on_exit {
+            flags |= libc::PTRACE_O_EXITKILL;
+        }
+        if options.report_exit {
+            flags |= libc::PTRACE_O_TRACEEXIT;
+        }
+        match request(libc::PTRACE_SEIZE, tid, ptr::null_mut(), flags as usize as *mut c_void) {
+            Ok(()) => Ok(()),
+            Err(errno) => Err(refusal::explain_seize(tid, errno)),
+        }
+    }
+
+    fn interrupt(&mut self, tid: Tid) -> Result<(), InferiorError> {
+        request(libc::PTRACE_INTERRUPT, tid, ptr::null_mut(), ptr::null_mut())
+            .map_err(|errno| failed("interrupt", tid, errno))
+    }
+
+    fn resume(&mut self, tid: Tid, resume: Resume) -> Result<(), InferiorError> {
+        let what = match resume.how {
+            ResumeHow::Continue => libc::PTRACE_CONT,
+            ResumeHow::Step => libc::PTRACE_SINGLESTEP,
+            ResumeHow::Syscall => libc::PTRACE_SYSCALL,
+            ResumeHow::Listen => libc::PTRACE_LISTEN,
+        };
+        let signal = resume.signal.map_or(0, |signal| signal.0 as usize);
+        request(what, tid, ptr::null_mut(), signal as *mut c_void).map_err(|errno| failed("resume", tid, errno))
+    }
+
+    fn detach(&mut self, tid: Tid, signal: Option<Signal>) -> Result<(), InferiorError> {
+        let signal = signal.map_or(0, |signal| signal.0 as usize);
+        request(libc::PTRACE_DETACH, tid, ptr::null_mut(), signal as *mut c_void)
+            .map_err(|errno| failed("detach", tid, errno))
+    }
+
+    fn regs(&self, tid: Tid) -> Result<Regs, InferiorError> {
+        // Regs has the layout of user_regs_struct (checked below), which PTRACE_GETREGS fills.
+        fetch("registers", libc::PTRACE_GETREGS, tid)
+    }
+
+    fn set_regs(&mut self, tid: Tid, regs: &Regs) -> Result<(), InferiorError> {
+        let data = ptr::from_ref(regs).cast_mut().cast();
+        request(libc::PTRACE_SETREGS, tid, ptr::null_mut(), data)
+            .map_err(|errno| failed("setting the registers", tid, errno))
+    }
+
+    fn set_pc(&mut self, tid: Tid, pc: VirtAddr) -> Result<(), InferiorError> {
+        let rip = std::mem::offset_of!(libc::user, regs) + std::mem::offset_of!(libc::user_regs_struct, rip);
+        request(libc::PTRACE_POKEUSER, tid, rip as *mut c_void, pc.0 as *mut c_void)
+            .map_err(|errno| failed("setting the program counter", tid, errno))
+    }
+
+    fn vector_regs(&self, tid: Tid) -> Result<VectorRegs, InferiorError> {
+        let state: libc::user_fpregs_struct = fetch("SSE registers", libc::PTRACE_GETFPREGS, tid)?;
+        let mut regs = VectorRegs::default();
+        for (xmm, words) in regs.xmm.iter_mut().zip(state.xmm_space.chunks_exact(4)) {
+            for (slot, word) in xmm.chunks_exact_mut(4).zip(words) {
+                slot.copy_from_slice(&word.to_le_bytes());
+            }
+        }
+        Ok(regs)
+    }
+
+    fn siginfo(&self, tid: Tid) -> Result<SigInfo, InferiorError> {
+        let raw: libc::siginfo_t = fetch("siginfo", libc::PTRACE_GETSIGINFO, tid)?;
+        let signal = Signal(raw.si_signo);
+        // Codes up to 0 come from a process; above 0 the kernel sends, with a sender for SIGCHLD only.
+        let from_process = raw.si_code <= 0 || signal == Signal::CHLD;
+        // SAFETY: siginfo_t is 128 bytes of plain data; both members exist in the union, the wrong one is but a number.
+        let (sender, addr) = unsafe { (raw.si_pid(), raw.si_addr()) };
+        Ok(SigInfo {
+            signal,
+            code: raw.si_code,
+            addr: if from_process { VirtAddr(0) } else { VirtAddr(addr as u64) },
+            sender: if from_process { Pid(sender) } else { Pid(0) },
+        })
+    }
+
+    fn event_message(&self, tid: Tid) -> Result<u64, InferiorError> {
+        fetch("event message", libc::PTRACE_GETEVENTMSG, tid)
+    }
+
+    fn read_mem(&self, pid: Pid, at: VirtAddr, buf: &mut [u8]) -> Result<usize, MemError> {
+        self.mem.read(pid, at, buf)
+    }
+
+    fn write_mem(&mut self, pid: Pid, at: VirtAddr, bytes: &[u8]) -> Result<(), MemError> {
+        let refused = match self.mem.write(pid, at, bytes) {
+            Ok(()) => return Ok(()),
+            Err(MemError::Gone) => return Err(MemError::Gone),
+            Err(refused) => refused,
+        };
+        // Which task is stopped the kernel knows best: the others answer ESRCH.
+        let threads = proc::read_threads(pid).unwrap_or_default();
+        if threads.iter().any(|tid| self.poke(*tid, at, bytes).is_ok()) {
+            return Ok(());
+        }
+        Err(refused)
+    }
+
+    fn tkill(&mut self, pid: Pid, tid: Tid, signal: Signal) -> Result<(), InferiorError> {
+        // SAFETY: tgkill(2) takes numbers only.
+        match unsafe { libc::syscall(libc::SYS_tgkill, pid.0, tid.0, signal.0) } {
+            0 => Ok(()),
+            _ => Err(failed("tgkill", tid, last_errno())),
+        }
+    }
+
+    fn kill(&mut self, pid: Pid, signal: Signal) -> Result<(), InferiorError> {
+        // kill(2) gives 0, -1 and other negative numbers the meaning of groups and of everybody.
+        if pid.0 <= 0 {
+            return Err(failed("kill", pid.leader(), libc::EINVAL));
+        }
+        // SAFETY: kill(2) takes numbers only.
+        match unsafe { libc::kill(pid.0, signal.0) } {
+            0 => Ok(()),
+            _ => Err(failed("kill", pid.leader(), last_errno())),
+        }
+    }
+
+    fn threads(&self, pid: Pid) -> Result<Vec<Tid>, InferiorError> {
+        proc::read_threads(pid).map_err(proc_error(format!("/proc/{pid}/task"), pid.leader()))
+    }
+
+    fn thread_group(&self, tid: Tid) -> Result<Pid, InferiorError> {
+        proc::read_status(tid).map(|status| status.tgid).map_err(proc_error(format!("/proc/{tid}/status"), tid))
+    }
+
+    fn comm(&self, pid: Pid, tid: Tid) -> Result<String, InferiorError> {
+        proc::read_comm(pid, tid).map_err(proc_error(format!("/proc/{pid}/task/{tid}/comm"), tid))
+    }
+
+    fn exe(&self, pid: Pid) -> Result<PathBuf, InferiorError> {
+        proc::read_exe(pid).map_err(proc_error(format!("/proc/{pid}/exe"), pid.leader()))
+    }
+
+    fn cmdline(&self, pid: Pid) -> Result<Vec<OsString>, InferiorError> {
+        proc::read_cmdline(pid).map_err(proc_error(format!("/proc/{pid}/cmdline"), pid.leader()))
+    }
+
+    fn maps(&self, pid: Pid) -> Result<Vec<Mapping>, InferiorError> {
+        proc::read_maps(pid).map_err(proc_error(format!("/proc/{pid}/maps"), pid.leader()))
+    }
+
+    fn auxv(&self, pid: Pid) -> Result<Vec<(u64, u64)>, InferiorError> {
+        proc::read_auxv(pid).map_err(proc_error(format!("/proc/{pid}/auxv"), pid.leader()))
+    }
+
+    fn openable_path(&self, pid: Pid, mapping: &Mapping) -> Option<PathBuf> {
+        let MappingSource::File { path, deleted } = &mapping.source else { return None };
+        let through_root =
+            path.strip_prefix("/").ok().map(|rest| PathBuf::from(format!("/proc/{pid}/root")).join(rest));
+        let found = through_root.as_ref().filter(|_| !deleted).and_then(|path| std::fs::metadata(path).ok());
+        if found.as_ref().is_some_and(|file| (file.dev(), file.ino()) == mapping.file_id) {
+            return through_root;
+        }
+        // Also for a file that was deleted or replaced; the link is followed only with CAP_SYS_ADMIN or
+        // CAP_CHECKPOINT_RESTORE (proc(5)).
+        let range = mapping.range;
+        let by_range = PathBuf::from(format!("/proc/{pid}/map_files/{:x}-{:x}", range.start.0, range.end.0));
+        if std::fs::metadata(&by_range).is_ok() {
+            return Some(by_range);
+        }
+        if proc::read_exe(pid).ok().as_ref() == Some(path) {
+            return Some(PathBuf::from(format!("/proc/{pid}/exe")));
+        }
+        // On overlayfs the numbers in maps are the lower layer's on some kernels: another device says nothing.
+        found.filter(|file| file.dev() != mapping.file_id.0).and(through_root)
+    }
+
+    fn pending_signals(&self, _pid: Pid, tid: Tid, scope: PendingScope) -> Result<u64, InferiorError> {
+        let status = proc::read_status(tid).map_err(proc_error(format!("/proc/{tid}/status"), tid))?;
+        let waiting = match scope {
+            PendingScope::Task => status.pending,
+            PendingScope::Group => status.pending | status.group_pending,
+        };
+        Ok(waiting & !status.blocked)
+    }
+
+    fn is_dead(&self, _pid: Pid, tid: Tid) -> bool {
+        !proc::read_status(tid).is_ok_and(|status| !matches!(status.state, 'Z' | 'X'))
+    }
+
+    fn shares_memory(&self, one: Tid, other: Tid) -> Option<bool> {
+        /// KCMP_VM of <linux/kcmp.h>.
+        const KCMP_VM: i32 = 1;
+        // SAFETY: kcmp(2) takes numbers only.
+        match unsafe { libc::syscall(libc::SYS_kcmp, one.0, other.0, KCMP_VM, 0, 0) } {
+            0 => Some(true),
+            1.. => Some(false),
+            _ => None,
+        }
+    }
+
+    fn forget(&mut self, pid: Pid) {
+        self.mem.forget(pid);
+    }
+}
+
+// PTRACE_GETREGS writes a user_regs_struct into Regs.
+const _: () = assert!(size_of::<Regs>() == size_of::<libc::user_regs_struct>());
+const _: () = assert!(std::mem::offset_of!(Regs, rip) == std::mem::offset_of!(libc::user_regs_struct, rip));
+const _: () = assert!(std::mem::offset_of!(Regs, gs) == std::mem::offset_of!(libc::user_regs_struct, gs));
