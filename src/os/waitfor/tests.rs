@@ -30,7 +30,17 @@ fn program(name: &str) -> Program {
 fn spawn(path: &Path) -> Receiver<Child> {
     let (send, receive) = mpsc::channel();
     let path = path.to_owned();
-    std::thread::spawn(move || send.send(Command::new(path).arg("1000").stdin(Stdio::null()).spawn().unwrap()));
+    std::thread::spawn(move || {
+        send.send(
+            Command::new(path)
+                .arg("1000")
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .spawn()
+                .unwrap(),
+        )
+    });
     receive
 }
 
