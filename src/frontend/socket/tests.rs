@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::api::{ClientId, Command, Event, Reply};
+use crate::api::{ClientId, Command, Event, Reply, Toggle};
 use crate::frontend::fake::Fake;
 
 struct Host {
