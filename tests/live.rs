@@ -6,4 +6,5 @@ mod support;
 
 mod live {
     mod breakpoints;
+    mod hits;
 }
