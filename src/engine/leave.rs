@@ -13,12 +13,21 @@ impl<I: Inferior> Engine<I> {
         self.stop_process(pid);
         self.release_process(pid);
         self.world = world;
+        self.release_parked();
         if matches!(role, Role::Debugged) {
             self.emit(Event::Detached { pid });
         }
         if self.threads.is_empty() {
             self.world = World::Running;
             self.stop = None;
+        }
+    }
+
+    /// Threads of other processes that reported while this one was being stopped go on, if the world runs.
+    fn release_parked(&mut self) {
+        let parked: Vec<Tid> = self.threads.iter().filter(|(_, one)| one.is_stopped()).map(|(tid, _)| *tid).collect();
+        for tid in parked {
+            self.go_on(tid);
         }
     }
 
