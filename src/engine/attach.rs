@@ -92,8 +92,8 @@ impl<I: Inferior> Engine<I> {
         let mut last_error = InferiorError::Gone(pid.leader());
         for _ in 0..SEIZE_PASSES {
             let tids = self.inferior.threads(pid).unwrap_or_default();
-            let is_new = |tid: &Tid| !self.threads.contains_key(tid) && !(headless && *tid == pid.leader());
-            let new: Vec<Tid> = tids.into_iter().filter(is_new).collect();
+            let is_known = |tid: &Tid| self.threads.contains_key(tid) || headless && *tid == pid.leader();
+            let new: Vec<Tid> = tids.into_iter().filter(|tid| !is_known(tid)).collect();
             if new.is_empty() {
                 break;
             }
