@@ -8,4 +8,5 @@ mod live {
     mod breakpoints;
     mod forks;
     mod hits;
+    mod signals;
 }
