@@ -4,5 +4,8 @@ mod support;
 
 mod live {
     mod breakpoints;
+    mod check;
+    mod forks;
     mod hits;
+    mod signals;
 }
