@@ -9,4 +9,5 @@ mod live {
     mod forks;
     mod hits;
     mod signals;
+    mod stacks;
 }
