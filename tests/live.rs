@@ -8,4 +8,5 @@ mod live {
     mod forks;
     mod hits;
     mod signals;
+    mod stacks;
 }
