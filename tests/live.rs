@@ -1,10 +1,11 @@
 //! Real processes under the real rdbg. Each file tests one capability.
 
+#[path = "support/check.rs"]
+mod check;
 mod support;
 
 mod live {
     mod breakpoints;
-    mod check;
     mod forks;
     mod hits;
     mod signals;
