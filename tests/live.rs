@@ -5,9 +5,13 @@ mod check;
 mod support;
 
 mod live {
+    mod bad_input;
     mod breakpoints;
     mod forks;
     mod hits;
+    mod leaving;
+    mod prompt;
+    mod session;
     mod signals;
     mod stacks;
 }
