@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::support::{procfs, Fixture, Guard, Home, Output, Process, Rdbg, Target, LONG, SOON};
+use crate::support::{copy_program, procfs, Fixture, Guard, Home, Output, Process, Rdbg, Target, LONG, SOON};
 
 /// A fixture that waits, for rdbg to fail on.
 fn waiting() -> Target {
@@ -139,7 +139,7 @@ fn another_users_process_is_refused_with_the_rule_that_refused() {
     let place = tempfile::tempdir().expect("a temporary directory");
     std::fs::set_permissions(place.path(), std::fs::Permissions::from_mode(0o755)).expect("a directory of ours");
     let rdbg = place.path().join("rdbg");
-    std::fs::copy(Rdbg::binary(), &rdbg).expect("a copy of rdbg");
+    copy_program(&Rdbg::binary(), &rdbg);
     let mut command = Command::new("setpriv");
     command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(&rdbg);
     command.args(["attach", "--batch", "--pid", &target.pid().to_string()]).env_remove("XDG_RUNTIME_DIR");

@@ -53,7 +53,7 @@ pub fn test_name() -> String {
 /// Copies a program. By cp(1): a file that this process itself has open for writing while another thread forks cannot
 /// be executed ("text file busy").
 #[track_caller]
-fn copy_program(from: &Path, to: &Path) {
+pub fn copy_program(from: &Path, to: &Path) {
     let status = Command::new("cp").arg("--").arg(from).arg(to).status();
     assert!(status.is_ok_and(|s| s.success()), "cp {} {}", from.display(), to.display());
 }
