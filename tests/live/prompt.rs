@@ -163,3 +163,17 @@ fn lldbs_lines_are_accepted_as_written() {
     says("rip");
     assert!(!output.stderr.contains("error"), "{}", output.stderr);
 }
+
+#[test]
+fn lines_that_are_typed_ahead_are_all_done() {
+    let target = busy();
+    let mut rdbg = attached(&target);
+    rdbg.send_bytes(b"print 40 + 2\rprint 50 + 3\rprint 60 + 4\r");
+    for text in ["= 42", "= 53", "= 64"] {
+        rdbg.expect_line(text, SOON);
+    }
+    prompt(&mut rdbg);
+    rdbg.send_bytes(b"quit\r");
+    rdbg.wait(SOON).success();
+    unharmed(target);
+}
