@@ -13,6 +13,7 @@ pub mod refusal;
 pub mod signals;
 pub mod socket;
 pub mod tracer;
+pub mod waitfor;
 
 #[cfg(test)]
 mod tests;
@@ -25,3 +26,4 @@ pub use proc::{find_by_name, list_processes, ProcessRow};
 pub use signals::{block_termination_signals, spawn_signal_thread};
 pub use socket::{own_uid, peer_uid, runtime_dir, set_private_mode};
 pub use tracer::LiveInferior;
+pub use waitfor::{ExecAnswer, ExecWatch, WatchEvent, WatchMethod, WatchSink, WatchSpec};
