@@ -5,6 +5,7 @@ mod check;
 mod support;
 
 mod live {
+    mod arguments;
     mod breakpoints;
     mod forks;
     mod hits;
