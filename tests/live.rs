@@ -1,7 +1,10 @@
 //! Real processes under the real rdbg. Each file tests one capability.
 
+#[path = "support/check.rs"]
+mod check;
 mod support;
 
 mod live {
     mod breakpoints;
+    mod hits;
 }

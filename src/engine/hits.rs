@@ -68,9 +68,14 @@ impl<I: Inferior> Engine<I> {
         self.after_stop_at(&stop_ids);
     }
 
-    /// The hit is dealt with: past the site, and on.
+    /// The hit is dealt with: past the site, and on. A site whose last owner went with this very hit (the last of a
+    /// log's count, a module's end) has its byte back: the thread executes the instruction itself.
     fn step_over_and_go_on(&mut self, tid: Tid, at: VirtAddr, regs: Regs) {
-        match self.step_over(tid, at, regs) {
+        let passed = match self.is_site(tid, at) {
+            true => self.step_over(tid, at, regs),
+            false => self.inferior.set_pc(tid, at).map_err(Into::into),
+        };
+        match passed {
             Ok(()) => {
                 let free = self.threads.get(&tid).is_some_and(|one| !one.held);
                 if self.world == World::Running && free {

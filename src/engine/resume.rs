@@ -88,7 +88,7 @@ impl<I: Inferior> Engine<I> {
                 self.inferior.set_regs(tid, &regs)?;
             }
             StepOver::OutOfLine(copy) => {
-                let copy = copy.clone();
+                let copy = *copy;
                 let slot = match site.slot {
                     Some(slot) => slot,
                     None => self.make_slot(tid, at, &copy, &regs)?,

@@ -92,7 +92,9 @@ impl<I: Inferior> Engine<I> {
         match event {
             WatchEvent::Method { chosen, rejected, note } => {
                 let rejected = rejected.into_iter().map(|(method, reason)| (method.to_string(), reason)).collect();
-                self.emit(Event::WaitMethod { chosen: chosen.to_string(), rejected, note });
+                let name = self.awaited.as_ref().map_or("", |one| one.name.as_str());
+                let chosen = format!("{name} by {chosen} ({})", promise(chosen));
+                self.emit(Event::WaitMethod { chosen, rejected, note });
             }
             WatchEvent::Exec { tid, answer } => self.on_held_exec(tid, answer),
             WatchEvent::Candidate { pid } => self.on_candidate(pid),
@@ -204,11 +206,19 @@ impl<I: Inferior> Engine<I> {
     }
 }
 
+/// How early a way of waiting catches a process.
+fn promise(method: WatchMethod) -> &'static str {
+    match method {
+        WatchMethod::Fanotify => "held before its first instruction",
+        WatchMethod::Inotify | WatchMethod::Poll => "caught soon after its start, mostly before main",
+    }
+}
+
 fn parse_method(name: &str) -> Result<WatchMethod, ApiError> {
     match name {
         "fanotify" => Ok(WatchMethod::Fanotify),
         "inotify" => Ok(WatchMethod::Inotify),
-        "scan" => Ok(WatchMethod::Scan),
+        "scan" => Ok(WatchMethod::Poll),
         _ => Err(ApiError::user(format!(
             "there is no way of waiting called `{name}`; there are fanotify, inotify and scan"
         ))),

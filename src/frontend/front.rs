@@ -24,8 +24,14 @@ pub fn run(plan: Plan, options: &Options, surroundings: Surroundings) -> i32 {
         Plan::Session(plan) => run_session(&plan, options, surroundings, renderer),
         Plan::RemoteBreak { session, spec } => remote_break(session.as_deref(), spec, &surroundings, renderer),
         Plan::Control { session, command, detail } => {
+            let quits = matches!(command, Command::Quit { .. });
             let outcome = Client::connect(surroundings.host.as_ref(), session.as_deref())
                 .and_then(|mut client| client.request(command));
+            let outcome = match outcome {
+                // A session that ends may be gone before its answer is written.
+                Err(SocketError::Gone(_)) if quits => Ok(Ok(Reply::Done)),
+                outcome => outcome,
+            };
             show_remote(outcome, detail, renderer).map_or(1, |_| 0)
         }
         Plan::Symbols(plan) => show(&(surroundings.symbols)(&plan), Detail::Plain, renderer).map_or(1, |_| 0),

@@ -28,3 +28,4 @@ pub use signals::{block_termination_signals, spawn_signal_thread};
 pub use socket::{own_uid, peer_uid, runtime_dir, set_private_mode};
 pub use terminal::Terminal;
 pub use tracer::LiveInferior;
+pub use waitfor::{ExecAnswer, ExecWatch, WatchEvent, WatchMethod, WatchSink, WatchSpec};

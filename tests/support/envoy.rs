@@ -19,10 +19,13 @@ impl Envoy {
     /// RDBG_ENVOY, else target/real/envoy as scripts/setup leaves it. `None` after a loud note.
     pub fn find_or_skip() -> Option<Envoy> {
         let path = std::env::var_os("RDBG_ENVOY").map_or_else(|| target_dir().join("real/envoy"), PathBuf::from);
-        if path.is_file() {
+        if is_program(&path) {
             return Some(Envoy { path });
         }
-        skip(&format!("no Envoy at {} (scripts/setup fetches it; RDBG_ENVOY names another)", path.display()));
+        skip(&format!(
+            "no Envoy that can be executed at {} (scripts/setup fetches it; RDBG_ENVOY names another)",
+            path.display()
+        ));
         None
     }
 
@@ -34,7 +37,7 @@ impl Envoy {
     #[track_caller]
     pub fn copy_as(&self, directory: &Path, name: &str) -> Envoy {
         let path = directory.join(name);
-        std::fs::copy(&self.path, &path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        super::copy_program(&self.path, &path);
         Envoy { path }
     }
 
@@ -49,13 +52,21 @@ impl Envoy {
     }
 }
 
+fn is_program(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    path.metadata().is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0)
+}
+
 /// workerd from target/real/workerd (or RDBG_WORKERD): large, with symbols.
 pub fn find_workerd_or_skip() -> Option<PathBuf> {
     let path = std::env::var_os("RDBG_WORKERD").map_or_else(|| target_dir().join("real/workerd"), PathBuf::from);
-    if path.is_file() {
+    if is_program(&path) {
         return Some(path);
     }
-    skip(&format!("no workerd at {} (scripts/setup fetches it; RDBG_WORKERD names another)", path.display()));
+    skip(&format!(
+        "no workerd that can be executed at {} (scripts/setup fetches it; RDBG_WORKERD names another)",
+        path.display()
+    ));
     None
 }
 

@@ -81,7 +81,7 @@ impl Fixture {
     #[track_caller]
     pub fn copy_as(&self, directory: &Path, name: &str) -> PathBuf {
         let to = directory.join(name);
-        fs::copy(&self.path, &to).unwrap_or_else(|error| panic!("{}: {error}", to.display()));
+        super::copy_program(&self.path, &to);
         to
     }
 }

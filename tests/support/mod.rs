@@ -20,7 +20,8 @@ pub use process::{Line, Output, Process, Stream, Target};
 pub use rdbg::{Home, Rdbg};
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 /// The deadline of a step that takes a moment: long, as tests share their processors with others.
@@ -47,4 +48,12 @@ pub fn skip(reason: &str) {
 pub fn test_name() -> String {
     let name = std::thread::current().name().unwrap_or("test").to_owned();
     name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect()
+}
+
+/// Copies a program. By cp(1): a file that this process itself has open for writing while another thread forks cannot
+/// be executed ("text file busy").
+#[track_caller]
+fn copy_program(from: &Path, to: &Path) {
+    let status = Command::new("cp").arg("--").arg(from).arg(to).status();
+    assert!(status.is_ok_and(|s| s.success()), "cp {} {}", from.display(), to.display());
 }

@@ -259,9 +259,9 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         self.stdin = None;
-        // The group outlives its leader, and its number is not given to another while a member lives.
-        let group = format!("kill -KILL -- -{} 2>/dev/null", self.pid());
-        if self.poll().is_none() || procfs::descendants(self.pid()).is_empty() {
+        // Not by the number alone once the leader is reaped: it may have been given to another process by then.
+        if self.poll().is_none() || !procfs::group_members(self.pid()).is_empty() {
+            let group = format!("kill -KILL -- -{} 2>/dev/null", self.pid());
             let _ = Command::new("sh").args(["-c", &group]).status();
         }
         let _ = self.child.kill();
@@ -318,23 +318,12 @@ impl Target {
     #[track_caller]
     pub fn start_program<S: AsRef<OsStr>>(program: &OsStr, args: impl IntoIterator<Item = S>) -> Target {
         let mut command = Command::new(program);
-        // Options end at `--`, and the last argument may be a file: so it goes second, after a mode if there is one.
-        let mut args: Vec<_> = args.into_iter().map(|a| a.as_ref().to_owned()).collect();
-        let place =
-            usize::from(args.first().is_some_and(|first| !first.to_string_lossy().starts_with('-') && args.len() > 1));
-        let place = if args.len() == 1 && Target::is_mode(&args[0]) { 1 } else { place };
-        args.insert(place, "--wait-stdin".into());
-        command.args(args);
+        command.arg("--wait-stdin").args(args);
         let mut process = Process::spawn(command);
         let line = process.expect_line("ready ", super::SOON);
         let pid = line.text["ready ".len()..].trim().parse().expect("a pid after `ready`");
         process.watch(pid);
         Target { process, pid }
-    }
-
-    fn is_mode(argument: &OsStr) -> bool {
-        let text = argument.to_string_lossy();
-        !text.starts_with('-') && !text.contains('/')
     }
 
     pub fn pid(&self) -> u32 {

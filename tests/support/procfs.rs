@@ -61,6 +61,20 @@ pub fn descendants(pid: u32) -> Vec<u32> {
     found.split_off(1)
 }
 
+/// The processes of a process group.
+pub fn group_members(group: u32) -> Vec<u32> {
+    let mut members = Vec::new();
+    for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
+        let Some(pid) = entry.file_name().to_str().and_then(|n| n.parse::<u32>().ok()) else { continue };
+        let text = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let field = text.rfind(')').and_then(|end| text.get(end + 2..)?.split(' ').nth(2)?.parse().ok());
+        if field == Some(group) {
+            members.push(pid);
+        }
+    }
+    members
+}
+
 /// One line for each thread: state, tracer, name, system call, kernel function it waits in.
 pub fn describe(pid: u32) -> String {
     let mut text = String::new();

@@ -1,9 +1,12 @@
 //! Completion of commands, functions and files.
 
 use rustyline::completion::{Completer, FilenameCompleter, Pair};
-use rustyline::{Context, Helper, Highlighter, Hinter, Validator};
+use rustyline::highlight::{CmdKind, Highlighter};
+use rustyline::hint::Hinter;
+use rustyline::{Context, Helper, Validator};
 
 use super::parse::find_spec;
+use super::shown::ShownLine;
 use super::table::{all_commands, Completes};
 use crate::api::{Command, Reply, Session};
 
@@ -11,16 +14,17 @@ use crate::api::{Command, Reply, Session};
 const LIMIT: u32 = 200;
 
 /// rustyline's helper.
-#[derive(Helper, Highlighter, Hinter, Validator)]
+#[derive(Helper, Validator)]
 pub struct LineHelper {
     session: Session,
     files: FilenameCompleter,
+    shown: ShownLine,
 }
 
 impl LineHelper {
-    /// Asks the session for functions.
-    pub fn new(session: Session) -> Self {
-        Self { session, files: FilenameCompleter::new() }
+    /// Asks the session for functions, and keeps what is shown.
+    pub fn new(session: Session, shown: ShownLine) -> Self {
+        Self { session, files: FilenameCompleter::new(), shown }
     }
 
     fn functions(&self, prefix: &str) -> Vec<String> {
@@ -31,7 +35,25 @@ impl LineHelper {
     }
 }
 
-/// The commands that go on as `line` begins: where the completed part starts, and the names.
+/// Called whenever the line is drawn.
+impl Hinter for LineHelper {
+    type Hint = String;
+
+    fn hint(&self, line: &str, pos: usize, _: &Context<'_>) -> Option<String> {
+        self.shown.keep(line, pos);
+        None
+    }
+}
+
+/// Called whenever the cursor moves.
+impl Highlighter for LineHelper {
+    fn highlight_char(&self, line: &str, pos: usize, _: CmdKind) -> bool {
+        self.shown.keep(line, pos);
+        false
+    }
+}
+
+/// The commands that go on as `line` begins.
 pub fn complete_command(line: &str) -> Vec<String> {
     let mut names: Vec<String> = all_commands()
         .map(|spec| spec.name)

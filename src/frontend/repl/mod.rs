@@ -8,6 +8,7 @@ pub mod manual;
 pub mod parse;
 pub mod reader;
 pub mod shell;
+pub mod shown;
 pub mod table;
 pub mod words;
 

@@ -25,7 +25,7 @@ fn in_module(location: Where, module: &str) -> Command {
 
 fn waitfor(name: &str) -> Command {
     let selector = TargetSelector::WaitFor { name: name.into(), include_existing: Toggle::Off, method: None };
-    Command::Target { selector, until_exec: None }
+    Command::Target { selector, until_exec: None, hold: Toggle::On }
 }
 
 #[test]
@@ -197,10 +197,13 @@ fn signals_and_targets() {
     assert_eq!(signals.len(), 62);
     assert_eq!(policy, SignalPolicy { stop: Some(Toggle::On), print: Some(Toggle::On), pass: None });
     let selector = TargetSelector::Pid { pid: Pid(123) };
-    assert_eq!(command("attach 123"), Command::Target { selector: selector.clone(), until_exec: None });
-    assert_eq!(command("process attach --pid 123"), Command::Target { selector, until_exec: None });
+    assert_eq!(
+        command("attach 123"),
+        Command::Target { selector: selector.clone(), until_exec: None, hold: Toggle::On }
+    );
+    assert_eq!(command("process attach --pid 123"), Command::Target { selector, until_exec: None, hold: Toggle::On });
     let selector = TargetSelector::Name { name: "envoy".into() };
-    assert_eq!(command("attach envoy"), Command::Target { selector, until_exec: None });
+    assert_eq!(command("attach envoy"), Command::Target { selector, until_exec: None, hold: Toggle::On });
     assert!(parse_line("attach").is_err());
     assert!(parse_line("attach --waitfor --pid 3").is_err());
     assert!(parse_line("handle SIGFOO stop").is_err());

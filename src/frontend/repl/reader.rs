@@ -7,10 +7,11 @@ use std::thread;
 use crossbeam_channel::{bounded, Receiver, Sender};
 use rustyline::error::ReadlineError;
 use rustyline::history::FileHistory;
-use rustyline::{CompletionType, Config, Editor, ExternalPrinter};
+use rustyline::{CompletionType, Config, Editor};
 
 use super::completer::LineHelper;
 use super::console::Console;
+use super::shown::ShownLine;
 use crate::api::Session;
 
 /// What was read.
@@ -61,30 +62,20 @@ impl LineReader {
     pub fn terminal(session: Session, history: Option<PathBuf>) -> io::Result<(LineReader, Console)> {
         let (asks, asked) = bounded::<String>(1);
         let (sender, lines) = bounded(1);
-        let (give_console, console) = bounded(1);
-        thread::Builder::new().name("rdbg-prompt".into()).spawn(move || {
-            let mut editor = match open_editor(session, history.as_deref()) {
-                Ok(editor) => editor,
-                Err(error) => {
-                    let _ = give_console.send(Err(io::Error::other(error.to_string())));
-                    return;
-                }
-            };
-            let console = match editor.create_external_printer() {
-                Ok(mut printer) => Console::Prompt(Box::new(move |text| printer.print(text).map_err(io::Error::other))),
-                Err(_) => Console::Stdio,
-            };
-            let _ = give_console.send(Ok(console));
-            read_lines(&mut editor, &asked, &sender, history.as_deref());
-        })?;
-        let console = console.recv().map_err(io::Error::other)??;
-        Ok((LineReader { lines, asks }, console))
+        let shown = ShownLine::default();
+        let above = shown.clone();
+        let mut editor = open_editor(session, history.as_deref(), &shown).map_err(io::Error::other)?;
+        thread::Builder::new()
+            .name("rdbg-prompt".into())
+            .spawn(move || read_lines(&mut editor, &shown, &asked, &sender, history.as_deref()))?;
+        let print = move |text: String| above.print_above(&mut io::stdout().lock(), &text);
+        Ok((LineReader { lines, asks }, Console::Prompt(Box::new(print))))
     }
 }
 
 type LineEditor = Editor<LineHelper, FileHistory>;
 
-fn open_editor(session: Session, history: Option<&Path>) -> rustyline::Result<LineEditor> {
+fn open_editor(session: Session, history: Option<&Path>, shown: &ShownLine) -> rustyline::Result<LineEditor> {
     let config = Config::builder()
         .max_history_size(10_000)?
         .history_ignore_dups(true)?
@@ -92,7 +83,7 @@ fn open_editor(session: Session, history: Option<&Path>) -> rustyline::Result<Li
         .completion_type(CompletionType::List)
         .build();
     let mut editor = LineEditor::with_config(config)?;
-    editor.set_helper(Some(LineHelper::new(session)));
+    editor.set_helper(Some(LineHelper::new(session, shown.clone())));
     if let Some(path) = history {
         if let Some(directory) = path.parent() {
             if let Err(error) = std::fs::create_dir_all(directory) {
@@ -106,9 +97,18 @@ fn open_editor(session: Session, history: Option<&Path>) -> rustyline::Result<Li
     Ok(editor)
 }
 
-fn read_lines(editor: &mut LineEditor, asked: &Receiver<String>, sender: &Sender<Line>, history: Option<&Path>) {
+fn read_lines(
+    editor: &mut LineEditor,
+    shown: &ShownLine,
+    asked: &Receiver<String>,
+    sender: &Sender<Line>,
+    history: Option<&Path>,
+) {
     while let Ok(prompt) = asked.recv() {
-        let line = match editor.readline(&prompt) {
+        shown.set_prompt(&prompt);
+        let read = editor.readline(&prompt);
+        shown.clear();
+        let line = match read {
             Ok(text) => {
                 let kept = editor.add_history_entry(text.as_str()).unwrap_or(false);
                 if let (true, Some(path)) = (kept, history) {

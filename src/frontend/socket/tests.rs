@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::api::{ClientId, Command, Event, Reply};
+use crate::api::{ClientId, Command, Event, Reply, Toggle};
 use crate::frontend::fake::Fake;
 
 struct Host {
@@ -100,7 +100,7 @@ fn sessions_are_found_by_pid_name_and_target() {
     assert!(matches!(Client::connect(world.host.as_ref(), Some("x")), Err(SocketError::NoSuchSession { .. })));
     let mut client = Client::connect(world.host.as_ref(), None).unwrap();
     let selector = crate::api::TargetSelector::Name { name: "fake".into() };
-    client.request(Command::Target { selector, until_exec: None }).unwrap().unwrap();
+    client.request(Command::Target { selector, until_exec: None, hold: Toggle::On }).unwrap().unwrap();
     for asked in ["fake", "100"] {
         assert!(Client::connect(world.host.as_ref(), Some(asked)).is_ok(), "{asked}");
     }

@@ -71,7 +71,11 @@ fn netlink(bytes: &[u8]) -> Option<String> {
 fn unix(path: &[u8]) -> String {
     match path {
         [] => String::new(),
-        [0, name @ ..] => format!(", sun_path=@{}", quote(name, Rest::Complete)),
+        [0, name @ ..] => {
+            // Those who pass sizeof(sockaddr_un) have NULs in the name's end; addrlen tells.
+            let end = name.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+            format!(", sun_path=@{}", quote(&name[..end], Rest::Complete))
+        }
         path => {
             let end = path.iter().position(|byte| *byte == 0).unwrap_or(path.len());
             format!(", sun_path={}", quote(&path[..end], Rest::Complete))
@@ -93,7 +97,7 @@ mod tests {
         assert_eq!(parse_sockaddr(&inet6), "{sa_family=AF_INET6, sin6_port=80, sin6_addr=::1}");
         assert_eq!(parse_sockaddr(b"\x01\x00/run/x\0junk"), r#"{sa_family=AF_UNIX, sun_path="/run/x"}"#);
         assert_eq!(
-            parse_sockaddr(b"\x01\x00\0envoy_domain_socket_parent_0"),
+            parse_sockaddr(b"\x01\x00\0envoy_domain_socket_parent_0\0\0\0\0"),
             r#"{sa_family=AF_UNIX, sun_path=@"envoy_domain_socket_parent_0"}"#
         );
         assert_eq!(parse_sockaddr(b"\x01\x00"), "{sa_family=AF_UNIX}");

@@ -6,6 +6,12 @@ use crate::base::{ReadMem, VirtAddr};
 const SIGRETURN: [u8; 9] = [0x48, 0xc7, 0xc0, 0x0f, 0x00, 0x00, 0x00, 0x0f, 0x05];
 /// `endbr64`.
 const ENDBR64: [u8; 4] = [0xf3, 0x0f, 0x1e, 0xfa];
+/// `mov %rsp,%rbp` in its two encodings.
+const SET_FRAME_POINTER: [[u8; 3]; 2] = [[0x48, 0x89, 0xe5], [0x48, 0x8b, 0xec]];
+/// The opcode and ModRM byte of `sub $imm8,%rsp`; with imm32 the opcode is 0x81, and rarely so early.
+const SUB_RSP: [u8; 2] = [0x83, 0xec];
+/// A prologue is not looked for beyond this.
+const LONGEST_PROLOGUE: usize = 128;
 /// The longest call that is recognised: `call *disp32(%base,%index,scale)` with a REX prefix.
 const LONGEST_CALL: u64 = 8;
 
@@ -61,10 +67,7 @@ pub fn moment(mem: &dyn ReadMem, pc: VirtAddr, start: Option<VirtAddr>) -> Momen
         [0xe9, ..] if follows_push_index(mem, pc) => return Moment::IndexPushed,
         _ => {}
     }
-    if start.is_some_and(|start| is_pushed(mem, start, pc)) {
-        return Moment::FramePointerPushed;
-    }
-    Moment::Unknown
+    start.and_then(|start| prologue(mem, start, pc)).unwrap_or(Moment::Unknown)
 }
 
 fn follows_push_index(mem: &dyn ReadMem, pc: VirtAddr) -> bool {
@@ -73,13 +76,68 @@ fn follows_push_index(mem: &dyn ReadMem, pc: VirtAddr) -> bool {
     mem.read_exact(start, &mut code).is_ok() && code[..2] == [0xff, 0x25] && code[6] == 0x68
 }
 
-/// Whether `pc` is right behind the `push %rbp` that starts the function.
-fn is_pushed(mem: &dyn ReadMem, start: VirtAddr, pc: VirtAddr) -> bool {
-    let mut code = [0; 5];
-    let Some(length) = usize::try_from(pc.since(start)).ok().filter(|length| matches!(length, 1 | 5)) else {
-        return false;
+/// How far a function has come that has not made rbp its frame pointer yet. None: it has, or one cannot tell.
+fn prologue(mem: &dyn ReadMem, start: VirtAddr, pc: VirtAddr) -> Option<Moment> {
+    let length = usize::try_from(pc.since(start)).ok().filter(|length| (1..=LONGEST_PROLOGUE).contains(length))?;
+    let mut code = vec![0; length];
+    mem.read_exact(start, &mut code).ok()?;
+    if code.windows(3).any(|window| SET_FRAME_POINTER.contains(&[window[0], window[1], window[2]])) {
+        return None;
+    }
+    let body = code.strip_prefix(&ENDBR64).unwrap_or(&code);
+    let moves_stack = |code: &[u8]| {
+        code.iter().any(|byte| (0x50..=0x5f).contains(byte)) || code.windows(2).any(|window| window == SUB_RSP)
     };
-    mem.read_exact(start, &mut code[..length]).is_ok()
-        && code[length - 1] == 0x55
-        && (length == 1 || code[..4] == ENDBR64)
+    match body.split_first() {
+        Some((0x55, rest)) if !moves_stack(rest) => Some(Moment::FramePointerPushed),
+        _ if !moves_stack(body) => Some(Moment::Entered),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::target::fake_memory::FakeMemory;
+
+    const START: VirtAddr = VirtAddr(0x40_1000);
+
+    fn moment_at(offset: u64, code: &[u8]) -> Moment {
+        let mem = FakeMemory::default().with(START.0, code);
+        moment(&mem, START.offset(offset), Some(START))
+    }
+
+    #[test]
+    fn a_prologue_is_followed_until_it_sets_the_frame_pointer() {
+        let code = [0xf3, 0x0f, 0x1e, 0xfa, 0x55, 0x31, 0xc0, 0x48, 0x89, 0xe5, 0x31, 0xc0, 0x5d, 0xc3];
+        assert_eq!(moment_at(4, &code), Moment::Entered);
+        assert_eq!(moment_at(5, &code), Moment::FramePointerPushed);
+        assert_eq!(moment_at(7, &code), Moment::FramePointerPushed);
+        assert_eq!(moment_at(10, &code), Moment::Unknown);
+        assert_eq!(moment_at(13, &code), Moment::Entered, "the ret");
+    }
+
+    #[test]
+    fn plt_stubs_are_known_by_their_jumps() {
+        let lazy = [0xff, 0x25, 0, 0, 0, 0, 0x68, 1, 0, 0, 0, 0xe9, 0, 0, 0, 0];
+        assert_eq!(moment_at(0, &lazy), Moment::Entered);
+        assert_eq!(moment_at(6, &lazy), Moment::Entered);
+        assert_eq!(moment_at(11, &lazy), Moment::IndexPushed);
+    }
+
+    #[test]
+    fn calls_are_recognised_by_what_ends_before_the_address() {
+        let after = |code: &[u8]| {
+            let mut bytes = vec![0x90; 8];
+            bytes.extend_from_slice(code);
+            let end = START.offset(bytes.len() as u64);
+            follows_call(&FakeMemory::default().with(START.0, &bytes), end)
+        };
+        assert!(after(&[0xe8, 1, 2, 3, 4]));
+        assert!(after(&[0xff, 0xd0]));
+        assert!(after(&[0xff, 0x15, 1, 2, 3, 4]));
+        assert!(after(&[0x41, 0xff, 0x54, 0x24, 0x08]));
+        assert!(!after(&[0xff, 0x25, 1, 2, 3, 4]));
+        assert!(!after(&[]));
+    }
 }

@@ -20,16 +20,10 @@ pub fn step(space: &AddressSpace, regs: &FrameRegs, mem: &dyn ReadMem) -> Result
     }
     let saved = mem.read_u64(fp).map_err(|error| format!("no frame at rbp: {error}"))?;
     let pc = mem.read_u64(fp.offset(8)).map_err(|error| format!("no frame at rbp: {error}"))?;
-    if saved != 0 && saved <= fp.0 && pc != 0 {
-        // The outermost function may have had any rbp; it then has a caller that rests on other evidence.
-        return Err(format!("the frame pointer at {fp} leads back to {saved:#x}"));
-    }
     let cfa = fp.offset(16);
-    let mut caller = regs.kept_by_callee();
-    for register in [3, 12, 13, 14, 15] {
-        // They may have been saved, and changed, by the function: without rules that is not known.
-        caller.set(register, None);
-    }
+    // What the function saved of the other registers is not known without rules, so all others are lost. The saved rbp
+    // may be any number: a caller with frame information may keep what it likes in it.
+    let mut caller = FrameRegs::default();
     caller.set(RBP, Some(saved));
     caller.set(RSP, Some(cfa.0));
     caller.pc = VirtAddr(pc);

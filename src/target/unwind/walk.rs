@@ -31,21 +31,17 @@ pub enum WalkEnd {
     Truncated(String),
 }
 
-/// What is outside of a frame.
-enum Step {
-    /// Its caller.
-    Caller {
-        address: FrameAddress,
-        regs: FrameRegs,
-        /// The CFA of the frame that was left; None where the kernel made the step, to whatever stack it was on before.
-        cfa: Option<VirtAddr>,
-        how: HowFound,
-    },
-    /// Nothing.
-    Bottom,
-    /// Nothing that could be found.
-    Lost(String),
+/// What is outside of a frame: its caller, or the code that a signal struck.
+struct Outer {
+    address: FrameAddress,
+    regs: FrameRegs,
+    /// The CFA of the frame that was left; None where the kernel made the step, to whatever stack it was on before.
+    cfa: Option<VirtAddr>,
+    how: HowFound,
 }
+
+/// `Ok(None)` at the bottom; an error, with addresses, where nothing could be found.
+type Step = Result<Option<Outer>, String>;
 
 /// The stack of a stopped task, at most `limit` frames.
 pub fn walk(space: &AddressSpace, mem: &dyn ReadMem, regs: &Regs, limit: u32) -> StackWalk {
@@ -57,9 +53,9 @@ pub fn walk(space: &AddressSpace, mem: &dyn ReadMem, regs: &Regs, limit: u32) ->
     loop {
         let step = step(space, mem, &frame);
         let (address, regs, how) = match step {
-            Step::Bottom => return finish(frames, frame, WalkEnd::Outermost),
-            Step::Lost(reason) => return finish(frames, frame, WalkEnd::Truncated(reason)),
-            Step::Caller { address, regs, cfa, how } => {
+            Ok(None) => return finish(frames, frame, WalkEnd::Outermost),
+            Err(reason) => return finish(frames, frame, WalkEnd::Truncated(reason)),
+            Ok(Some(Outer { address, regs, cfa, how })) => {
                 if let (Some(cfa), Some(floor)) = (cfa, floor.filter(|floor| cfa.is_some_and(|cfa| cfa <= *floor))) {
                     let reason = format!("the stack of the frame at {} goes back from {floor} to {cfa}", frame.pc);
                     return finish(frames, frame, WalkEnd::Truncated(reason));
@@ -98,18 +94,18 @@ fn step(space: &AddressSpace, mem: &dyn ReadMem, frame: &Frame) -> Step {
     }
     let Some(row) = row else { return without_cfi(space, mem, frame, None) };
     match cfi::apply(&row, &frame.regs, mem) {
-        Ok(Caller::None) => Step::Bottom,
-        Ok(Caller::Found { regs, .. }) if is_signal => {
+        Ok(None) => Ok(None),
+        Ok(Some(Caller { regs, .. })) if is_signal => {
             let address = FrameAddress::InstructionPointer(regs.pc);
-            Step::Caller { address, regs, cfa: None, how: HowFound::Signal }
+            Ok(Some(Outer { address, regs, cfa: None, how: HowFound::Signal }))
         }
-        Ok(Caller::Found { regs, cfa }) => {
+        Ok(Some(Caller { regs, cfa })) => {
             let address = FrameAddress::ReturnAddress(regs.pc);
             if regs.pc.0 != 0 && !is_plausible(space, mem, regs.pc) {
                 let reason = format!("the return address {} at {cfa}-8 is not mapped", regs.pc);
-                return if starts_program(space, frame) { Step::Bottom } else { Step::Lost(reason) };
+                return if starts_program(space, frame) { Ok(None) } else { Err(reason) };
             }
-            Step::Caller { address, regs, cfa: Some(cfa), how: how_left(space, frame) }
+            Ok(Some(Outer { address, regs, cfa: Some(cfa), how: how_left(space, frame) }))
         }
         Err(_) if is_signal => through_signal(mem, frame),
         Err(reason) => without_cfi(space, mem, frame, Some(reason)),
@@ -153,20 +149,20 @@ fn starts_program(space: &AddressSpace, frame: &Frame) -> bool {
 }
 
 fn through_signal(mem: &dyn ReadMem, frame: &Frame) -> Step {
-    let Some(sp) = frame.regs.sp() else { return Step::Lost("rsp is lost in a signal's frame".to_owned()) };
+    let Some(sp) = frame.regs.sp() else { return Err("rsp is lost in a signal's frame".to_owned()) };
     match signal_frame::read_interrupted(mem, sp) {
         Ok(regs) => {
             let address = FrameAddress::InstructionPointer(regs.pc);
-            Step::Caller { address, regs, cfa: None, how: HowFound::Signal }
+            Ok(Some(Outer { address, regs, cfa: None, how: HowFound::Signal }))
         }
-        Err(error) => Step::Lost(format!("the signal's frame at {sp} cannot be read: {error}")),
+        Err(error) => Err(format!("the signal's frame at {sp} cannot be read: {error}")),
     }
 }
 
 /// A caller where no frame information helps.
 fn without_cfi(space: &AddressSpace, mem: &dyn ReadMem, frame: &Frame, why: Option<String>) -> Step {
     if starts_program(space, frame) {
-        return Step::Bottom;
+        return Ok(None);
     }
     if is_exact(frame) {
         if let Some(step) = at_known_moment(space, mem, frame) {
@@ -175,18 +171,18 @@ fn without_cfi(space: &AddressSpace, mem: &dyn ReadMem, frame: &Frame, why: Opti
     }
     if frame.regs.fp() == Some(VirtAddr(0)) {
         return match why {
-            None => Step::Bottom,
-            Some(reason) => Step::Lost(reason),
+            None => Ok(None),
+            Some(reason) => Err(reason),
         };
     }
     match frame_pointer::step(space, &frame.regs, mem) {
         Ok((regs, cfa)) => {
             let address = FrameAddress::ReturnAddress(regs.pc);
-            Step::Caller { address, regs, cfa: Some(cfa), how: HowFound::FramePointer }
+            Ok(Some(Outer { address, regs, cfa: Some(cfa), how: HowFound::FramePointer }))
         }
         Err(reason) => {
             let first = why.unwrap_or_else(|| "no frame information covers it".to_owned());
-            Step::Lost(format!("at {}: {first}; {reason}", frame.pc))
+            Err(format!("at {}: {first}; {reason}", frame.pc))
         }
     }
 }
@@ -214,5 +210,83 @@ fn at_known_moment(space: &AddressSpace, mem: &dyn ReadMem, frame: &Frame) -> Op
     regs.set(RSP, Some(cfa.0));
     let is_stub = named.is_some_and(|named| named.kind == SymbolKind::Plt) || moment == Moment::IndexPushed;
     let how = if is_stub { HowFound::Plt } else { HowFound::Entry };
-    Some(Step::Caller { address: FrameAddress::ReturnAddress(regs.pc), regs, cfa: Some(cfa), how })
+    Some(Ok(Some(Outer { address: FrameAddress::ReturnAddress(regs.pc), regs, cfa: Some(cfa), how })))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::target::fake_memory::FakeMemory;
+
+    const CALL: [u8; 8] = [0x90, 0x90, 0x90, 0xe8, 0, 0, 0, 0];
+
+    /// Code without any module: what a JIT compiler makes. A call ends at each of these addresses.
+    fn code(mem: FakeMemory, returns: &[u64]) -> FakeMemory {
+        returns.iter().fold(mem, |mem, at| mem.with(at - 8, &CALL).with(*at, &[0x90; 32]))
+    }
+
+    fn walk_from(mem: &FakeMemory, regs: Regs, limit: u32) -> (Vec<u64>, WalkEnd) {
+        let walk = walk(&AddressSpace::new(), mem, &regs, limit);
+        (walk.frames.iter().map(|frame| frame.pc.0).collect(), walk.end)
+    }
+
+    #[test]
+    fn a_chain_of_frame_pointers_ends_at_a_return_address_of_zero() {
+        let mem = code(FakeMemory::default(), &[0x1100, 0x1200]);
+        let mem = mem.with_words(0x7000, &[0x7020, 0x1100, 0, 0, 0x7040, 0x1200, 0, 0, 0, 0]).with(0x1000, &[0x90; 32]);
+        let regs = Regs { rip: 0x1000, rsp: 0x6ff0, rbp: 0x7000, ..Regs::default() };
+        assert_eq!(walk_from(&mem, regs, 50), (vec![0x1000, 0x1100, 0x1200], WalkEnd::Outermost));
+        assert_eq!(walk_from(&mem, regs, 2), (vec![0x1000, 0x1100], WalkEnd::Limit));
+    }
+
+    #[test]
+    fn a_chain_that_leads_back_ends_with_a_reason() {
+        let mem =
+            code(FakeMemory::default(), &[0x1100]).with_words(0x7000, &[0x7000, 0x1100]).with(0x1000, &[0x90; 32]);
+        let regs = Regs { rip: 0x1000, rsp: 0x6ff0, rbp: 0x7000, ..Regs::default() };
+        let (frames, end) = walk_from(&mem, regs, 50);
+        assert_eq!(frames, [0x1000, 0x1100]);
+        assert!(matches!(&end, WalkEnd::Truncated(reason) if reason.contains("0x7000")), "{end:?}");
+    }
+
+    #[test]
+    fn a_signals_frame_is_known_by_its_code_and_gives_all_registers_back() {
+        let mut context = vec![0u64; 5];
+        context.extend((0..16).map(|index| 100 + index));
+        let (rbp, rsp, rip) = (5 + 10, 5 + 15, 5 + 16);
+        context.push(0x1200);
+        context[rbp] = 0;
+        context[rsp] = 0x9000;
+        assert_eq!(context.len(), rip + 1);
+        let sigreturn = [0x48, 0xc7, 0xc0, 0x0f, 0, 0, 0, 0x0f, 0x05];
+        let mem = FakeMemory::default().with(0x1100, &sigreturn).with_words(0x7000, &context).with(0x1200, &[0x90; 32]);
+        let regs = Regs { rip: 0x1100, rsp: 0x7000, ..Regs::default() };
+        let walk = walk(&AddressSpace::new(), &mem, &regs, 50);
+        let last = walk.frames.last().expect("never empty");
+        assert_eq!((last.how, last.address), (HowFound::Signal, FrameAddress::InstructionPointer(VirtAddr(0x1200))));
+        assert_eq!(
+            (last.regs.get(8), last.regs.get(3), last.regs.sp()),
+            (Some(100), Some(111), Some(VirtAddr(0x9000)))
+        );
+        assert_eq!(walk.end, WalkEnd::Outermost);
+    }
+
+    #[test]
+    fn frames_of_signals_that_lead_to_each_other_end_at_the_limit() {
+        let sigreturn = [0x48, 0xc7, 0xc0, 0x0f, 0, 0, 0, 0x0f, 0x05];
+        let mut context = vec![0u64; 22];
+        context[5 + 15] = 0x7000;
+        context[5 + 16] = 0x1100;
+        let mem = FakeMemory::default().with(0x1100, &sigreturn).with_words(0x7000, &context);
+        let regs = Regs { rip: 0x1100, rsp: 0x7000, ..Regs::default() };
+        assert_eq!(walk_from(&mem, regs, 100).1, WalkEnd::Limit);
+    }
+
+    #[test]
+    fn nothing_readable_is_one_frame_and_a_reason() {
+        let regs = Regs { rip: 0xdead_0000, rsp: 8, rbp: 0x10, ..Regs::default() };
+        let (frames, end) = walk_from(&FakeMemory::default(), regs, 50);
+        assert_eq!(frames, [0xdead_0000]);
+        assert!(matches!(end, WalkEnd::Truncated(_)));
+    }
 }

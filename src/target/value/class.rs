@@ -97,9 +97,7 @@ pub fn parse(text: &str) -> Shape {
             Library::Libcxx => ViewOrder::DataFirst,
             Library::Libstdcxx => ViewOrder::SizeFirst,
         }),
-        "std::span" if name.arguments.get(1).is_some_and(|extent| !extent.starts_with("18446744073709551615")) => {
-            Shape::Pointer
-        }
+        "std::span" if name.arguments.get(1).is_some_and(|extent| literal(extent) != Some(u64::MAX)) => Shape::Pointer,
         "std::span" | "absl::Span" | "std::initializer_list" => Shape::Span,
         "std::chrono::duration" => duration(&name.arguments),
         "std::chrono::time_point" => match name.arguments.get(1).map(|inner| Shape::parse(inner)) {
@@ -130,14 +128,20 @@ fn optional(inner: Option<&str>) -> Shape {
     }
 }
 
+/// An integer that is a template argument: `1000l` or `(long)1000`, as demanglers differ.
+fn literal(text: &str) -> Option<u64> {
+    let text = text.trim();
+    let digits = text.rsplit_once(')').map_or(text, |(_, digits)| digits);
+    digits.trim_end_matches(['l', 'L', 'u', 'U']).parse().ok()
+}
+
 /// A duration with an integer of 64 bits in it, by its unit.
 fn duration(arguments: &[&str]) -> Shape {
-    let digits = |text: &str| text.trim().trim_end_matches(['l', 'L']).parse::<u64>().ok();
     let ratio = arguments.get(1).and_then(|ratio| split(ratio));
     let ratio = ratio.as_ref().map(|ratio| ratio.arguments.as_slice());
     let (numerator, denominator) = match ratio {
-        Some([numerator, denominator]) => (digits(numerator), digits(denominator)),
-        Some([numerator]) => (digits(numerator), Some(1)),
+        Some([numerator, denominator]) => (literal(numerator), literal(denominator)),
+        Some([numerator]) => (literal(numerator), Some(1)),
         _ => (Some(1), Some(1)),
     };
     if !matches!(arguments.first().copied(), Some("long" | "long long")) {

@@ -52,18 +52,28 @@ pub struct CallPlan {
 /// What the plan rests on.
 #[derive(Clone, Debug)]
 enum Source {
-    /// A C++ name: the arguments without and with a `this`, and with a hidden address for the result before it.
-    Cxx {
-        membership: Membership,
-        altered: Certainty,
-        free: Vec<Planned>,
-        method: Vec<Planned>,
-        returns_in_memory: Vec<Planned>,
-    },
+    /// A C++ name.
+    Cxx(Box<CxxPlan>),
     /// A function of libc.
     C { signature: &'static Signature, places: Vec<ArgumentPlace>, certainty: Certainty },
     /// Nothing: the registers.
     Raw,
+}
+
+/// What a C++ name leaves open is decided at the hit: whether there is a `this`, and whether the result is returned in
+/// memory, whose address is then a hidden first parameter.
+#[derive(Clone, Debug)]
+struct CxxPlan {
+    membership: Membership,
+    /// The first declared parameter is an address, so that rdi says nothing.
+    starts_with_address: bool,
+    /// A constructor or destructor: returns nothing.
+    returns_nothing: bool,
+    altered: Certainty,
+    free: Vec<Planned>,
+    method: Vec<Planned>,
+    free_with_result: Vec<Planned>,
+    method_with_result: Vec<Planned>,
 }
 
 /// One argument of a plan.
@@ -117,16 +127,16 @@ impl CallPlan {
         let membership = membership::of_function(mangled, signature, module);
         CallPlan {
             function: signature.qualified_name.clone(),
-            source: Source::Cxx {
+            source: Source::Cxx(Box::new(CxxPlan {
                 membership,
+                starts_with_address: shapes.first().is_some_and(Shape::starts_with_address),
+                returns_nothing: matches!(signature.method, MethodKind::Constructor | MethodKind::Destructor),
                 altered: altered(mangled),
                 free: place(&[], &shapes),
                 method: place(&["this"], &shapes),
-                returns_in_memory: match signature.method {
-                    MethodKind::Constructor | MethodKind::Destructor => Vec::new(),
-                    _ => place(&["result", "this"], &shapes),
-                },
-            },
+                free_with_result: place(&["result"], &shapes),
+                method_with_result: place(&["result", "this"], &shapes),
+            })),
         }
     }
 
@@ -135,22 +145,9 @@ impl CallPlan {
         match &self.source {
             Source::Raw => raw(reader),
             Source::C { signature, places, certainty } => c_arguments(signature, places, *certainty, reader),
-            Source::Cxx { membership, altered, free, method, returns_in_memory } => {
-                let is_object = |value: u64| membership::has_vtable(reader.space, reader.mem, value);
-                let is_mapped =
-                    |value: u64| reader.mem.read_mem(VirtAddr(value), &mut [0]).is_ok_and(|count| count > 0);
-                let (first, second) = (reader.regs.rdi, reader.regs.rsi);
-                let (plan, at_best) = match membership {
-                    Membership::Free => (free, Certainty::Certain),
-                    _ if is_object(first) => (method, Certainty::Certain),
-                    _ if !returns_in_memory.is_empty() && is_mapped(first) && is_object(second) => {
-                        (returns_in_memory, Certainty::Guess)
-                    }
-                    Membership::Method => (method, Certainty::Certain),
-                    Membership::InClass if is_mapped(first) => (method, Certainty::Guess),
-                    Membership::InClass => (free, Certainty::Guess),
-                };
-                plan.iter().map(|planned| planned.read(reader, at_best.max(*altered))).collect()
+            Source::Cxx(plan) => {
+                let (arguments, certainty) = plan.choose(reader);
+                arguments.iter().map(|planned| planned.read(reader, certainty.max(plan.altered))).collect()
             }
         }
     }
@@ -158,6 +155,40 @@ impl CallPlan {
     /// The call as a whole.
     pub fn decode(&self, reader: &ArgumentReader<'_>) -> DecodedCall {
         DecodedCall { function: self.function.clone(), arguments: self.read(reader) }
+    }
+}
+
+/// How far above rsp an address is still taken for one of a caller's variables.
+const STACK_REACH: u64 = 1 << 20;
+
+impl CxxPlan {
+    /// Which arguments there are, and how far that can be believed at best.
+    fn choose(&self, reader: &ArgumentReader<'_>) -> (&[Planned], Certainty) {
+        let is_object = |value: u64| membership::has_vtable(reader.space, reader.mem, value);
+        let is_mapped = |value: u64| reader.mem.read_mem(VirtAddr(value), &mut [0]).is_ok_and(|count| count > 0);
+        let (first, second) = (reader.regs.rdi, reader.regs.rsi);
+        // A result that is returned in memory almost always goes to a variable of the caller.
+        let may_be_result =
+            !self.returns_nothing && VirtAddr(first).since(reader.regs.sp()) < STACK_REACH && is_mapped(first);
+        if self.membership == Membership::Free {
+            return if may_be_result && !self.free.is_empty() && !self.starts_with_address {
+                (&self.free_with_result, Certainty::Guess)
+            } else {
+                (&self.free, Certainty::Certain)
+            };
+        }
+        if self.returns_nothing || is_object(first) {
+            return (&self.method, Certainty::Certain);
+        }
+        let second_is_this = is_mapped(second) && !self.starts_with_address && self.method.len() > 1;
+        if may_be_result && (is_object(second) || second_is_this) {
+            return (&self.method_with_result, Certainty::Guess);
+        }
+        match self.membership {
+            Membership::Method if !may_be_result => (&self.method, Certainty::Certain),
+            Membership::InClass if !is_mapped(first) => (&self.free, Certainty::Guess),
+            _ => (&self.method, Certainty::Guess),
+        }
     }
 }
 
@@ -288,6 +319,15 @@ mod tests {
         let mem = FakeMemory::default().with(0x8000, b"text");
         let regs = Regs { rdi: 4, rsi: 0x8000, rdx: 3, rcx: 9, ..Regs::default() };
         assert_eq!(call("_Z1fSt17basic_string_viewIcSt11char_traitsIcEE4Modei", regs, &mem), "f(\"text\", 3?, 9?)");
+    }
+
+    #[test]
+    fn a_result_in_memory_is_taken_for_the_hidden_parameter_that_it_is() {
+        let mem = FakeMemory::default().with(0x7000, &[0; 64]).with(0x20_0000, &[0; 8]);
+        let regs = Regs { rsp: 0x7000, rdi: 0x7020, rsi: 0x20_0000, rdx: 3, ..Regs::default() };
+        assert_eq!(call("_ZNK1A4nameEi", regs, &mem), "A::name(result=0x7020?, this=0x200000?, 3?)");
+        let regs = Regs { rdi: 0x20_0000, rsi: 3, ..regs };
+        assert_eq!(call("_ZNK1A4nameEi", regs, &mem), "A::name(this=0x200000, 3)");
     }
 
     #[test]

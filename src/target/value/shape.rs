@@ -99,6 +99,14 @@ impl Shape {
         }
     }
 
+    /// Whether a parameter's first word is an address.
+    pub fn starts_with_address(&self) -> bool {
+        let by_address = matches!(self, Shape::Pointer | Shape::CText | Shape::Literal(_) | Shape::Function);
+        by_address
+            || matches!(self, Shape::Reference(_) | Shape::Text(_) | Shape::Object(_) | Shape::Span | Shape::Unknown)
+            || matches!(self, Shape::View(ViewOrder::DataFirst))
+    }
+
     /// The shape of a type as the demangler writes it.
     pub fn parse(text: &str) -> Shape {
         let text = strip_qualifiers(text);
@@ -244,6 +252,10 @@ mod tests {
         assert_eq!(Shape::parse(unique), Shape::Object("std::unique_ptr".to_owned()));
         let duration = "std::chrono::duration<long, std::ratio<1l, 1000l> >";
         assert_eq!(Shape::parse(duration), Shape::Duration("ms".to_owned()));
+        let duration = "std::__1::chrono::duration<long long, std::__1::ratio<(long long)1, (long long)1000000000> >";
+        assert_eq!(Shape::parse(duration), Shape::Duration("ns".to_owned()));
+        assert_eq!(Shape::parse("std::span<int, (unsigned long)18446744073709551615>"), Shape::Span);
+        assert_eq!(Shape::parse("std::span<int, 4ul>"), Shape::Pointer);
         assert_eq!(Shape::parse("std::vector<int, std::allocator<int> >::iterator"), Shape::Unknown);
         assert_eq!(Shape::parse("std::optional<unsigned int>").class(), Some(ParameterClass::Integer));
         assert_eq!(Shape::parse("std::optional<unsigned long>").class(), Some(ParameterClass::IntegerPair));
