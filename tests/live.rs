@@ -6,5 +6,6 @@ mod support;
 
 mod live {
     mod breakpoints;
+    mod forks;
     mod hits;
 }

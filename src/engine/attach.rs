@@ -39,8 +39,10 @@ impl<I: Inferior> Engine<I> {
     pub(super) fn attach_debugged(&mut self, pid: Pid) -> Result<crate::api::InferiorRow, ApiError> {
         self.seize_process(pid, Origin::Attached, Role::Debugged)?;
         self.selection.pid = Some(pid);
-        self.selection.tid = Some(pid.leader());
-        self.begin_space(pid.leader());
+        self.selection.tid = self.threads_of(pid).first().copied();
+        if let Some(tid) = self.selection.tid {
+            self.begin_space(tid);
+        }
         self.inferior_row(pid).ok_or_else(|| ApiError::target(format!("process {pid} has gone")))
     }
 
@@ -71,41 +73,57 @@ impl<I: Inferior> Engine<I> {
                 ApiError::user(format!("{pid} is a thread of process {group}")).with_hint(format!("attach to {group}"))
             );
         }
-        self.inferior.seize(pid.leader(), options).map_err(refused)?;
+        let leader = self.inferior.seize(pid.leader(), options);
+        // A leader that has exited before its threads stays as a zombie; the threads are the process.
+        let headless = leader.is_err()
+            && self.inferior.is_dead(pid, pid.leader())
+            && self.inferior.threads(pid).is_ok_and(|tids| tids.len() > 1);
+        match leader {
+            Err(error) if !headless => return Err(refused(error)),
+            _ => {}
+        }
         let space = self.add_space();
         self.next.process += 1;
         let exe = self.inferior.exe(pid).unwrap_or_default();
         self.processes.insert(pid, Process { pid, number: self.next.process, space, exe, origin, role });
-        self.add_thread(pid.leader(), pid, RunState::Running);
+        if !headless {
+            self.add_thread(pid.leader(), pid, RunState::Running);
+        }
+        let mut last_error = InferiorError::Gone(pid.leader());
         for _ in 0..SEIZE_PASSES {
             let tids = self.inferior.threads(pid).unwrap_or_default();
-            let new: Vec<Tid> = tids.into_iter().filter(|tid| !self.threads.contains_key(tid)).collect();
+            let is_known = |tid: &Tid| self.threads.contains_key(tid) || headless && *tid == pid.leader();
+            let new: Vec<Tid> = tids.into_iter().filter(|tid| !is_known(tid)).collect();
             if new.is_empty() {
                 break;
             }
             for tid in new {
                 // Gone, or seized by the kernel because a seized thread started it: then its first stop reports it.
-                if self.inferior.seize(tid, options).is_ok() {
-                    self.add_thread(tid, pid, RunState::Running);
-                    if let Some(first) = self.early.remove(&tid) {
-                        self.handle(tid, first);
+                match self.inferior.seize(tid, options) {
+                    Ok(()) => {
+                        self.add_thread(tid, pid, RunState::Running);
+                        if let Some(first) = self.early.remove(&tid) {
+                            self.handle(tid, first);
+                        }
                     }
-                } else if self.drain_once() {
-                    continue;
+                    Err(error) => {
+                        last_error = error;
+                        self.drain_once();
+                    }
                 }
             }
+        }
+        if headless && self.threads_of(pid).is_empty() {
+            self.forget_process(pid);
+            return Err(refused(last_error));
         }
         Ok(())
     }
 
     /// Handles one report if one is there: a clone event tells of a thread that could not be seized.
-    fn drain_once(&mut self) -> bool {
-        match self.inferior.wait(false) {
-            Ok(Some((tid, status))) => {
-                self.handle(tid, status);
-                true
-            }
-            _ => false,
+    fn drain_once(&mut self) {
+        if let Ok(Some((tid, status))) = self.inferior.wait(false) {
+            self.handle(tid, status);
         }
     }
 

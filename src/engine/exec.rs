@@ -61,8 +61,9 @@ impl<I: Inferior> Engine<I> {
         self.selection.pid = Some(pid);
         self.selection.tid = Some(tid);
         self.begin_space(tid);
-        self.let_others_go(pid);
+        // The caught one stands while the others are let go.
         self.world = World::Stopped;
+        self.let_others_go(pid);
         if let Some(process) = self.inferior_row(pid) {
             self.emit(Event::Caught { process, at: CaughtAt::FirstInstruction });
         }

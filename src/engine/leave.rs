@@ -5,6 +5,9 @@ use crate::api::{Event, Leave};
 use crate::base::{Inferior, Pid, ResumeHow, Signal, Tid};
 use crate::target::task::{Origin, Role, RunState, StopKind};
 
+/// munmap(2) on x86-64.
+const SYS_MUNMAP: u64 = 11;
+
 impl<I: Inferior> Engine<I> {
     /// Lets one process go: stops its threads for as long as it takes to restore them, and detaches.
     pub(super) fn detach_process(&mut self, pid: Pid) {
@@ -13,12 +16,21 @@ impl<I: Inferior> Engine<I> {
         self.stop_process(pid);
         self.release_process(pid);
         self.world = world;
+        self.release_parked();
         if matches!(role, Role::Debugged) {
             self.emit(Event::Detached { pid });
         }
         if self.threads.is_empty() {
             self.world = World::Running;
             self.stop = None;
+        }
+    }
+
+    /// Threads of other processes that reported while this one was being stopped go on, if the world runs.
+    fn release_parked(&mut self) {
+        let parked: Vec<Tid> = self.threads.iter().filter(|(_, one)| one.is_stopped()).map(|(tid, _)| *tid).collect();
+        for tid in parked {
+            self.go_on(tid);
         }
     }
 
@@ -33,6 +45,7 @@ impl<I: Inferior> Engine<I> {
         }
         if alone {
             self.restore_text(pid, space);
+            self.unmap_slots(&tids, space);
         }
         for tid in tids {
             let Some(thread) = self.threads.remove(&tid) else { continue };
@@ -69,6 +82,24 @@ impl<I: Inferior> Engine<I> {
             self.emit(Event::Notice {
                 text: format!("the instruction at {at} of process {pid} was not restored: {error}"),
             });
+        }
+    }
+
+    /// Takes the pages of displaced instructions out of the target again. No pc and no signal's frame points into them:
+    /// [`Engine::leave_slot`] sees to both. Where no thread can be made to do it the pages stay; they harm nobody.
+    fn unmap_slots(&mut self, tids: &[Tid], space: crate::target::task::SpaceId) {
+        let runs: Vec<_> = self.spaces.get_mut(&space).map(|one| std::mem::take(&mut one.slots)).unwrap_or_default();
+        let stands = |tid: &&Tid| {
+            self.threads
+                .get(tid)
+                .is_some_and(|one| one.state == RunState::Stopped(StopKind::Event) && one.owed.is_none())
+        };
+        let Some(tid) = tids.iter().find(stands).copied() else { return };
+        for (_, end) in runs {
+            let start = end.0 - super::resume::SLOT_PAGES;
+            if let Err(error) = self.remote_syscall(tid, SYS_MUNMAP, [start, super::resume::SLOT_PAGES, 0, 0, 0, 0]) {
+                self.emit(Event::Notice { text: format!("a page of rdbg's stays mapped at {start:#x}: {error}") });
+            }
         }
     }
 

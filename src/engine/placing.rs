@@ -83,27 +83,30 @@ impl<I: Inferior> Engine<I> {
             }
             return Ok(());
         }
-        self.check_limit(id, &spaces)?;
         let mut spaces = spaces;
         spaces.dedup();
+        let mut found = Vec::new();
         for space in spaces {
-            let starts = self.module_starts(space);
-            for start in starts {
-                self.search_module(id, space, start);
+            for start in self.module_starts(space) {
+                if let Some(matches) = self.search_module(id, space, start) {
+                    found.push((space, start, matches));
+                }
             }
+        }
+        self.check_limit(id, &found)?;
+        for (space, start, matches) in found {
+            self.place_matches(id, space, start, matches);
         }
         self.note_if_pending(id);
         Ok(())
     }
 
     /// Refuses a pattern that matches more functions than its limit, before anything is patched.
-    fn check_limit(&self, id: u32, spaces: &[SpaceId]) -> Result<(), ApiError> {
+    fn check_limit(&self, id: u32, found: &[(SpaceId, VirtAddr, Matches)]) -> Result<(), ApiError> {
         let Some(breakpoint) = self.breakpoints.get(&id) else { return Ok(()) };
         let Pattern::Names(pattern) = &breakpoint.pattern else { return Ok(()) };
         let limit = breakpoint.spec.limit as usize;
-        let Some(space) = spaces.first().and_then(|id| self.spaces.get(id)) else { return Ok(()) };
-        let wanted = space.modules.modules().iter().filter(|one| breakpoint.wants_module(&one.module.name()));
-        let total: usize = wanted.map(|one| one.module.symbols().functions_named(pattern, 0).total).sum();
+        let total: usize = found.iter().map(|(_, _, matches)| matches.total).sum();
         if total > limit {
             return Err(ApiError::user(format!(
                 "`{}` matches {total} functions; the limit is {limit}",
@@ -132,7 +135,8 @@ impl<I: Inferior> Engine<I> {
     pub(super) fn resolve_in_module(&mut self, _pid: Pid, space: SpaceId, start: VirtAddr) {
         let ids: Vec<u32> = self.breakpoints.keys().copied().collect();
         for id in ids {
-            let found = self.search_module(id, space, start);
+            let matches = self.search_module(id, space, start);
+            let found = matches.map_or(0, |matches| self.place_matches(id, space, start, matches));
             if found > 0 {
                 let Some(breakpoint) = self.breakpoints.get_mut(&id) else { continue };
                 breakpoint.note = None;
@@ -147,28 +151,36 @@ impl<I: Inferior> Engine<I> {
         loaded.map(|one| one.module.name()).unwrap_or_default()
     }
 
-    /// Places one breakpoint in one module; returns how many places it found there.
-    fn search_module(&mut self, id: u32, space: SpaceId, start: VirtAddr) -> u32 {
-        let Some(loaded) = self.spaces.get(&space).and_then(|one| one.modules.module_at(start)).cloned() else {
-            return 0;
-        };
-        let Some(breakpoint) = self.breakpoints.get_mut(&id) else { return 0 };
-        let name = loaded.module.name();
+    /// The functions of one module that a breakpoint means; nothing where it has been looked through already.
+    fn search_module(&mut self, id: u32, space: SpaceId, start: VirtAddr) -> Option<Matches> {
+        let module = self.spaces.get(&space).and_then(|one| one.modules.module_at(start))?.module.clone();
+        let breakpoint = self.breakpoints.get_mut(&id)?;
+        let name = module.name();
         if !breakpoint.wants_module(&name) || breakpoint.searched.contains(&(space, start)) {
-            return 0;
+            return None;
         }
         breakpoint.searched.push((space, start));
         let limit = breakpoint.spec.limit as usize;
-        let matches = match &breakpoint.pattern {
-            Pattern::Names(pattern) => loaded.module.symbols().functions_named(pattern, limit),
+        match &breakpoint.pattern {
+            Pattern::Names(pattern) => Some(module.symbols().functions_named(pattern, limit)),
             Pattern::InModule { module, at } if *module == name => {
                 let function = FunctionMatch { address: *at, names: Vec::new(), kind: SymbolKind::Function, size: 0 };
-                Matches { functions: vec![function], total: 1 }
+                Some(Matches { functions: vec![function], total: 1 })
             }
-            Pattern::InModule { .. } | Pattern::Absolute(_) => return 0,
+            Pattern::InModule { .. } | Pattern::Absolute(_) => None,
+        }
+    }
+
+    /// Places a breakpoint at what it means in one module; returns how many places there are.
+    fn place_matches(&mut self, id: u32, space: SpaceId, start: VirtAddr, matches: Matches) -> u32 {
+        let Some(loaded) = self.spaces.get(&space).and_then(|one| one.modules.module_at(start)).cloned() else {
+            return 0;
         };
         if matches.total > matches.functions.len() {
-            breakpoint.note = Some(format!("{name}: {} matches, over the limit of {limit}", matches.total));
+            let (name, shown) = (loaded.module.name(), matches.functions.len());
+            if let Some(one) = self.breakpoints.get_mut(&id) {
+                one.note = Some(format!("{name}: {} matches, over the limit of {shown}", matches.total));
+            }
         }
         let mut placed = 0;
         let mut failed = None;

@@ -10,7 +10,7 @@ use crate::target::task::{RunState, StopKind};
 /// Bytes that one displaced instruction and its jump back may take.
 pub(super) const SLOT_SIZE: u64 = crate::arch::SLOT_SIZE;
 /// Slots are made a page run at a time, bytes.
-const SLOT_PAGES: u64 = 16 * 4096;
+pub(super) const SLOT_PAGES: u64 = 16 * 4096;
 /// How far from a site a slot may be, so that a rip-relative operand still reaches: 1 GiB leaves room for the module.
 const SLOT_REACH: u64 = 1 << 30;
 /// mmap(2) on x86-64.

@@ -333,8 +333,7 @@ impl Inferior for LiveInferior {
 
     fn openable_path(&self, pid: Pid, mapping: &Mapping) -> Option<PathBuf> {
         let MappingSource::File { path, deleted } = &mapping.source else { return None };
-        let through_root =
-            path.strip_prefix("/").ok().map(|rest| PathBuf::from(format!("/proc/{pid}/root")).join(rest));
+        let through_root = path.strip_prefix("/").ok().map(|rest| proc::group_dir(pid).join("root").join(rest));
         let found = through_root.as_ref().filter(|_| !deleted).and_then(|path| std::fs::metadata(path).ok());
         if found.as_ref().is_some_and(|file| (file.dev(), file.ino()) == mapping.file_id) {
             return through_root;
@@ -347,7 +346,7 @@ impl Inferior for LiveInferior {
             return Some(by_range);
         }
         if proc::read_exe(pid).ok().as_ref() == Some(path) {
-            return Some(PathBuf::from(format!("/proc/{pid}/exe")));
+            return Some(proc::group_dir(pid).join("exe"));
         }
         // On overlayfs the numbers in maps are the lower layer's on some kernels: another device says nothing.
         found.filter(|file| file.dev() != mapping.file_id.0).and(through_root)

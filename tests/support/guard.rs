@@ -84,8 +84,18 @@ struct Mapping {
     path: String,
 }
 
+/// /proc/PID, or the directory of a thread that lives where the leader has left before: a zombie has no memory.
+fn directory(pid: u32) -> String {
+    let dead = |tid: &u32| procfs::task_status(pid, *tid, "State").is_none_or(|state| state.starts_with(['Z', 'X']));
+    if !dead(&pid) {
+        return format!("/proc/{pid}");
+    }
+    let heir = procfs::tasks(pid).into_iter().find(|tid| !dead(tid));
+    heir.map_or(format!("/proc/{pid}"), |tid| format!("/proc/{pid}/task/{tid}"))
+}
+
 fn executable_mappings(pid: u32) -> Vec<Mapping> {
-    let text = fs::read_to_string(format!("/proc/{pid}/maps")).unwrap_or_default();
+    let text = fs::read_to_string(format!("{}/maps", directory(pid))).unwrap_or_default();
     let mut mappings = Vec::new();
     for line in text.lines() {
         let mut fields = line.splitn(6, ' ');
@@ -111,7 +121,7 @@ fn executable_names(pid: u32) -> BTreeSet<String> {
 
 fn text_differences(pid: u32) -> Vec<String> {
     let mut problems = Vec::new();
-    let memory = match File::open(format!("/proc/{pid}/mem")) {
+    let memory = match File::open(format!("{}/mem", directory(pid))) {
         Ok(memory) => memory,
         Err(error) => return vec![format!("/proc/{pid}/mem: {error}")],
     };
@@ -120,7 +130,7 @@ fn text_differences(pid: u32) -> Vec<String> {
         if !mapping.path.starts_with('/') || mapping.path.ends_with(" (deleted)") {
             continue;
         }
-        let Ok(file) = File::open(format!("/proc/{pid}/root{}", mapping.path)) else { continue };
+        let Ok(file) = File::open(format!("{}/root{}", directory(pid), mapping.path)) else { continue };
         let mut address = mapping.start;
         let mut expected = vec![0; 1 << 20];
         let mut found = vec![0; 1 << 20];

@@ -193,7 +193,9 @@ impl Shell {
                     self.wait(WaitFor::Stop, Some(Duration::from_secs(2)));
                 }
             }
-            _ => self.drain_events(),
+            _ => {
+                self.drain_events();
+            }
         }
     }
 
@@ -245,11 +247,15 @@ impl Shell {
         self.depth -= 1;
     }
 
-    /// Shows the events that are there.
-    pub fn drain_events(&mut self) {
+    /// Shows the events that are there. `On`: one of them was such that a wait may be over.
+    pub fn drain_events(&mut self) -> Toggle {
+        let mut decisive = Toggle::Off;
         while let Ok(event) = self.session.events.try_recv() {
-            self.take_event(&event);
+            if self.take_event(&event) == Toggle::On {
+                decisive = Toggle::On;
+            }
         }
+        decisive
     }
 
     /// Shows an event and keeps what it tells. `On`: one after which a wait may be over.
@@ -281,18 +287,25 @@ impl Shell {
     /// Asks the engine whether the target stands or is gone. Whatever it reported before is then in our queue, and
     /// is shown, so that an old stop is never taken for the answer to a later command.
     pub fn is_settled(&mut self) -> Toggle {
-        let status = self.session.request(Command::Status);
-        self.drain_events();
-        match status {
-            Ok(Reply::Status { stopped: Some(_), .. }) => self.motion = Motion::Stopped,
-            Ok(Reply::Status { stopped: None, inferiors }) if inferiors.is_empty() => self.motion = Motion::Nothing,
-            Ok(Reply::Status { .. }) => {
-                self.motion = Motion::Running;
-                return Toggle::Off;
+        loop {
+            let status = self.session.request(Command::Status);
+            let decisive = self.drain_events();
+            match status {
+                Ok(Reply::Status { stopped: Some(_), .. }) => self.motion = Motion::Stopped,
+                Ok(Reply::Status { stopped: None, inferiors }) if inferiors.is_empty() => {
+                    self.motion = Motion::Nothing;
+                }
+                // What was just shown may have happened after the answer: it is asked for again, since no other event
+                // will come.
+                Ok(Reply::Status { .. }) if decisive == Toggle::On && !self.ended => continue,
+                Ok(Reply::Status { .. }) => {
+                    self.motion = Motion::Running;
+                    return Toggle::Off;
+                }
+                _ => {}
             }
-            _ => {}
+            return Toggle::On;
         }
-        Toggle::On
     }
 
     /// Shows events until what is waited for has come.
