@@ -71,9 +71,10 @@ tool() {
 
 # Runs the loop under a tool; the medians of the second half of its windows: work, other.
 under() {
-    pinned $OUT/loop "$2" "$3" $SECONDS_EACH >$OUT/loop.out &
+    # Not by a function, whose pid would be a subshell's; taskset and nice become the program.
+    taskset -c "$CPU" nice -n "$NICE" $OUT/loop "$2" "$3" $SECONDS_EACH >$OUT/loop.out &
     local pid=$!
-    sleep 0.05
+    sleep 0.1
     tool $pid "$1" >$OUT/tool.out 2>&1 </dev/null
     wait $pid
     grep -v total $OUT/loop.out | awk '{w[NR] = $1; o[NR] = $2}
@@ -240,7 +241,7 @@ waitfor() {
         for ((r = 0; r < count; r++)); do
             rm -f $OUT/began
             case $who in
-                rdbg) HOME=$NO_RC "$RDBG" attach --waitfor bench_awaited --batch --ex "info registers rip" --ex "kill" ;;
+                rdbg) HOME=$NO_RC "$RDBG" attach --waitfor bench_awaited --batch --ex "info registers rip" --ex kill ;;
                 lldb) "$LLDB" --no-lldbinit --batch -o 'process attach --name bench_awaited --waitfor' -o kill ;;
             esac >$OUT/tool.out 2>&1 </dev/null &
             local waiter=$! until=1.2
