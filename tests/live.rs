@@ -6,9 +6,12 @@ mod support;
 
 mod live {
     mod arguments;
+    mod bad_input;
     mod breakpoints;
     mod forks;
     mod hits;
+    mod leaving;
+    mod session;
     mod signals;
     mod stacks;
 }
