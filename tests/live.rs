@@ -14,4 +14,5 @@ mod live {
     mod session;
     mod signals;
     mod stacks;
+    mod waitfor;
 }
