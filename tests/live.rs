@@ -12,6 +12,7 @@ mod live {
     mod forks;
     mod hits;
     mod leaving;
+    mod prompt;
     mod session;
     mod signals;
     mod stacks;

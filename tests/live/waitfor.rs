@@ -105,7 +105,7 @@ fn a_bare_name_that_is_no_file_yet_is_waited_for() {
 #[test]
 fn one_that_runs_already_is_passed_over_unless_asked_for() {
     let program = program("hits");
-    let mut first = crate::support::Target::start_program(program.path.as_os_str(), ["--endless"]);
+    let first = crate::support::Target::start_program(program.path.as_os_str(), ["--endless"]);
     let mut rdbg = program.home.start(["attach", "--waitfor", program.path.to_str().unwrap()]);
     rdbg.expect_line("Waiting for", SOON);
     let mut parent = spawn(&program, "--fork", &["--endless"]);
