@@ -1,1 +1,113 @@
-fn main() {}
+//! Wiring only: reads the command line, starts the engine, runs one front end, and turns the result into an exit
+//! status.
+
+use std::io;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crossbeam_channel::Receiver;
+use rdbg::api::{ClientId, Session};
+use rdbg::base::Signal;
+use rdbg::engine::{self, Handle, Port};
+use rdbg::frontend::cli::parse_args;
+use rdbg::frontend::socket::{Connect, SocketHost};
+use rdbg::frontend::{self, Interruption, Surroundings};
+use rdbg::os::{self, OsError};
+use tracing_subscriber::EnvFilter;
+
+fn main() -> ExitCode {
+    let (plan, options) = match parse_args(std::env::args_os()) {
+        Ok(parsed) => parsed,
+        Err(error) => error.exit(),
+    };
+    if let Err(error) = start_log(options.log_filter.as_deref()) {
+        eprintln!("error: --log-filter: {error:#}");
+        return ExitCode::from(2);
+    }
+    let interrupts = match take_signals() {
+        Ok(interrupts) => interrupts,
+        Err(error) => {
+            eprintln!("error: cannot take signals: {error}");
+            return ExitCode::from(1);
+        }
+    };
+    let terminal = os::Terminal::remember();
+    let running: Arc<Mutex<Option<Handle>>> = Arc::default();
+    let started = running.clone();
+    let surroundings = Surroundings {
+        host: Arc::new(Machine),
+        interrupts,
+        start_engine: Box::new(move || start_engine(&started)),
+        symbols: Box::new(|plan| engine::file_symbols(&plan.file, plan.regex.as_deref(), plan.limit)),
+        restore_terminal: Box::new(move || terminal.restore()),
+        home: std::env::var_os("HOME").map(PathBuf::from),
+        state_home: std::env::var_os("XDG_STATE_HOME").map(PathBuf::from),
+    };
+    // A fault of the front end's must not leave the target traced by nobody with our patches in it.
+    let ran = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| frontend::run(plan, &options, surroundings)));
+    if let Some(handle) = running.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        handle.port().terminate(Signal::TERM);
+        handle.join();
+    }
+    ExitCode::from(ran.ok().and_then(|status| u8::try_from(status).ok()).unwrap_or(1))
+}
+
+fn start_log(filter: Option<&str>) -> anyhow::Result<()> {
+    let filter = EnvFilter::try_new(filter.unwrap_or("warn"))?;
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
+    Ok(())
+}
+
+/// Signals to rdbg, as the front end takes them. Before any thread starts, so that all of them block these signals.
+fn take_signals() -> Result<Receiver<Interruption>, OsError> {
+    os::block_termination_signals()?;
+    let (sender, receiver) = crossbeam_channel::unbounded();
+    os::spawn_signal_thread(move |signal| {
+        let interruption = if signal == Signal::INT { Interruption::Interrupt } else { Interruption::Terminate };
+        // A front end that has ended takes no more signals, and rdbg is about to end.
+        let _ = sender.send(interruption);
+    })?;
+    Ok(receiver)
+}
+
+/// The one place where the engine is started.
+fn start_engine(running: &Mutex<Option<Handle>>) -> Arc<dyn Connect> {
+    let handle = match engine::spawn() {
+        Ok(handle) => handle,
+        Err(error) => {
+            eprintln!("error: the tracer thread cannot start: {error}");
+            std::process::exit(1);
+        }
+    };
+    let port = handle.port();
+    *running.lock().unwrap_or_else(PoisonError::into_inner) = Some(handle);
+    Arc::new(Engine(port))
+}
+
+/// Sessions with the engine.
+struct Engine(Port);
+
+impl Connect for Engine {
+    fn connect(&self, client: ClientId) -> Session {
+        self.0.session(client)
+    }
+}
+
+/// The machine, through os.
+struct Machine;
+
+impl SocketHost for Machine {
+    fn runtime_dir(&self) -> io::Result<PathBuf> {
+        os::runtime_dir().map_err(io::Error::other)
+    }
+
+    fn peer_uid(&self, stream: &UnixStream) -> io::Result<u32> {
+        os::peer_uid(stream).map_err(io::Error::other)
+    }
+
+    fn own_uid(&self) -> u32 {
+        os::own_uid()
+    }
+}

@@ -202,4 +202,31 @@ pub trait Inferior {
     /// A path on rdbg's side through which the file of a mapping can be opened, also when it was deleted or lies in
     /// another mount namespace: /proc/PID/map_files/.., /proc/PID/root/..
     fn openable_path(&self, pid: Pid, mapping: &Mapping) -> Option<PathBuf>;
+
+    /// The signals that wait for this task and are not blocked: bit N-1 for signal N (SigPnd, ShdPnd, SigBlk of
+    /// /proc/PID/task/TID/status).
+    fn pending_signals(&self, pid: Pid, tid: Tid, scope: PendingScope) -> Result<u64, InferiorError>;
+
+    /// Whether the task is a zombie or gone: a leader that exits first stays so until the group ends, and reports
+    /// nothing before.
+    fn is_dead(&self, pid: Pid, tid: Tid) -> bool;
+
+    /// Whether system calls of the task are filtered, or it is not known (seccomp(2)): one that rdbg has it make could
+    /// be its end.
+    fn filters_syscalls(&self, tid: Tid) -> bool;
+
+    /// Whether two tasks share their memory (kcmp(2), KCMP_VM); `None` where the kernel does not say.
+    fn shares_memory(&self, one: Tid, other: Tid) -> Option<bool>;
+
+    /// Drops what is cached of a process's memory: after an exec, and when it is gone.
+    fn forget(&mut self, pid: Pid);
+}
+
+/// Whose pending signals.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum PendingScope {
+    /// The task's own.
+    Task,
+    /// The task's own and its group's.
+    Group,
 }

@@ -9,7 +9,9 @@ pub mod task;
 pub mod wait;
 
 pub use addr::{AddrRange, FileAddr, LoadBias, VirtAddr};
-pub use inferior::{Inferior, InferiorError, Mapping, MappingSource, Resume, ResumeHow, SigInfo, TraceOptions};
+pub use inferior::{
+    Inferior, InferiorError, Mapping, MappingSource, PendingScope, Resume, ResumeHow, SigInfo, TraceOptions,
+};
 pub use mem::{MemError, Memory, ReadMem};
 pub use regs::{Regs, VectorRegs};
 pub use signal::Signal;

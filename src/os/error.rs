@@ -50,6 +50,12 @@ pub enum OsError {
         /// What is wrong, and what to do.
         reason: String,
     },
+    /// A thread of rdbg's own did not start.
+    #[error("cannot start a thread: {reason}")]
+    Thread {
+        /// Why.
+        reason: String,
+    },
     /// No way to wait for an exec works here.
     #[error("cannot wait for a program to start: {0}")]
     NoWaitMethod(String),

@@ -12,6 +12,7 @@ pub mod proc;
 pub mod refusal;
 pub mod signals;
 pub mod socket;
+pub mod terminal;
 pub mod tracer;
 pub mod waitfor;
 
@@ -25,5 +26,6 @@ pub use launch::{launch, Aslr, LaunchSpec, Launched, Stdio};
 pub use proc::{find_by_name, list_processes, ProcessRow};
 pub use signals::{block_termination_signals, spawn_signal_thread};
 pub use socket::{own_uid, peer_uid, runtime_dir, set_private_mode};
+pub use terminal::Terminal;
 pub use tracer::LiveInferior;
 pub use waitfor::{ExecAnswer, ExecWatch, WatchEvent, WatchMethod, WatchSink, WatchSpec};

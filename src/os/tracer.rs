@@ -11,8 +11,8 @@ use std::ptr;
 use libc::{c_int, c_uint, c_void};
 
 use crate::base::{
-    Inferior, InferiorError, Mapping, MappingSource, MemError, Pid, PtraceEvent, Regs, Resume, ResumeHow, SigInfo,
-    Signal, Tid, TraceOptions, VectorRegs, VirtAddr, WaitStatus,
+    Inferior, InferiorError, Mapping, MappingSource, MemError, PendingScope, Pid, PtraceEvent, Regs, Resume, ResumeHow,
+    SigInfo, Signal, Tid, TraceOptions, VectorRegs, VirtAddr, WaitStatus,
 };
 
 use super::error::{errno_text, last_errno};
@@ -31,11 +31,6 @@ impl LiveInferior {
     /// The tracer of the calling thread, whose bell `doorbell` is ([`Doorbell::for_this_thread`]).
     pub fn new(doorbell: &Doorbell) -> LiveInferior {
         LiveInferior { doorbell: doorbell.clone(), mem: MemFiles::default(), not_send: PhantomData }
-    }
-
-    /// Drops what is cached of a process. The wait does so itself at the exec and the end of each tracee.
-    pub fn forget(&self, pid: Pid) {
-        self.mem.forget(pid);
     }
 
     /// One PTRACE_PEEKTEXT / POKETEXT round: the word at `at`.
@@ -338,8 +333,7 @@ impl Inferior for LiveInferior {
 
     fn openable_path(&self, pid: Pid, mapping: &Mapping) -> Option<PathBuf> {
         let MappingSource::File { path, deleted } = &mapping.source else { return None };
-        let through_root =
-            path.strip_prefix("/").ok().map(|rest| PathBuf::from(format!("/proc/{pid}/root")).join(rest));
+        let through_root = path.strip_prefix("/").ok().map(|rest| proc::group_dir(pid).join("root").join(rest));
         let found = through_root.as_ref().filter(|_| !deleted).and_then(|path| std::fs::metadata(path).ok());
         if found.as_ref().is_some_and(|file| (file.dev(), file.ino()) == mapping.file_id) {
             return through_root;
@@ -352,10 +346,42 @@ impl Inferior for LiveInferior {
             return Some(by_range);
         }
         if proc::read_exe(pid).ok().as_ref() == Some(path) {
-            return Some(PathBuf::from(format!("/proc/{pid}/exe")));
+            return Some(proc::group_dir(pid).join("exe"));
         }
         // On overlayfs the numbers in maps are the lower layer's on some kernels: another device says nothing.
         found.filter(|file| file.dev() != mapping.file_id.0).and(through_root)
+    }
+
+    fn pending_signals(&self, _pid: Pid, tid: Tid, scope: PendingScope) -> Result<u64, InferiorError> {
+        let status = proc::read_status(tid).map_err(proc_error(format!("/proc/{tid}/status"), tid))?;
+        let waiting = match scope {
+            PendingScope::Task => status.pending,
+            PendingScope::Group => status.pending | status.group_pending,
+        };
+        Ok(waiting & !status.blocked)
+    }
+
+    fn is_dead(&self, _pid: Pid, tid: Tid) -> bool {
+        !proc::read_status(tid).is_ok_and(|status| !matches!(status.state, 'Z' | 'X'))
+    }
+
+    fn filters_syscalls(&self, tid: Tid) -> bool {
+        !proc::read_status(tid).is_ok_and(|status| status.seccomp == 0)
+    }
+
+    fn shares_memory(&self, one: Tid, other: Tid) -> Option<bool> {
+        /// KCMP_VM of <linux/kcmp.h>.
+        const KCMP_VM: i32 = 1;
+        // SAFETY: kcmp(2) takes numbers only.
+        match unsafe { libc::syscall(libc::SYS_kcmp, one.0, other.0, KCMP_VM, 0, 0) } {
+            0 => Some(true),
+            1.. => Some(false),
+            _ => None,
+        }
+    }
+
+    fn forget(&mut self, pid: Pid) {
+        self.mem.forget(pid);
     }
 }
 

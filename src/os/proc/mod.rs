@@ -47,9 +47,21 @@ pub fn read_maps(pid: Pid) -> io::Result<Vec<Mapping>> {
     Ok(parse_maps(&text))
 }
 
+/// The directory that shows what the tasks of a group have in common: memory, files, root. It is /proc/PID, but where
+/// the leader has exited before its threads, whose directories alone still show it.
+pub fn group_dir(pid: Pid) -> PathBuf {
+    let own = PathBuf::from(format!("/proc/{pid}"));
+    let is_dead = |tid| !read_status(tid).is_ok_and(|status| !matches!(status.state, 'Z' | 'X'));
+    if !is_dead(pid.leader()) {
+        return own;
+    }
+    let alive = read_threads(pid).unwrap_or_default().into_iter().find(|tid| !is_dead(*tid));
+    alive.map_or(own, |tid| PathBuf::from(format!("/proc/{pid}/task/{tid}")))
+}
+
 /// The auxiliary vector, up to AT_NULL (getauxval(3)), as (type, value) pairs.
 pub fn read_auxv(pid: Pid) -> io::Result<Vec<(u64, u64)>> {
-    Ok(parse_auxv(&std::fs::read(format!("/proc/{pid}/auxv"))?))
+    Ok(parse_auxv(&std::fs::read(group_dir(pid).join("auxv"))?))
 }
 
 /// Decodes /proc/PID/auxv of a 64-bit process.
@@ -70,7 +82,7 @@ pub fn read_comm(pid: Pid, tid: Tid) -> io::Result<String> {
 
 /// What /proc/PID/exe names, in the process's mount namespace, without the kernel's " (deleted)".
 pub fn read_exe(pid: Pid) -> io::Result<PathBuf> {
-    let link = std::fs::read_link(format!("/proc/{pid}/exe"))?.into_os_string().into_vec();
+    let link = std::fs::read_link(group_dir(pid).join("exe"))?.into_os_string().into_vec();
     let path = link.strip_suffix(b" (deleted)").unwrap_or(&link);
     Ok(PathBuf::from(OsString::from_vec(path.to_vec())))
 }

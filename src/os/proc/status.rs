@@ -27,6 +27,10 @@ pub struct Status {
     pub caught: u64,
     /// SigBlk.
     pub blocked: u64,
+    /// SigPnd: signals that wait for the task itself.
+    pub pending: u64,
+    /// ShdPnd: signals that wait for any task of the group.
+    pub group_pending: u64,
     /// SigIgn.
     pub ignored: u64,
     /// Seccomp: 0 none, 1 strict, 2 filter.
@@ -51,6 +55,8 @@ impl Default for Status {
             permitted_caps: 0,
             caught: 0,
             blocked: 0,
+            pending: 0,
+            group_pending: 0,
             ignored: 0,
             seccomp: 0,
             has_memory: false,
@@ -89,6 +95,8 @@ pub fn parse_status(text: &str) -> Status {
             "CapPrm" => status.permitted_caps = hex(),
             "SigCgt" => status.caught = hex(),
             "SigBlk" => status.blocked = hex(),
+            "SigPnd" => status.pending = hex(),
+            "ShdPnd" => status.group_pending = hex(),
             "SigIgn" => status.ignored = hex(),
             "Seccomp" => status.seccomp = number() as u32,
             "VmSize" => status.has_memory = true,

@@ -1,0 +1,235 @@
+//! Commands: what a front end asks of the engine.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::base::{Pid, Signal};
+
+/// One request. Every command is answered by exactly one [`super::Reply`] or [`super::ApiError`]; `Continue` and the
+/// steps are answered "resumed" at once, and the stop comes as an [`super::Event`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Command {
+    /// Attach to a running process, or start or await one.
+    ///
+    /// `hold` decides whether a process that already runs is stopped.
+    Target { selector: TargetSelector, until_exec: Option<String>, hold: Toggle },
+    /// Start the program of the last `Target::Launch` again, with other arguments if any are given.
+    Run { args: Option<Vec<OsString>> },
+    /// Set a breakpoint.
+    Break { spec: BreakpointSpec },
+    /// Delete these breakpoints; all of them when the list is empty.
+    Delete { ids: Vec<u32> },
+    /// Enable or disable these breakpoints; all of them when the list is empty.
+    Enable { ids: Vec<u32>, state: Toggle },
+    /// Let the next `count` hits pass.
+    Ignore { id: u32, count: u64 },
+    /// Replace a breakpoint's condition; `None` removes it.
+    Condition { id: u32, condition: Option<String> },
+    /// Let the target go on.
+    Continue,
+    /// Execute `count` instructions of the selected thread.
+    StepInstruction { kind: StepKind, count: u32 },
+    /// Run until the selected frame has returned.
+    Finish,
+    /// Stop the target.
+    Interrupt,
+    /// The stack of the selected thread, or of all.
+    Backtrace { limit: Option<u32>, all_threads: Toggle },
+    /// Select a frame, and describe it.
+    Frame { select: FrameMove },
+    /// Select a thread by its number, or describe the selected one.
+    Thread { number: Option<u32> },
+    /// Select a process by its number.
+    Inferior { number: u32 },
+    /// `info breakpoints`.
+    ListBreakpoints,
+    /// `info threads`.
+    ListThreads,
+    /// `info sharedlibrary`.
+    ListModules,
+    /// `info inferiors`.
+    ListInferiors,
+    /// `info signals`.
+    ListSignals,
+    /// The registers of the selected thread.
+    Registers { set: RegisterSet },
+    /// Evaluate and format an expression; the format is gdb's letter.
+    Print { expression: String, format: Option<char> },
+    /// `set EXPR = EXPR`.
+    Assign { assignment: String },
+    /// gdb's `x/FMT EXPR`; `spec` is FMT without the slash, e.g. `4xg`.
+    Examine { spec: String, expression: Option<String> },
+    /// Disassemble at an expression, or around the pc.
+    Disassemble { expression: Option<String>, count: u32 },
+    /// `handle SIGNAL ..`: `None` leaves a policy as it is.
+    Handle { signals: Vec<Signal>, policy: SignalPolicy },
+    /// `set NAME VALUE`.
+    Set { name: String, value: String },
+    /// `show NAME`.
+    Show { name: Option<String> },
+    /// Functions of the loaded modules that match a regex (`info functions`).
+    Functions { regex: String, limit: u32 },
+    /// What address or symbol an expression is (`info symbol`).
+    InfoSymbol { expression: String },
+    /// Names that begin with `prefix`.
+    Complete { prefix: String, limit: u32 },
+    /// Processes that could be attached to.
+    Processes { matching: Option<String> },
+    /// Where the session stands: processes, stopped or not.
+    Status,
+    /// Leave one or all processes running and untraced.
+    Detach,
+    /// Kill the selected process.
+    Kill,
+    /// End the session.
+    Quit { leave: Leave },
+}
+
+/// Which process to debug.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "by", rename_all = "snake_case")]
+pub enum TargetSelector {
+    /// A running process by id.
+    Pid { pid: Pid },
+    /// A running process by comm, basename or path of its executable.
+    Name { name: String },
+    /// The next process that executes NAME.
+    WaitFor { name: String, include_existing: Toggle, method: Option<String> },
+    /// Start a program; it is held at its first instruction.
+    Launch { program: PathBuf, args: Vec<OsString> },
+}
+
+/// On or off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Toggle {
+    /// On, enabled, yes.
+    On,
+    /// Off, disabled, no.
+    Off,
+}
+
+/// A breakpoint as the user means it; it survives restarts, execs and modules that come and go.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BreakpointSpec {
+    /// Where.
+    pub location: Where,
+    /// Only in modules of this name.
+    pub module: ModuleFilter,
+    /// An expression; the hit counts only where it is true.
+    pub condition: Option<String>,
+    /// Deleted at its first stop.
+    pub temporary: Toggle,
+    /// What a hit does.
+    pub action: BreakpointAction,
+    /// Let this many hits pass first.
+    pub ignore: u64,
+    /// The most functions that a pattern may match.
+    pub limit: u32,
+}
+
+/// Places by intent.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "by", content = "at", rename_all = "snake_case")]
+pub enum Where {
+    /// A function's name: plain, qualified, with parameters, or mangled.
+    Name(String),
+    /// A regex over demangled names with their parameters.
+    Regex(String),
+    /// The last component of a qualified name.
+    BaseName(String),
+    /// An expression that gives an address.
+    Address(String),
+}
+
+/// Which modules a breakpoint looks in.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ModuleFilter {
+    /// All.
+    Any,
+    /// The ones with this file name, or whose file name begins with it followed by `.so` or `-`.
+    Named(String),
+}
+
+/// What happens at a hit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "snake_case")]
+pub enum BreakpointAction {
+    /// Stop and tell.
+    Stop,
+    /// Report the hit and go on; after `count` hits the breakpoint is disabled.
+    Log { count: Option<u64> },
+    /// Count and go on.
+    Count,
+}
+
+/// Whether a step enters calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StepKind {
+    /// stepi.
+    Into,
+    /// nexti.
+    Over,
+}
+
+/// Which frame to select.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "move", content = "n", rename_all = "snake_case")]
+pub enum FrameMove {
+    /// The one that is selected.
+    Current,
+    /// By number; 0 is the innermost.
+    To(u32),
+    /// Towards the caller.
+    Up(u32),
+    /// Towards the innermost.
+    Down(u32),
+}
+
+/// Which registers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RegisterSet {
+    /// The general ones.
+    General,
+    /// These.
+    Named(Vec<String>),
+}
+
+/// What is done with a signal; `None` changes nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct SignalPolicy {
+    /// Stop when it arrives.
+    pub stop: Option<Toggle>,
+    /// Say so when it arrives.
+    pub print: Option<Toggle>,
+    /// Deliver it to the program.
+    pub pass: Option<Toggle>,
+}
+
+/// How the session leaves what it debugs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Leave {
+    /// Detach from what was attached, kill what was launched.
+    Default,
+    /// Detach from everything.
+    DetachAll,
+}
+
+/// `set follow-fork-mode`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FollowFork {
+    /// Stay with the parent; children are let go clean.
+    Parent,
+    /// Go with the child; the parent is let go.
+    Child,
+    /// Keep both.
+    Both,
+}

@@ -1,0 +1,77 @@
+//! Events: what happens without being asked for.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::reply::{FrameRow, FunctionCall, InferiorRow, Place, ThreadRef};
+use super::session::ClientId;
+use crate::base::{Pid, Signal};
+
+/// Something that happened to the target.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Event {
+    /// How a wait for a process is done, and why not better.
+    WaitMethod { chosen: String, rejected: Vec<(String, String)>, note: Option<String> },
+    /// The awaited process is held.
+    Caught { process: InferiorRow, at: CaughtAt },
+    /// The target stopped; `epoch` counts stops.
+    Stopped { epoch: u64, reason: StopReason, thread: ThreadRef, frame: Option<FrameRow>, call: Option<FunctionCall> },
+    /// A breakpoint in log mode was hit. `client` set the breakpoint; `time_ns` is CLOCK_REALTIME.
+    Hit { breakpoint: u32, client: ClientId, count: u64, time_ns: u64, thread: ThreadRef, call: FunctionCall },
+    /// Hits that were counted but not shown since the queue was full.
+    Lost { count: u64 },
+    /// A breakpoint in log mode has reached its count; it is disabled.
+    LogDone { breakpoint: u32, client: ClientId, hits: u64 },
+    /// A pending breakpoint found places.
+    Resolved { breakpoint: u32, locations: u32, module: String },
+    /// A signal arrived that is printed but does not stop.
+    SignalNoted { thread: ThreadRef, signal: Signal },
+    /// A process of the session executed another program.
+    Executed { pid: Pid, exe: PathBuf },
+    /// A process forked; `followed` tells whether the child stays in the session.
+    Forked { parent: Pid, child: Pid, followed: super::command::Toggle },
+    /// A process ended.
+    Exited { pid: Pid, status: i32, signal: Option<Signal>, launched: super::command::Toggle },
+    /// A process was let go.
+    Detached { pid: Pid },
+    /// The wait for a process was given up.
+    WaitEnded { reason: String },
+    /// Something the user should know.
+    Notice { text: String },
+    /// The session ends; no event follows.
+    Ended,
+}
+
+/// Why the target stopped.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "why", rename_all = "snake_case")]
+pub enum StopReason {
+    /// One or more breakpoints.
+    Breakpoint { ids: Vec<u32> },
+    /// A step ended.
+    Step,
+    /// A `finish` came back; rax is the value.
+    Finished { value: u64 },
+    /// The user asked.
+    Interrupt,
+    /// A signal whose policy is to stop.
+    Signal { signal: Signal },
+    /// A program was executed; held at its first instruction.
+    Exec { exe: PathBuf },
+    /// Launched or attached.
+    Start,
+}
+
+/// How far a process had run when it was caught.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "where", rename_all = "snake_case")]
+pub enum CaughtAt {
+    /// Nothing had run.
+    FirstInstruction,
+    /// In the dynamic loader, before any constructor of the program.
+    Loader { place: Place },
+    /// Later than that.
+    Later { place: Place },
+}

@@ -1,0 +1,18 @@
+//! What front ends and the engine say to each other: plain data, no closures, no locks. The same types, as JSON, are
+//! the session socket's wire format (docs/session-protocol.md).
+
+pub mod command;
+pub mod event;
+pub mod reply;
+pub mod session;
+
+pub use command::{
+    BreakpointAction, BreakpointSpec, Command, FollowFork, FrameMove, Leave, ModuleFilter, RegisterSet, SignalPolicy,
+    StepKind, TargetSelector, Toggle, Where,
+};
+pub use event::{CaughtAt, Event, StopReason};
+pub use reply::{
+    ApiError, Argument, BreakpointRow, ErrorKind, FrameRow, FunctionCall, HowFound, InferiorRow, InstructionRow,
+    LocationRow, ModuleRow, Place, ProcessRow, Reply, SignalRow, Stack, SymbolRow, ThreadRef, ThreadRow,
+};
+pub use session::{ClientId, Outcome, Request, Session, Subscription};

@@ -1,0 +1,345 @@
+//! Replies: what the engine answers.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::command::{BreakpointAction, SignalPolicy, Toggle, Where};
+use super::event::StopReason;
+use crate::base::{FileAddr, Pid, Signal, Tid, VirtAddr};
+
+/// The answer to one command.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Reply {
+    /// Done; nothing to show.
+    Done,
+    /// Text to show as it is.
+    Text { text: String },
+    /// The target goes on.
+    Resumed,
+    /// A process is attached or launched and its state is this.
+    Attached { process: InferiorRow, stopped: Toggle },
+    /// The wait for a process has begun; [`super::Event::Caught`] will follow.
+    Waiting,
+    /// A breakpoint was set.
+    Breakpoint { row: BreakpointRow },
+    /// All breakpoints.
+    Breakpoints { rows: Vec<BreakpointRow> },
+    /// All threads of the selected process.
+    Threads { rows: Vec<ThreadRow> },
+    /// Stacks, one a thread.
+    Stacks { stacks: Vec<Stack> },
+    /// The selected frame.
+    Frame { thread: ThreadRef, frame: FrameRow },
+    /// All modules of the selected process.
+    Modules { rows: Vec<ModuleRow> },
+    /// All processes of the session.
+    Inferiors { rows: Vec<InferiorRow> },
+    /// Signal policies.
+    Signals { rows: Vec<SignalRow> },
+    /// Registers: name, value, width in bytes.
+    Registers { rows: Vec<(String, u64, u8)> },
+    /// Lines of disassembly.
+    Disassembly { rows: Vec<InstructionRow> },
+    /// Settings.
+    Settings { rows: Vec<(String, String)> },
+    /// Functions or symbols.
+    Symbols { rows: Vec<SymbolRow>, total: u64 },
+    /// Completions.
+    Completions { names: Vec<String> },
+    /// Processes of the machine.
+    Processes { rows: Vec<ProcessRow> },
+    /// The session's state.
+    Status { stopped: Option<StopReason>, inferiors: Vec<InferiorRow> },
+}
+
+/// One thread's stack.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Stack {
+    /// Whose.
+    pub thread: ThreadRef,
+    /// Innermost first.
+    pub frames: Vec<FrameRow>,
+    /// Why the walk ended where it did, unless it reached the bottom of the stack.
+    pub truncated: Option<String>,
+    /// More frames than were asked for.
+    pub more: Toggle,
+}
+
+/// One frame.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FrameRow {
+    /// 0 is the innermost.
+    pub number: u32,
+    /// Its pc; a return address in all but the innermost and interrupted frames.
+    pub pc: VirtAddr,
+    /// Its canonical frame address.
+    pub cfa: Option<VirtAddr>,
+    /// Where that is.
+    pub place: Place,
+    /// How the frame was found.
+    pub how: HowFound,
+    /// Arguments, where the pc stands at a function's entry.
+    pub arguments: Option<Vec<Argument>>,
+}
+
+/// How a frame was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HowFound {
+    /// The registers of the task.
+    Registers,
+    /// At a function's entry: the caller is at [rsp].
+    Entry,
+    /// By .eh_frame or .debug_frame.
+    Cfi,
+    /// By the chain of frame pointers.
+    FramePointer,
+    /// Through a signal's frame.
+    Signal,
+    /// In a PLT stub.
+    Plt,
+}
+
+/// An address, named.
+#[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
+pub struct Place {
+    /// In the process.
+    pub addr: VirtAddr,
+    /// In the file, where a module holds it.
+    pub file_addr: Option<FileAddr>,
+    /// The module's file name.
+    pub module: Option<String>,
+    /// The demangled function name with parameters, or `sub_..`.
+    pub function: Option<String>,
+    /// Bytes past the function's start.
+    pub offset: u64,
+}
+
+/// A call as it is shown at a function's entry.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FunctionCall {
+    /// The function's name without parameters.
+    pub function: String,
+    /// The module's file name.
+    pub module: Option<String>,
+    /// In order; `this` first.
+    pub arguments: Vec<Argument>,
+}
+
+/// One argument, decoded.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Argument {
+    /// The parameter's name, or `this`, or a register's where nothing is known.
+    pub name: Option<String>,
+    /// The value as text: `7`, `"0.0.0.0_8080"`, `EPOLLIN|EPOLLET`, `{sa_family=AF_INET, ..}`, `0x7ffc..`.
+    pub text: String,
+    /// Whether the type is known; a guess is shown marked.
+    pub certain: Toggle,
+}
+
+/// A breakpoint.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BreakpointRow {
+    /// Its number.
+    pub id: u32,
+    /// Intent.
+    pub location: Where,
+    /// The module it is limited to.
+    pub module: Option<String>,
+    /// On or off.
+    pub enabled: Toggle,
+    /// Deleted at its first stop.
+    pub temporary: Toggle,
+    /// What a hit does.
+    pub action: BreakpointAction,
+    /// Its condition.
+    pub condition: Option<String>,
+    /// How often it was hit with its condition true.
+    pub hits: u64,
+    /// How many hits will still pass.
+    pub ignore: u64,
+    /// Where it stands. None: pending.
+    pub locations: Vec<LocationRow>,
+    /// What the user should know: why it is pending, what was left out.
+    pub note: Option<String>,
+}
+
+/// One place of a breakpoint.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LocationRow {
+    /// Its number in the breakpoint, from 1.
+    pub number: u32,
+    /// The process.
+    pub pid: Pid,
+    /// Where.
+    pub place: Place,
+    /// Other names at this address.
+    pub aliases: Vec<String>,
+    /// Hits here.
+    pub hits: u64,
+}
+
+/// A thread, named.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ThreadRef {
+    /// rdbg's number for it, from 1, never used twice in a session.
+    pub number: u32,
+    /// The kernel's.
+    pub tid: Tid,
+    /// The process.
+    pub pid: Pid,
+    /// Its comm.
+    pub name: String,
+}
+
+/// A row of `info threads`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ThreadRow {
+    /// Which.
+    pub thread: ThreadRef,
+    /// Selected.
+    pub selected: Toggle,
+    /// Where it stands; `None` while it runs.
+    pub frame: Option<FrameRow>,
+    /// `running`, `stopped`, `breakpoint 2`, `SIGSEGV`.
+    pub state: String,
+}
+
+/// A row of `info sharedlibrary`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ModuleRow {
+    /// The file.
+    pub path: PathBuf,
+    /// The lowest and one past the highest address.
+    pub start: VirtAddr,
+    /// See `start`.
+    pub end: VirtAddr,
+    /// Hex.
+    pub build_id: Option<String>,
+    /// Where the names come from: `.symtab (283,000)`, `.dynsym (3,000)`, or why there are none.
+    pub symbols: String,
+}
+
+/// A row of `info inferiors`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct InferiorRow {
+    /// rdbg's number for it, from 1.
+    pub number: u32,
+    /// The kernel's.
+    pub pid: Pid,
+    /// What it executes.
+    pub exe: PathBuf,
+    /// How many threads.
+    pub threads: u32,
+    /// Selected.
+    pub selected: Toggle,
+    /// rdbg started it.
+    pub launched: Toggle,
+}
+
+/// A row of `info signals`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignalRow {
+    /// Which.
+    pub signal: Signal,
+    /// All three are set.
+    pub policy: SignalPolicy,
+}
+
+/// A line of disassembly.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct InstructionRow {
+    /// Where.
+    pub place: Place,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+    /// Intel syntax.
+    pub text: String,
+    /// The pc stands here.
+    pub current: Toggle,
+}
+
+/// A symbol of a file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SymbolRow {
+    /// As the linker wrote it.
+    pub address: FileAddr,
+    /// Bytes; 0 where the file does not say.
+    pub size: u64,
+    /// Demangled.
+    pub name: String,
+    /// As in the file, where it differs.
+    pub mangled: Option<String>,
+    /// The module's file name.
+    pub module: String,
+    /// `symtab`, `dynsym`, `plt`, `eh_frame`.
+    pub source: String,
+}
+
+/// A process of the machine.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ProcessRow {
+    /// In rdbg's pid namespace.
+    pub pid: Pid,
+    /// In its own.
+    pub namespace_pid: Option<Pid>,
+    /// Its comm.
+    pub comm: String,
+    /// What it executes.
+    pub exe: Option<PathBuf>,
+    /// The command line, shortened.
+    pub command: String,
+    /// The container's short id, from the cgroup.
+    pub container: Option<String>,
+    /// Who traces it.
+    pub tracer: Option<Pid>,
+}
+
+/// A command that failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{message}{}", .hint.as_ref().map(|hint| format!("\n  {hint}")).unwrap_or_default())]
+pub struct ApiError {
+    /// Whose fault.
+    pub kind: ErrorKind,
+    /// What failed, on what, why.
+    pub message: String,
+    /// What to do next.
+    pub hint: Option<String>,
+}
+
+/// Whose fault a failure is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ErrorKind {
+    /// The command cannot be done as it was given.
+    User,
+    /// The target went away or refused.
+    Target,
+    /// A fault of rdbg's.
+    Internal,
+}
+
+impl ApiError {
+    /// The user's: a command that cannot be done as given.
+    pub fn user(message: impl Into<String>) -> Self {
+        Self { kind: ErrorKind::User, message: message.into(), hint: None }
+    }
+
+    /// The target's.
+    pub fn target(message: impl Into<String>) -> Self {
+        Self { kind: ErrorKind::Target, message: message.into(), hint: None }
+    }
+
+    /// rdbg's own.
+    pub fn internal(message: impl Into<String>) -> Self {
+        Self { kind: ErrorKind::Internal, message: message.into(), hint: None }
+    }
+
+    /// With what to do next.
+    pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}

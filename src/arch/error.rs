@@ -1,0 +1,57 @@
+//! What can go wrong with an instruction.
+
+use crate::base::{MemError, VirtAddr};
+
+/// Why an instruction could not be planned, moved or carried out.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ArchError {
+    /// The bytes are no instruction, or end in the middle of one.
+    #[error("there is no valid instruction at {0}")]
+    Invalid(VirtAddr),
+    /// The instruction is itself a trap (int3, int1): no displaced copy of it would do what it does in place.
+    #[error("the instruction at {0} is itself a breakpoint trap")]
+    Trap(VirtAddr),
+    /// User mode may not execute it.
+    #[error("the instruction at {at} is privileged: {text}")]
+    Privileged {
+        /// Where.
+        at: VirtAddr,
+        /// Its disassembly.
+        text: String,
+    },
+    /// It depends on where it stands, and is not one of those that are emulated.
+    #[error("the instruction at {at} can be neither emulated nor moved: {text}")]
+    NotMovable {
+        /// Where.
+        at: VirtAddr,
+        /// Its disassembly.
+        text: String,
+    },
+    /// A rip-relative operand cannot be reached from the slot.
+    #[error("the operand at {operand} is farther than 2 GiB from the scratch slot at {slot}")]
+    TooFar {
+        /// Where the copy was to go.
+        slot: VirtAddr,
+        /// What it refers to.
+        operand: VirtAddr,
+    },
+    /// The interpreter met an instruction that it does not know, or whose answer depends on the CPU (cpuid, xgetbv).
+    #[error("cannot interpret the instruction at {at}: {text}")]
+    NotInterpretable {
+        /// Where.
+        at: VirtAddr,
+        /// Its disassembly.
+        text: String,
+    },
+    /// The interpreted function did not return in time.
+    #[error("the function at {entry} did not return within {limit} instructions")]
+    TooLong {
+        /// The function.
+        entry: VirtAddr,
+        /// How many were allowed.
+        limit: u32,
+    },
+    /// An operand's memory could not be read or written.
+    #[error(transparent)]
+    Memory(#[from] MemError),
+}

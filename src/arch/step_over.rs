@@ -1,0 +1,138 @@
+//! How a thread gets past the instruction under a breakpoint while the breakpoint stays armed for all others.
+
+use iced_x86::{Code, Decoder, DecoderOptions, FlowControl, Instruction};
+
+use crate::base::VirtAddr;
+
+use super::disassemble::format_instruction;
+use super::emulate::Emulation;
+use super::lower::lower;
+use super::relocate::OutOfLine;
+use super::ArchError;
+
+/// The way past one instruction.
+#[derive(Clone, Debug)]
+pub enum StepOver {
+    /// The debugger does what the instruction does.
+    Emulate(Emulation),
+    /// The thread runs a copy of it.
+    OutOfLine(OutOfLine),
+}
+
+/// Plans how to step over the instruction that `bytes` start with (as they are without the breakpoint; 15 bytes
+/// suffice, and fewer do at the end of the code). Emulation wins where both would do.
+pub fn plan_step_over(site: VirtAddr, bytes: &[u8]) -> Result<StepOver, ArchError> {
+    let instruction = decode_one(site, bytes)?;
+    refuse_unsteppable(site, &instruction)?;
+    match emulation_of(&instruction) {
+        Some(emulation) => Ok(StepOver::Emulate(emulation)),
+        None => movable(site, bytes, &instruction).map(StepOver::OutOfLine),
+    }
+}
+
+/// As [`plan_step_over`], but never by emulation: for instructions that read memory a copy costs less, and a store by
+/// the CPU is atomic where one by the debugger need not be.
+pub fn plan_out_of_line(site: VirtAddr, bytes: &[u8]) -> Result<OutOfLine, ArchError> {
+    let instruction = decode_one(site, bytes)?;
+    refuse_unsteppable(site, &instruction)?;
+    movable(site, bytes, &instruction)
+}
+
+/// The instruction at the start of `bytes`. A near branch with an operand-size prefix and no REX.W is 16 bits wide to
+/// AMD's CPUs, and 64 to Intel's; decoded as AMD's it is none of those that are emulated, and so is refused on either.
+pub(super) fn decode_one(site: VirtAddr, bytes: &[u8]) -> Result<Instruction, ArchError> {
+    let mut decoder = Decoder::with_ip(64, bytes, site.0, DecoderOptions::AMD);
+    let instruction = decoder.decode();
+    if instruction.is_invalid() {
+        Err(ArchError::Invalid(site))
+    } else {
+        Ok(instruction)
+    }
+}
+
+pub(super) fn emulation_of(instruction: &Instruction) -> Option<Emulation> {
+    lower(instruction).map(|operation| Emulation { next: VirtAddr(instruction.next_ip()), operation })
+}
+
+fn refuse_unsteppable(site: VirtAddr, instruction: &Instruction) -> Result<(), ArchError> {
+    if matches!(instruction.code(), Code::Int3 | Code::Int1) {
+        return Err(ArchError::Trap(site));
+    }
+    if instruction.is_privileged() {
+        return Err(ArchError::Privileged { at: site, text: format_instruction(instruction) });
+    }
+    Ok(())
+}
+
+/// A copy does the same anywhere if control leaves it at its end only: what branches, calls or returns far does not,
+/// nor does a transaction, which comes back to its start.
+fn movable(site: VirtAddr, bytes: &[u8], instruction: &Instruction) -> Result<OutOfLine, ArchError> {
+    let falls_through = match instruction.flow_control() {
+        FlowControl::Next | FlowControl::Exception => true,
+        FlowControl::Call => matches!(instruction.code(), Code::Syscall),
+        FlowControl::Interrupt => matches!(instruction.code(), Code::Int_imm8),
+        FlowControl::UnconditionalBranch
+        | FlowControl::IndirectBranch
+        | FlowControl::ConditionalBranch
+        | FlowControl::Return
+        | FlowControl::IndirectCall
+        | FlowControl::XbeginXabortXend => false,
+    };
+    if !falls_through {
+        return Err(ArchError::NotMovable { at: site, text: format_instruction(instruction) });
+    }
+    OutOfLine::of(site, bytes, instruction).ok_or(ArchError::Invalid(site))
+}
+
+/// The length of the instruction at `site`, bytes, if it is a call.
+pub fn call_length(site: VirtAddr, bytes: &[u8]) -> Option<u8> {
+    let instruction = decode_one(site, bytes).ok()?;
+    let calls = matches!(instruction.flow_control(), FlowControl::Call | FlowControl::IndirectCall);
+    (calls && instruction.code() != Code::Syscall).then(|| instruction.len() as u8)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SITE: VirtAddr = VirtAddr(0x40_1000);
+
+    fn plan(bytes: &[u8]) -> Result<StepOver, ArchError> {
+        plan_step_over(SITE, bytes)
+    }
+
+    #[test]
+    fn what_can_be_neither_emulated_nor_moved_is_refused() {
+        assert_eq!(plan(&[0xcc]).err(), Some(ArchError::Trap(SITE)));
+        assert_eq!(plan(&[0xf1]).err(), Some(ArchError::Trap(SITE)));
+        assert_eq!(plan(&[0x06]).err(), Some(ArchError::Invalid(SITE)));
+        assert_eq!(plan(&[0x48, 0x8b]).err(), Some(ArchError::Invalid(SITE)));
+        assert_eq!(plan(&[]).err(), Some(ArchError::Invalid(SITE)));
+        assert!(matches!(plan(&[0xf4]), Err(ArchError::Privileged { .. })), "hlt");
+        assert!(matches!(plan(&[0xcb]), Err(ArchError::NotMovable { .. })), "far return");
+        assert!(matches!(plan(&[0x66, 0x7d, 0x3d]), Err(ArchError::NotMovable { .. })), "16-bit branch");
+        assert!(matches!(plan(&[0x66, 0xc3]), Err(ArchError::NotMovable { .. })), "16-bit return");
+        assert!(matches!(plan(&[0xc7, 0xf8, 0, 0, 0, 0]), Err(ArchError::NotMovable { .. })), "xbegin");
+    }
+
+    #[test]
+    fn prologues_are_emulated_and_the_rest_is_moved() {
+        // The third is the call to __tls_get_addr as linkers pad it.
+        for bytes in [
+            &[0x55][..],
+            &[0xf3, 0x0f, 0x1e, 0xfa],
+            &[0x66, 0x66, 0x48, 0xe8, 0, 0, 0, 0],
+            &[0x48, 0x89, 0xe5],
+            &[0x48, 0x83, 0xec, 0x18],
+        ] {
+            assert!(matches!(plan(bytes), Ok(StepOver::Emulate(_))), "{bytes:x?}");
+        }
+        for bytes in
+            [&[0x0f, 0x05][..], &[0xf3, 0xa4], &[0x0f, 0xa2], &[0xf0, 0x01, 0x07], &[0x0f, 0x0b], &[0xcd, 0x80]]
+        {
+            assert!(matches!(plan(bytes), Ok(StepOver::OutOfLine(_))), "{bytes:x?}");
+        }
+        assert!(plan_out_of_line(SITE, &[0x48, 0x8b, 0x05, 0, 0, 0, 0]).is_ok());
+        assert!(plan_out_of_line(SITE, &[0xe8, 0, 0, 0, 0]).is_err());
+    }
+}

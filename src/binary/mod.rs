@@ -1,0 +1,22 @@
+//! Bytes of files, never a process: ELF segments and dynamic entries, the name index, call frame information.
+//!
+//! Everything here is an immutable value made from bytes; no pid and no load bias is known. All addresses are
+//! [`crate::base::FileAddr`]s, found through program headers, never through a section's offset.
+
+mod dynamic;
+mod error;
+mod image;
+mod module;
+mod segment;
+pub mod symbols;
+pub mod unwind;
+
+pub use dynamic::Dynamic;
+pub use error::BinaryError;
+pub use image::{FileBytes, Section};
+pub use module::{Module, ModuleKind};
+pub use segment::Segment;
+pub use symbols::{
+    FunctionMatch, Matches, MethodKind, NamePattern, Signature, Symbol, SymbolIndex, SymbolKind, SymbolSource,
+};
+pub use unwind::{CfaRule, FrameKind, FunctionRange, RegisterRule, UnwindRow, UnwindTables};

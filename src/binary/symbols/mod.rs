@@ -1,0 +1,19 @@
+//! The names of a module: one compact index over .symtab, .dynsym and the PLT, with demangling and pattern search.
+
+mod demangle;
+mod index;
+mod literals;
+mod pattern;
+mod plt;
+mod search;
+mod signature;
+mod suggest;
+mod symbol;
+mod table;
+mod text;
+
+pub use demangle::{base_name, demangle, demangle_without_parameters};
+pub use index::SymbolIndex;
+pub use pattern::NamePattern;
+pub use signature::{parse_signature, MethodKind, Signature};
+pub use symbol::{FunctionMatch, Matches, Symbol, SymbolKind, SymbolSource};

@@ -1,0 +1,130 @@
+//! Completion and "did you mean".
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+
+use rayon::prelude::*;
+
+use super::demangle::{base_name, demangle_without_parameters};
+use super::index::Entry;
+use super::literals::Literals;
+use super::text::{split_parts, split_scope, without_template_arguments};
+use super::{SymbolIndex, SymbolKind};
+
+/// Longer names are not compared: the cost grows with the square.
+const MAX_COMPARED: usize = 80;
+/// Longer mangled names, those of templates of templates, are no hints; demangling them is what would take the time.
+const MAX_DEMANGLED_FOR_HINT: usize = 120;
+/// How many names are looked at together before completion may stop.
+const CHUNK: usize = 16 << 10;
+
+impl SymbolIndex {
+    /// The `n` function base names nearest to `name` by edit distance, case ignored, nearest first; none that is further
+    /// than a third of its length. Looks at every function: for an error message, not for every key.
+    pub fn nearest_names(&self, name: &str, n: usize) -> Vec<String> {
+        let wanted = without_template_arguments(split_scope(split_parts(name).name).1).to_ascii_lowercase();
+        if wanted.is_empty() || wanted.len() > MAX_COMPARED {
+            return Vec::new();
+        }
+        let limit = (wanted.len() / 3).max(1);
+        let near: BTreeSet<(usize, String)> = self
+            .entries
+            .par_iter()
+            .filter(|entry| is_function(entry))
+            .filter_map(|entry| {
+                let name = std::str::from_utf8(self.raw_name(entry)).ok()?;
+                let base = match quick_base_name(name) {
+                    Some(base) => Cow::Borrowed(base),
+                    None if name.len() <= MAX_DEMANGLED_FOR_HINT => base_name(name),
+                    None => return None,
+                };
+                let distance = edit_distance(&wanted, &base.to_ascii_lowercase(), limit)?;
+                Some((distance, base.into_owned()))
+            })
+            .collect();
+        near.into_iter().take(n).map(|(_, base)| base).collect()
+    }
+
+    /// The demangled function names, without parameters, that start with `prefix`; sorted, at most `limit`. When there
+    /// are more, which of them is left open.
+    pub fn complete(&self, prefix: &str, limit: usize) -> Vec<String> {
+        let literals = Literals::all_of(prefix);
+        let mut found = BTreeSet::new();
+        for chunk in self.entries.chunks(CHUNK) {
+            if found.len() >= limit {
+                break;
+            }
+            let names = chunk.par_iter().filter(|entry| is_function(entry)).filter_map(|entry| {
+                let raw = self.raw_name(entry);
+                if literals.as_ref().is_some_and(|literals| !literals.admit(raw)) {
+                    return None;
+                }
+                let name = demangle_without_parameters(std::str::from_utf8(raw).ok()?);
+                name.starts_with(prefix).then(|| name.into_owned())
+            });
+            found.extend(names.collect::<Vec<_>>());
+        }
+        found.into_iter().take(limit).collect()
+    }
+}
+
+fn is_function(entry: &Entry) -> bool {
+    matches!(entry.kind, SymbolKind::Function | SymbolKind::IndirectFunction)
+}
+
+/// The base name of `_ZN1A1B1fEv` without demangling; `None` for all but the simplest nested names.
+fn quick_base_name(name: &str) -> Option<&str> {
+    let Some(mut rest) = name.strip_prefix("_ZN") else { return (!name.starts_with('_')).then_some(name) };
+    rest = rest.strip_prefix('K').unwrap_or(rest);
+    let mut last = None;
+    loop {
+        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+        if digits == 0 {
+            return if rest.starts_with('E') && !name.contains("17h") { last } else { None };
+        }
+        let length: usize = rest[..digits].parse().ok()?;
+        last = Some(rest.get(digits..digits.checked_add(length)?)?);
+        rest = &rest[digits + length..];
+    }
+}
+
+/// The Levenshtein distance of two texts in bytes, when it is at most `limit`.
+fn edit_distance(a: &str, b: &str, limit: usize) -> Option<usize> {
+    if a.len().abs_diff(b.len()) > limit {
+        return None;
+    }
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, left) in a.bytes().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, right) in b.bytes().enumerate() {
+            let replaced = diagonal + usize::from(left != right);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
+        }
+        if row.iter().min().is_some_and(|least| *least > limit) {
+            return None;
+        }
+    }
+    row.last().copied().filter(|distance| *distance <= limit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn distances_are_bounded() {
+        assert_eq!(edit_distance("epoll_wiat", "epoll_wait", 3), Some(2));
+        assert_eq!(edit_distance("abc", "abd", 1), Some(1));
+        assert_eq!(edit_distance("abc", "xyz", 2), None);
+    }
+
+    #[test]
+    fn quick_names_agree_with_the_demangler() {
+        assert_eq!(quick_base_name("_ZN1A1B1fEv"), Some("f"));
+        assert_eq!(quick_base_name("_ZNK1A3fooEi"), Some("foo"));
+        assert_eq!(quick_base_name("_ZN1A3fooIiEEvv"), None);
+        assert_eq!(quick_base_name("read"), Some("read"));
+    }
+}

@@ -1,0 +1,302 @@
+//! Breakpoints: what the user meant, where that is now, and what a hit does.
+
+use std::sync::Arc;
+
+use super::state::{Engine, Space};
+use crate::api::{ApiError, BreakpointAction, BreakpointSpec, ClientId, Event, ModuleFilter, Toggle, Where};
+use crate::base::{AddrRange, FileAddr, Inferior, Regs, Tid, VirtAddr};
+use crate::binary::NamePattern;
+use crate::engine::expressions::ThreadEnvironment;
+use crate::engine::memory::RawMemory;
+use crate::lang::Expression;
+use crate::target::breakpoint::Owner;
+use crate::target::task::SpaceId;
+use crate::target::value::CallPlan;
+
+/// A breakpoint with all that is known of it.
+pub(super) struct Breakpoint {
+    pub(super) id: u32,
+    pub(super) spec: BreakpointSpec,
+    pub(super) client: ClientId,
+    pub(super) pattern: Pattern,
+    pub(super) condition: Option<Expression>,
+    pub(super) enabled: Toggle,
+    pub(super) hits: u64,
+    pub(super) ignore: u64,
+    /// By the index that sites hold; `None` once a module has gone.
+    pub(super) locations: Vec<Option<Location>>,
+    pub(super) note: Option<String>,
+    /// Modules that have been looked through: space and start.
+    pub(super) searched: Vec<(SpaceId, VirtAddr)>,
+    /// IFUNCs whose choice is not known yet: space, module start, resolver.
+    pub(super) unresolved: Vec<(SpaceId, VirtAddr, FileAddr)>,
+}
+
+/// How a breakpoint finds its places.
+pub(super) enum Pattern {
+    /// By names.
+    Names(NamePattern),
+    /// At an address of a module, by the module's name.
+    InModule { module: String, at: FileAddr },
+    /// At an address of no module.
+    Absolute(VirtAddr),
+}
+
+/// One place of a breakpoint.
+pub(super) struct Location {
+    pub(super) addr: VirtAddr,
+    /// The address spaces it is armed in: one, and those of forked copies.
+    pub(super) spaces: Vec<SpaceId>,
+    /// Mangled; the shown one first.
+    pub(super) names: Vec<String>,
+    pub(super) hits: u64,
+    /// How its arguments are read; made at the first hit that is shown.
+    pub(super) plan: Option<Arc<CallPlan>>,
+}
+
+/// What a hit of one breakpoint comes to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Verdict {
+    Stop,
+    GoOn,
+}
+
+impl Breakpoint {
+    /// Whether it reports to a client that can go away.
+    pub(super) fn is_log_of(&self, client: ClientId) -> bool {
+        self.client == client && client != ClientId(0) && matches!(self.spec.action, BreakpointAction::Log { .. })
+    }
+
+    /// Keeps only locations in these spaces.
+    pub(super) fn forget_spaces(&mut self, used: &[SpaceId]) {
+        for slot in &mut self.locations {
+            if let Some(location) = slot {
+                location.spaces.retain(|space| used.contains(space));
+                if location.spaces.is_empty() {
+                    *slot = None;
+                }
+            }
+        }
+        self.searched.retain(|(space, _)| used.contains(space));
+        self.unresolved.retain(|(space, _, _)| used.contains(space));
+    }
+
+    /// Forgets locations in a range of one space, whose module has gone.
+    pub(super) fn forget_range(&mut self, space: SpaceId, range: AddrRange) {
+        for slot in &mut self.locations {
+            let Some(location) = slot else { continue };
+            if range.contains(location.addr) {
+                location.spaces.retain(|one| *one != space);
+                if location.spaces.is_empty() {
+                    *slot = None;
+                }
+            }
+        }
+        self.searched.retain(|(one, start)| *one != space || *start != range.start);
+        self.unresolved.retain(|(one, start, _)| *one != space || *start != range.start);
+    }
+
+    /// A fork has copied a space, sites and all.
+    pub(super) fn share_locations(&mut self, of: SpaceId, with: SpaceId) {
+        for location in self.locations.iter_mut().flatten() {
+            if location.spaces.contains(&of) {
+                location.spaces.push(with);
+            }
+        }
+        let copies: Vec<_> = self.searched.iter().filter(|(one, _)| *one == of).map(|(_, at)| (with, *at)).collect();
+        self.searched.extend(copies);
+    }
+
+    /// Whether it looks in a module of that file name.
+    pub(super) fn wants_module(&self, name: &str) -> bool {
+        match &self.spec.module {
+            ModuleFilter::Any => true,
+            ModuleFilter::Named(wanted) => {
+                let rest = name.strip_prefix(wanted.as_str());
+                rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(".so") || rest.starts_with('-'))
+            }
+        }
+    }
+
+    /// Every place that it is armed at, or would be: the space, the address, and the location's index.
+    fn places(&self) -> Vec<(SpaceId, VirtAddr, u32)> {
+        let of = |(index, one): (u32, &Location)| -> Vec<_> {
+            one.spaces.iter().map(|space| (*space, one.addr, index)).collect()
+        };
+        self.live().flat_map(of).collect()
+    }
+
+    /// Its live locations with their indices.
+    pub(super) fn live(&self) -> impl Iterator<Item = (u32, &Location)> {
+        self.locations.iter().enumerate().filter_map(|(at, one)| Some((at as u32, one.as_ref()?)))
+    }
+}
+
+impl<I: Inferior> Engine<I> {
+    /// `break`: makes it and places it in what is mapped.
+    pub(super) fn add_breakpoint(&mut self, client: ClientId, spec: BreakpointSpec) -> Result<u32, ApiError> {
+        let pattern = self.parse_where(&spec.location)?;
+        let condition = spec.condition.as_deref().map(|text| self.compile_condition(text)).transpose()?;
+        self.next.breakpoint += 1;
+        let id = self.next.breakpoint;
+        let breakpoint = Breakpoint {
+            id,
+            client,
+            pattern,
+            condition,
+            enabled: Toggle::On,
+            hits: 0,
+            ignore: spec.ignore,
+            locations: Vec::new(),
+            note: None,
+            searched: Vec::new(),
+            unresolved: Vec::new(),
+            spec,
+        };
+        self.breakpoints.insert(id, breakpoint);
+        if let Err(error) = self.place_breakpoint(id) {
+            self.delete_breakpoint(id);
+            return Err(error);
+        }
+        Ok(id)
+    }
+
+    fn parse_where(&self, location: &Where) -> Result<Pattern, ApiError> {
+        let bad = |error: crate::binary::BinaryError| ApiError::user(error.to_string());
+        Ok(match location {
+            Where::Name(name) => Pattern::Names(NamePattern::Plain(name.clone())),
+            Where::BaseName(name) => Pattern::Names(NamePattern::BaseName(name.clone())),
+            Where::Regex(regex) => Pattern::Names(NamePattern::parse_regex(regex).map_err(bad)?),
+            Where::Address(text) => {
+                let at = self.evaluate_address(text)?;
+                let pid = self.selected_pid().ok();
+                let space = pid.and_then(|pid| self.processes.get(&pid)).and_then(|one| self.spaces.get(&one.space));
+                match space.and_then(|one| one.modules.module_at(at)) {
+                    Some(loaded) => Pattern::InModule { module: loaded.module.name(), at: loaded.bias.to_file(at) },
+                    None => Pattern::Absolute(at),
+                }
+            }
+        })
+    }
+
+    pub(super) fn compile_condition(&self, text: &str) -> Result<Expression, ApiError> {
+        let names = self.names_of(self.selected_pid().ok());
+        Expression::compile(text, &names).map_err(|error| super::expressions::explain(&error, text))
+    }
+
+    /// Deletes it and restores what only it had patched.
+    pub(super) fn delete_breakpoint(&mut self, id: u32) {
+        self.disarm_breakpoint(id);
+        self.breakpoints.remove(&id);
+    }
+
+    /// Takes all its sites away.
+    pub(super) fn disarm_breakpoint(&mut self, id: u32) {
+        let Some(breakpoint) = self.breakpoints.get(&id) else { return };
+        for (space, at, location) in breakpoint.places() {
+            self.disarm(space, at, Owner::Breakpoint { id, location });
+        }
+    }
+
+    /// `enable` and `disable`.
+    pub(super) fn enable_breakpoint(&mut self, id: u32, state: Toggle) {
+        let Some(breakpoint) = self.breakpoints.get_mut(&id) else { return };
+        if breakpoint.enabled == state {
+            return;
+        }
+        breakpoint.enabled = state;
+        if state == Toggle::Off {
+            self.disarm_breakpoint(id);
+            return;
+        }
+        let Some(breakpoint) = self.breakpoints.get(&id) else { return };
+        for (space, at, location) in breakpoint.places() {
+            let Some(pid) = self.pid_of_space(space) else { continue };
+            if let Err(error) = self.arm(pid, space, at, Owner::Breakpoint { id, location }) {
+                self.emit(Event::Notice { text: format!("breakpoint {id} is not armed at {at}: {error}") });
+            }
+        }
+    }
+
+    /// What this hit means to one breakpoint. `regs` have pc at the site.
+    pub(super) fn judge(&mut self, id: u32, location: u32, tid: Tid, regs: &Regs) -> Verdict {
+        let Some(pid) = self.threads.get(&tid).map(|one| one.pid) else { return Verdict::GoOn };
+        let Some(space) = self.processes.get(&pid).and_then(|one| self.spaces.get(&one.space)) else {
+            return Verdict::GoOn;
+        };
+        let Some(breakpoint) = self.breakpoints.get_mut(&id) else { return Verdict::GoOn };
+        if let Some(condition) = &breakpoint.condition {
+            match holds(condition, regs, &self.inferior, pid, space) {
+                Ok(false) => return Verdict::GoOn,
+                Ok(true) => {}
+                Err(error) => {
+                    // As gdb: a condition that cannot be evaluated stops, else the user waits for ever.
+                    let text = format!("the condition of breakpoint {id} failed: {error}");
+                    self.emit(Event::Notice { text });
+                    return Verdict::Stop;
+                }
+            }
+        }
+        breakpoint.hits += 1;
+        if let Some(Some(one)) = breakpoint.locations.get_mut(location as usize) {
+            one.hits += 1;
+        }
+        if breakpoint.ignore > 0 {
+            breakpoint.ignore -= 1;
+            return Verdict::GoOn;
+        }
+        match breakpoint.spec.action {
+            BreakpointAction::Stop => Verdict::Stop,
+            BreakpointAction::Count => Verdict::GoOn,
+            BreakpointAction::Log { count } => {
+                self.log_hit(id, location, tid, regs, count);
+                Verdict::GoOn
+            }
+        }
+    }
+
+    /// Reports a hit of a breakpoint in log mode, and ends it at its count.
+    fn log_hit(&mut self, id: u32, location: u32, tid: Tid, regs: &Regs, count: Option<u64>) {
+        let call = self.call_at(id, location, tid, regs);
+        let Some(breakpoint) = self.breakpoints.get(&id) else { return };
+        let (client, hits) = (breakpoint.client, breakpoint.hits);
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        if let Some(thread) = self.thread_ref(tid) {
+            let time_ns = now.as_nanos() as u64;
+            self.emit(Event::Hit { breakpoint: id, client, count: hits, time_ns, thread, call });
+        }
+        if count.is_some_and(|count| hits >= count) {
+            self.enable_breakpoint(id, Toggle::Off);
+            self.emit(Event::LogDone { breakpoint: id, client, hits });
+        }
+    }
+
+    /// After the stop has been told: temporary breakpoints that stopped go.
+    pub(super) fn after_stop_at(&mut self, ids: &[u32]) {
+        for id in ids {
+            if self.breakpoints.get(id).is_some_and(|one| one.spec.temporary == Toggle::On) {
+                self.delete_breakpoint(*id);
+            }
+        }
+    }
+
+    /// One breakpoint, or that there is none.
+    pub(super) fn breakpoint_mut(&mut self, id: u32) -> Result<&mut Breakpoint, ApiError> {
+        self.breakpoints.get_mut(&id).ok_or_else(|| {
+            ApiError::user(format!("there is no breakpoint {id}")).with_hint("`info breakpoints` lists them")
+        })
+    }
+}
+
+/// Whether a condition is true.
+fn holds<I: Inferior>(
+    condition: &Expression,
+    regs: &Regs,
+    inferior: &I,
+    pid: crate::base::Pid,
+    space: &Space,
+) -> Result<bool, crate::lang::LangError> {
+    let memory = RawMemory { inferior, pid };
+    let environment = ThreadEnvironment { regs, memory: &memory, sites: &space.sites };
+    condition.evaluate(&environment).map(|value| Expression::is_true(&value))
+}

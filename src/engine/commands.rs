@@ -1,0 +1,139 @@
+//! Each command to what carries it out.
+
+use super::state::Engine;
+use crate::api::{ApiError, ClientId, Command, Outcome, Reply, TargetSelector, Toggle};
+use crate::base::Inferior;
+
+impl<I: Inferior> Engine<I> {
+    /// Carries out one command.
+    pub(super) fn obey(&mut self, client: ClientId, command: Command) -> Outcome {
+        match command {
+            Command::Target { selector, until_exec, hold } => self.target(selector, until_exec, hold),
+            Command::Run { args } => self.run_again(args),
+            Command::Break { spec } => {
+                let id = self.add_breakpoint(client, spec)?;
+                let row = self.breakpoints.get(&id).map(|one| self.breakpoint_row(one));
+                row.map(|row| Reply::Breakpoint { row }).ok_or_else(|| ApiError::internal("the breakpoint has gone"))
+            }
+            Command::Delete { ids } => self.for_breakpoints(ids, |engine, id| engine.delete_breakpoint(id)),
+            Command::Enable { ids, state } => {
+                self.for_breakpoints(ids, |engine, id| engine.enable_breakpoint(id, state))
+            }
+            Command::Ignore { id, count } => {
+                self.breakpoint_mut(id)?.ignore = count;
+                Ok(Reply::Done)
+            }
+            Command::Condition { id, condition } => self.set_condition(id, condition),
+            Command::Continue => self.go(),
+            Command::StepInstruction { kind, count } => self.step_instructions(kind, count),
+            Command::Finish => self.finish(),
+            Command::Interrupt => self.interrupt_or_cancel(),
+            Command::Detach => self.detach(),
+            Command::Kill => self.kill(),
+            Command::Quit { leave } => {
+                self.leave_all(leave);
+                self.end();
+                Ok(Reply::Done)
+            }
+            other => self.look(other),
+        }
+    }
+
+    /// Commands that change nothing in the target's course.
+    fn look(&mut self, command: Command) -> Outcome {
+        match command {
+            Command::Backtrace { limit, all_threads } => self.backtrace(limit, all_threads),
+            Command::Frame { select } => self.select_frame(select),
+            Command::Thread { number } => self.select_thread(number),
+            Command::Inferior { number } => self.select_inferior(number),
+            Command::ListBreakpoints => {
+                Ok(Reply::Breakpoints { rows: self.breakpoints.values().map(|one| self.breakpoint_row(one)).collect() })
+            }
+            Command::ListThreads => self.list_threads(),
+            Command::ListModules => self.list_modules(),
+            Command::ListInferiors => Ok(Reply::Inferiors { rows: self.inferior_rows() }),
+            Command::ListSignals => Ok(self.list_signals()),
+            Command::Registers { set } => self.registers(&set),
+            Command::Print { expression, format } => self.print(&expression, format),
+            Command::Assign { assignment } => self.assign(&assignment),
+            Command::Examine { spec, expression } => self.examine(&spec, expression.as_deref()),
+            Command::Disassemble { expression, count } => self.disassemble(expression.as_deref(), count),
+            Command::Handle { signals, policy } => {
+                for signal in signals {
+                    self.settings.handle(signal, policy);
+                }
+                Ok(Reply::Done)
+            }
+            Command::Set { name, value } => self.settings.set(&name, &value).map(|()| Reply::Done),
+            Command::Show { name } => Ok(Reply::Settings { rows: self.settings.show(name.as_deref())? }),
+            Command::Functions { regex, limit } => self.functions(&regex, limit),
+            Command::InfoSymbol { expression } => self.info_symbol(&expression),
+            Command::Complete { prefix, limit } => Ok(self.complete(&prefix, limit)),
+            Command::Processes { matching } => super::attach::list_processes(matching.as_deref()),
+            Command::Status => Ok(Reply::Status { stopped: self.stop_reason(), inferiors: self.inferior_rows() }),
+            other => Err(ApiError::internal(format!("no one carries out {other:?}"))),
+        }
+    }
+
+    fn target(&mut self, selector: TargetSelector, until_exec: Option<String>, hold: Toggle) -> Outcome {
+        match selector {
+            TargetSelector::Pid { pid } => self.attach(pid, until_exec, hold),
+            TargetSelector::Name { name } => {
+                let pid = super::attach::find_one(&name)?;
+                self.attach(pid, until_exec, hold)
+            }
+            TargetSelector::WaitFor { name, include_existing, method } => {
+                self.wait_for_exec(name, include_existing, method, hold)
+            }
+            TargetSelector::Launch { program, args } => self.launch(program, args, until_exec),
+        }
+    }
+
+    fn for_breakpoints(&mut self, ids: Vec<u32>, act: impl Fn(&mut Self, u32)) -> Outcome {
+        let ids = if ids.is_empty() { self.breakpoints.keys().copied().collect() } else { ids };
+        for id in &ids {
+            self.breakpoint_mut(*id)?;
+        }
+        for id in ids {
+            act(self, id);
+        }
+        Ok(Reply::Done)
+    }
+
+    fn set_condition(&mut self, id: u32, condition: Option<String>) -> Outcome {
+        let compiled = condition.as_deref().map(|text| self.compile_condition(text)).transpose()?;
+        let breakpoint = self.breakpoint_mut(id)?;
+        breakpoint.condition = compiled;
+        breakpoint.spec.condition = condition;
+        Ok(Reply::Done)
+    }
+
+    /// `continue`; of a target that runs already it is no error.
+    fn go(&mut self) -> Outcome {
+        self.selected_pid()?;
+        self.step = None;
+        self.resume_world();
+        Ok(Reply::Resumed)
+    }
+
+    fn interrupt_or_cancel(&mut self) -> Outcome {
+        if self.cancel_wait() {
+            return Ok(Reply::Done);
+        }
+        self.selected_pid()?;
+        self.interrupt();
+        Ok(Reply::Done)
+    }
+
+    fn detach(&mut self) -> Outcome {
+        let pid = self.selected_pid()?;
+        self.detach_process(pid);
+        Ok(Reply::Done)
+    }
+
+    fn kill(&mut self) -> Outcome {
+        let pid = self.selected_pid()?;
+        self.kill_process(pid);
+        Ok(Reply::Done)
+    }
+}

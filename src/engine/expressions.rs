@@ -1,0 +1,135 @@
+//! What the names in an expression mean in the target, and where its values come from.
+
+use std::cell::Cell;
+
+use crate::api::ApiError;
+use crate::arch::Register;
+use crate::base::{Inferior, MemError, Pid, ReadMem, Regs, VirtAddr};
+use crate::binary::{NamePattern, SymbolKind};
+use crate::engine::memory::RawMemory;
+use crate::engine::state::{Engine, Space};
+use crate::lang::{Environment, LangError, Names, RegisterId, RegisterName, Type, Value};
+use crate::target::breakpoint::{CleanMemory, SiteTable};
+
+/// The argument registers of the psABI by the names that conditions use: arg0 is rdi.
+const ARGUMENTS: [&str; 6] = ["rdi", "rsi", "rdx", "rcx", "r8", "r9"];
+
+/// Names as they are in one address space.
+pub(super) struct TargetNames<'a> {
+    pub(super) space: Option<&'a Space>,
+    pub(super) history: &'a [Value],
+    /// Whether a register was asked for: then a thread must stand still before the expression means anything.
+    pub(super) asked_register: Cell<bool>,
+}
+
+impl Names for TargetNames<'_> {
+    fn register(&self, name: &str) -> Option<RegisterName> {
+        let own = match name.strip_prefix("arg").and_then(|number| number.parse::<usize>().ok()) {
+            Some(number) => ARGUMENTS.get(number)?,
+            None if name == "retval" => "rax",
+            None => name,
+        };
+        let register = Register::find(own)?;
+        self.asked_register.set(true);
+        let id = RegisterId(register.number());
+        Some(match own {
+            "pc" | "rip" => RegisterName::code(id),
+            "sp" | "fp" | "rsp" | "rbp" => RegisterName::pointer(id),
+            _ => RegisterName::integer(id, usize::from(register.width())),
+        })
+    }
+
+    fn symbol(&self, name: &str) -> Option<VirtAddr> {
+        let space = self.space?;
+        for loaded in space.modules.modules() {
+            let symbols = loaded.module.symbols();
+            if let Some(symbol) = symbols.find_exact(name) {
+                return Some(loaded.bias.to_virt(symbol.address));
+            }
+        }
+        for loaded in space.modules.modules() {
+            let found = loaded.module.symbols().functions_named(&NamePattern::Plain(name.to_string()), 1);
+            if let Some(function) = found.functions.iter().find(|one| one.kind == SymbolKind::Function) {
+                return Some(loaded.bias.to_virt(function.address));
+            }
+            if let Some(address) = loaded.module.symbols().find_data(name) {
+                return Some(loaded.bias.to_virt(address));
+            }
+        }
+        None
+    }
+
+    fn variable(&self, name: &str) -> Option<Value> {
+        let from_end = match name {
+            "" => 0,
+            "$" => 1,
+            _ => return self.history.get(name.parse::<usize>().ok()?.checked_sub(1)?).copied(),
+        };
+        self.history.iter().rev().nth(from_end).copied()
+    }
+}
+
+/// Values of a stopped thread.
+pub(super) struct ThreadEnvironment<'a> {
+    pub(super) regs: &'a Regs,
+    pub(super) memory: &'a dyn ReadMem,
+    pub(super) sites: &'a SiteTable,
+}
+
+impl Environment for ThreadEnvironment<'_> {
+    fn register(&self, id: RegisterId) -> u64 {
+        Register::from_number(id.0).map_or(0, |register| register.read(self.regs))
+    }
+
+    fn read(&self, at: VirtAddr, buf: &mut [u8]) -> Result<(), MemError> {
+        CleanMemory { raw: self.memory, sites: self.sites }.read_exact(at, buf)
+    }
+}
+
+/// An expression's error, with the text it is about.
+pub(super) fn explain(error: &LangError, text: &str) -> ApiError {
+    let part = error.span.of(text);
+    if part.is_empty() || part == text {
+        return ApiError::user(format!("{error} in `{text}`"));
+    }
+    ApiError::user(format!("{error}: `{part}` in `{text}`"))
+}
+
+impl<I: Inferior> Engine<I> {
+    /// The names of a process's address space.
+    pub(super) fn names_of(&self, pid: Option<Pid>) -> TargetNames<'_> {
+        let space = pid.and_then(|pid| self.processes.get(&pid)).and_then(|one| self.spaces.get(&one.space));
+        TargetNames { space, history: &self.history, asked_register: Cell::new(false) }
+    }
+
+    /// Registers of the selected frame's thread, or zeros where no thread stands still: an address needs none.
+    pub(super) fn evaluate(&self, text: &str) -> Result<Value, ApiError> {
+        let pid = self.selected_pid().ok();
+        let names = self.names_of(pid);
+        let expression = crate::lang::Expression::compile(text, &names).map_err(|error| explain(&error, text))?;
+        if names.asked_register.get() {
+            self.selected_tid()?;
+        }
+        self.with_environment(|environment| expression.evaluate(environment).map_err(|error| explain(&error, text)))
+    }
+
+    /// Calls `use_it` with the environment of the selected frame.
+    pub(super) fn with_environment<T>(&self, use_it: impl FnOnce(&dyn Environment) -> T) -> T {
+        let pid = self.selected_pid().unwrap_or(Pid(0));
+        let regs = self.selected_frame_regs().unwrap_or_default();
+        let none = SiteTable::default();
+        let space = self.processes.get(&pid).and_then(|one| self.spaces.get(&one.space));
+        let sites = space.map_or(&none, |one| &one.sites);
+        let memory = RawMemory { inferior: &self.inferior, pid };
+        use_it(&ThreadEnvironment { regs: &regs, memory: &memory, sites })
+    }
+
+    /// The address that an expression gives.
+    pub(super) fn evaluate_address(&self, text: &str) -> Result<VirtAddr, ApiError> {
+        let value = self.evaluate(text)?;
+        if value.ty().is_float() || value.ty() == Type::VOID {
+            return Err(ApiError::user(format!("`{text}` is no address")));
+        }
+        Ok(value.as_addr())
+    }
+}

@@ -1,0 +1,89 @@
+//! A thread has executed an int3 of ours. This is the hot path: no name is looked up and nothing is allocated unless the
+//! hit is to be shown.
+
+use super::breakpoints::Verdict;
+use super::state::{Engine, World};
+use crate::api::StopReason;
+use crate::base::{Inferior, Regs, Tid, VirtAddr};
+use crate::target::breakpoint::Owner;
+use crate::target::task::Role;
+
+/// The most owners of one site that are looked at in one hit without allocating.
+const OWNERS: usize = 8;
+
+impl<I: Inferior> Engine<I> {
+    /// `regs` are as the kernel gave them, pc one past the site.
+    pub(super) fn on_hit(&mut self, tid: Tid, at: VirtAddr, mut regs: Regs) {
+        regs.rip = at.0;
+        if self.world != World::Running {
+            // Not looked at yet: the thread stands before the site and will hit it when it goes on.
+            let _ = self.inferior.set_pc(tid, at);
+            return;
+        }
+        if let Some(thread) = self.threads.get_mut(&tid) {
+            // A handler that came before may hit the same site, below; one that has left by longjmp is never back.
+            if thread.passed_at.take_if(|(site, sp)| *site == at && *sp <= regs.sp()) == Some((at, regs.sp())) {
+                self.step_over_and_go_on(tid, at, regs);
+                return;
+            }
+        }
+        let role = self.process_of(tid).map(|one| one.role);
+        let mut stop_ids = Vec::new();
+        let mut returned = None;
+        if role == Some(Role::Debugged) {
+            let Some(space) = self.space_of(tid) else { return };
+            let Some(site) = self.spaces.get(&space).and_then(|one| one.sites.find(at)) else { return };
+            let mut owners = [Owner::Rendezvous; OWNERS];
+            let count = site.owners.len().min(OWNERS);
+            owners[..count].copy_from_slice(&site.owners[..count]);
+            for owner in &owners[..count] {
+                match *owner {
+                    Owner::Breakpoint { id, location } => {
+                        if self.judge(id, location, tid, &regs) == Verdict::Stop {
+                            stop_ids.push(id);
+                        }
+                    }
+                    Owner::Rendezvous => self.modules_changed(tid, space),
+                    Owner::Return { tid: whose, cfa } if whose == tid && regs.sp() >= cfa => returned = Some(cfa),
+                    Owner::Return { .. } => {}
+                }
+            }
+        }
+        if stop_ids.is_empty() && returned.is_none() {
+            self.step_over_and_go_on(tid, at, regs);
+            return;
+        }
+        let _ = self.inferior.set_pc(tid, at);
+        if let Some(thread) = self.threads.get_mut(&tid) {
+            thread.reported_at = Some(at);
+        }
+        if stop_ids.is_empty() {
+            self.on_returned(tid, &regs);
+            return;
+        }
+        if returned.is_some() {
+            self.forget_returns_of(tid);
+        }
+        let reason = StopReason::Breakpoint { ids: stop_ids.clone() };
+        self.stop_for(tid, reason);
+        self.after_stop_at(&stop_ids);
+    }
+
+    /// The hit is dealt with: past the site, and on. A site whose last owner went with this very hit (the last of a
+    /// log's count, a module's end) has its byte back: the thread executes the instruction itself.
+    fn step_over_and_go_on(&mut self, tid: Tid, at: VirtAddr, regs: Regs) {
+        let passed = match self.is_site(tid, at) {
+            true => self.step_over(tid, at, regs),
+            false => self.inferior.set_pc(tid, at).map_err(Into::into),
+        };
+        match passed {
+            Ok(()) => {
+                let free = self.threads.get(&tid).is_some_and(|one| !one.held);
+                if self.world == World::Running && free {
+                    self.resume_task(tid, crate::base::ResumeHow::Continue, None);
+                }
+            }
+            Err(error) => self.cannot_pass(tid, at, &error),
+        }
+    }
+}

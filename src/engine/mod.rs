@@ -1,0 +1,32 @@
+//! The tracer thread: it alone talks to ptrace. It takes requests from its queue, waits for its tracees, and sends events.
+//!
+//! One loop ([`Engine::run`]) handles one thing at a time to its end. Nothing here calls a front end.
+
+mod attach;
+mod breakpoints;
+mod commands;
+mod exec;
+mod expressions;
+mod family;
+mod files;
+mod hits;
+mod inspect;
+mod leave;
+mod memory;
+mod modules;
+mod placing;
+mod remote;
+mod resume;
+mod settings;
+mod signals;
+mod spawn;
+mod stack;
+mod state;
+mod stepping;
+mod stops;
+mod waiting;
+mod world;
+
+pub use files::file_symbols;
+pub use spawn::{spawn, Handle, Port};
+pub use state::Engine;

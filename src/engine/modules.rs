@@ -1,0 +1,202 @@
+//! Which files a process has mapped, and telling when that changes.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::state::Engine;
+use crate::api::Event;
+use crate::base::{AddrRange, Inferior, Mapping, MappingSource, Pid, ReadMem, Tid, VirtAddr};
+use crate::binary::Module;
+use crate::engine::memory::RawMemory;
+use crate::target::address_space::LoadedModule;
+use crate::target::breakpoint::Owner;
+use crate::target::task::SpaceId;
+
+/// Where the dynamic loader tells debuggers that the list of modules has changed (glibc and musl both name it so).
+const RENDEZVOUS: &str = "_dl_debug_state";
+/// The vdso is a few pages.
+const VDSO_LIMIT: u64 = 1 << 20;
+
+impl<I: Inferior> Engine<I> {
+    /// A new address space: finds what is mapped, arms the loader's rendezvous, and places the breakpoints.
+    pub(super) fn begin_space(&mut self, tid: Tid) {
+        let Some((pid, space)) = self.process_of(tid).map(|one| (one.pid, one.space)) else { return };
+        self.scan_modules(pid, space);
+    }
+
+    /// The loader reports a change.
+    pub(super) fn modules_changed(&mut self, tid: Tid, space: SpaceId) {
+        let Some(pid) = self.threads.get(&tid).map(|one| one.pid) else { return };
+        self.scan_modules(pid, space);
+    }
+
+    /// Compares the mappings with the modules that are known.
+    fn scan_modules(&mut self, pid: Pid, space: SpaceId) {
+        let Ok(maps) = self.inferior.maps(pid) else { return };
+        let files = executable_files(&maps);
+        let starts: Vec<VirtAddr> = files.iter().map(|(mapping, _)| mapping.range.start).collect();
+        self.forget_unmapped(space, &starts);
+        for (mapping, range) in files {
+            let known = self.spaces.get(&space).is_some_and(|one| one.modules.module_at(mapping.range.start).is_some());
+            if known {
+                continue;
+            }
+            match self.load_module(pid, mapping, range) {
+                Ok(Some(loaded)) => self.add_module(pid, space, loaded),
+                Ok(None) => {}
+                Err(text) => self.emit(Event::Notice { text }),
+            }
+        }
+        self.resolve_pending(pid, space);
+    }
+
+    fn forget_unmapped(&mut self, space: SpaceId, starts: &[VirtAddr]) {
+        let Some(one) = self.spaces.get_mut(&space) else { return };
+        let gone: Vec<AddrRange> = one
+            .modules
+            .modules()
+            .iter()
+            .map(|module| module.range)
+            .filter(|range| !starts.contains(&range.start))
+            .collect();
+        for range in gone {
+            one.modules.remove(range.start);
+            one.sites.forget_range(range.start, range.end);
+            for breakpoint in self.breakpoints.values_mut() {
+                breakpoint.forget_range(space, range);
+            }
+        }
+    }
+
+    fn load_module(&mut self, pid: Pid, mapping: &Mapping, range: AddrRange) -> Result<Option<LoadedModule>, String> {
+        let (module, path) = match &mapping.source {
+            MappingSource::Special(name) => (self.read_vdso(pid, range, name)?, PathBuf::from(name)),
+            MappingSource::File { path, .. } => {
+                let Some(openable) = self.inferior.openable_path(pid, mapping) else {
+                    return Err(format!(
+                        "{} is mapped but cannot be opened: its functions have no names",
+                        path.display()
+                    ));
+                };
+                (self.open_file(mapping.file_id, &openable, path)?, path.clone())
+            }
+            MappingSource::Anonymous => return Ok(None),
+        };
+        // A file that is mapped but is no ELF object (a font, a locale archive) is no module.
+        let Some(module) = module else { return Ok(None) };
+        let Some(bias) = module.bias_for(mapping.range.start, mapping.file_offset) else { return Ok(None) };
+        Ok(Some(LoadedModule { module, bias, range, path }))
+    }
+
+    fn read_vdso(&self, pid: Pid, range: AddrRange, name: &str) -> Result<Option<Arc<Module>>, String> {
+        let mut bytes = vec![0; range.len().min(VDSO_LIMIT) as usize];
+        let memory = RawMemory { inferior: &self.inferior, pid };
+        if memory.read_exact(range.start, &mut bytes).is_err() {
+            return Ok(None);
+        }
+        Ok(Module::parse(PathBuf::from(name), Arc::new(bytes)).ok().map(Arc::new))
+    }
+
+    /// The parsed file, from the cache or from disk.
+    fn open_file(&mut self, id: (u64, u64), openable: &Path, path: &Path) -> Result<Option<Arc<Module>>, String> {
+        if let Some(module) = self.files.get(&id) {
+            return Ok(Some(module.clone()));
+        }
+        let bytes = crate::os::map_file(openable).map_err(|error| error.to_string())?;
+        let is_elf = (*bytes).as_ref().starts_with(b"\x7fELF");
+        match Module::parse(path.to_path_buf(), bytes) {
+            Ok(module) => {
+                let module = Arc::new(module);
+                self.files.insert(id, module.clone());
+                Ok(Some(module))
+            }
+            Err(error) if is_elf => Err(error.to_string()),
+            Err(_) => Ok(None),
+        }
+    }
+
+    fn add_module(&mut self, pid: Pid, space: SpaceId, loaded: LoadedModule) {
+        let start = loaded.range.start;
+        let is_loader = loaded.module.name().starts_with("ld-") || loaded.module.name().starts_with("ld.");
+        let rendezvous = is_loader
+            .then(|| loaded.module.symbols().find_exact(RENDEZVOUS).map(|symbol| loaded.bias.to_virt(symbol.address)))
+            .flatten();
+        let Some(one) = self.spaces.get_mut(&space) else { return };
+        one.modules.insert(loaded);
+        if let Some(at) = rendezvous {
+            one.rendezvous = Some(at);
+            if let Err(error) = self.arm(pid, space, at, Owner::Rendezvous) {
+                let text = format!("modules that are loaded later will not be seen: {error}");
+                self.emit(Event::Notice { text });
+            }
+        }
+        self.resolve_in_module(pid, space, start);
+    }
+
+    /// A process that has a space.
+    pub(super) fn pid_of_space(&self, space: SpaceId) -> Option<Pid> {
+        self.processes.values().find(|one| one.space == space).map(|one| one.pid)
+    }
+}
+
+/// The files with executable mappings, and the vdso: the first mapping of each, and the range from its start to the
+/// end of its last. A file that is mapped at two places is two modules: each begins at the file's offset 0.
+fn executable_files(maps: &[Mapping]) -> Vec<(&Mapping, AddrRange)> {
+    let mut found: Vec<(&Mapping, AddrRange, bool)> = Vec::new();
+    for mapping in maps {
+        match found.last_mut() {
+            Some((first, range, has_code)) if continues(first, mapping) => {
+                range.end = mapping.range.end;
+                *has_code |= mapping.exec;
+            }
+            _ if is_module_source(&mapping.source) => found.push((mapping, mapping.range, mapping.exec)),
+            _ => {}
+        }
+    }
+    found.into_iter().filter(|(_, _, has_code)| *has_code).map(|(first, range, _)| (first, range)).collect()
+}
+
+/// Whether a mapping is a later part of the module that `first` begins. Anonymous ones between them (.bss, padding) do
+/// not end it.
+fn continues(first: &Mapping, mapping: &Mapping) -> bool {
+    first.source == mapping.source && first.file_id == mapping.file_id && mapping.file_offset > first.file_offset
+}
+
+fn is_module_source(source: &MappingSource) -> bool {
+    match source {
+        MappingSource::File { .. } => true,
+        MappingSource::Special(name) => name == "[vdso]",
+        MappingSource::Anonymous => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn map(start: u64, end: u64, exec: bool, offset: u64, file: Option<&str>) -> Mapping {
+        let source = match file {
+            Some(path) if path.starts_with('[') => MappingSource::Special(path.to_string()),
+            Some(path) => MappingSource::File { path: PathBuf::from(path), deleted: false },
+            None => MappingSource::Anonymous,
+        };
+        let range = AddrRange { start: VirtAddr(start), end: VirtAddr(end) };
+        let file_id = file.map_or((0, 0), |path| (1, path.len() as u64));
+        Mapping { range, read: true, write: false, exec, file_offset: offset, file_id, source }
+    }
+
+    #[test]
+    fn files_without_code_are_no_modules_and_segments_belong_together() {
+        let maps = [
+            map(0x1000, 0x2000, false, 0, Some("/bin/a")),
+            map(0x2000, 0x3000, true, 0x1000, Some("/bin/a")),
+            map(0x3000, 0x4000, false, 0x2000, Some("/bin/a")),
+            map(0x4000, 0x5000, false, 0, None),
+            map(0x6000, 0x7000, false, 0, Some("/usr/lib/locale")),
+            map(0x8000, 0x9000, true, 0, Some("[vdso]")),
+        ];
+        let found: Vec<(u64, u64)> =
+            executable_files(&maps).iter().map(|(_, range)| (range.start.0, range.end.0)).collect();
+        assert_eq!(found, [(0x1000, 0x4000), (0x8000, 0x9000)]);
+    }
+}

@@ -1,0 +1,299 @@
+//! From a breakpoint's intent to patched bytes: searching modules, resolving IFUNCs, arming and disarming.
+
+use super::breakpoints::{Location, Pattern};
+use super::state::Engine;
+use crate::api::{ApiError, Event, ModuleFilter, Toggle};
+use crate::arch::{interpret_function, plan_step_over, ArchError};
+use crate::base::{FileAddr, Inferior, MemError, Pid, ReadMem, Regs, VirtAddr};
+use crate::binary::{FunctionMatch, Matches, SymbolKind};
+use crate::engine::memory::RawMemory;
+use crate::target::address_space::LoadedModule;
+use crate::target::breakpoint::{CleanMemory, Owner, Site, INT3};
+use crate::target::task::SpaceId;
+
+/// The longest instruction, bytes (Intel SDM vol. 2, 2.3.11).
+pub(super) const LONGEST_INSTRUCTION: usize = 15;
+/// An IFUNC's resolver looks at a few CPU features; one that runs longer is none that can be followed.
+const RESOLVER_LIMIT: u32 = 20_000;
+/// How many similar names are offered.
+const NEAREST: usize = 3;
+
+/// Why a site could not be armed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ArmError {
+    #[error(transparent)]
+    Memory(#[from] MemError),
+    #[error(transparent)]
+    Arch(#[from] ArchError),
+    #[error("{0} is not in executable memory")]
+    NotExecutable(VirtAddr),
+}
+
+impl<I: Inferior> Engine<I> {
+    /// Patches an instruction, or adds an owner where it is patched already. The process may run: one byte is written.
+    pub(super) fn arm(&mut self, pid: Pid, space: SpaceId, at: VirtAddr, owner: Owner) -> Result<(), ArmError> {
+        let Some(one) = self.spaces.get_mut(&space) else { return Err(MemError::Gone.into()) };
+        if let Some(site) = one.sites.find_mut(at) {
+            if !site.owners.contains(&owner) {
+                site.owners.push(owner);
+            }
+            return Ok(());
+        }
+        let mut bytes = [0; LONGEST_INSTRUCTION];
+        let memory = CleanMemory { raw: &RawMemory { inferior: &self.inferior, pid }, sites: &one.sites };
+        let got = memory.read_mem(at, &mut bytes)?;
+        let step_over = plan_step_over(at, &bytes[..got])?;
+        self.inferior.write_mem(pid, at, &[INT3])?;
+        one.sites.insert(at, Site::new(bytes[0], step_over, owner));
+        Ok(())
+    }
+
+    /// Takes an owner off a site; the last one restores the byte.
+    pub(super) fn disarm(&mut self, space: SpaceId, at: VirtAddr, owner: Owner) {
+        let Some(pid) = self.pid_of_space(space) else { return };
+        let Some(original) = self.spaces.get_mut(&space).and_then(|one| one.sites.remove_owner(at, owner)) else {
+            return;
+        };
+        if let Err(error) = self.inferior.write_mem(pid, at, &[original]) {
+            if error != MemError::Gone {
+                self.emit(Event::Notice { text: format!("the instruction at {at} was not restored: {error}") });
+            }
+        }
+    }
+
+    /// Removes a site whoever owns it.
+    pub(super) fn drop_site(&mut self, tid: crate::base::Tid, at: VirtAddr) {
+        let Some(space) = self.space_of(tid) else { return };
+        let site = self.spaces.get(&space).and_then(|one| one.sites.find(at));
+        let owners = site.map(|one| one.owners.clone()).unwrap_or_default();
+        for owner in owners {
+            self.disarm(space, at, owner);
+        }
+    }
+
+    /// Places a new breakpoint in every space; says what the user should know where it found nothing.
+    pub(super) fn place_breakpoint(&mut self, id: u32) -> Result<(), ApiError> {
+        let spaces: Vec<SpaceId> =
+            self.debugged().iter().filter_map(|pid| Some(self.processes.get(pid)?.space)).collect();
+        if let Some(Pattern::Absolute(at)) = self.breakpoints.get(&id).map(|one| &one.pattern) {
+            let at = *at;
+            for space in spaces {
+                self.check_executable(space, at)?;
+                self.add_location(id, space, at, Vec::new()).map_err(|error| ApiError::user(error.to_string()))?;
+            }
+            return Ok(());
+        }
+        let mut spaces = spaces;
+        spaces.dedup();
+        let mut found = Vec::new();
+        for space in spaces {
+            for start in self.module_starts(space) {
+                if let Some(matches) = self.search_module(id, space, start) {
+                    found.push((space, start, matches));
+                }
+            }
+        }
+        self.check_limit(id, &found)?;
+        for (space, start, matches) in found {
+            self.place_matches(id, space, start, matches);
+        }
+        self.note_if_pending(id);
+        Ok(())
+    }
+
+    /// Refuses a pattern that matches more functions than its limit, before anything is patched.
+    fn check_limit(&self, id: u32, found: &[(SpaceId, VirtAddr, Matches)]) -> Result<(), ApiError> {
+        let Some(breakpoint) = self.breakpoints.get(&id) else { return Ok(()) };
+        let Pattern::Names(pattern) = &breakpoint.pattern else { return Ok(()) };
+        let limit = breakpoint.spec.limit as usize;
+        let total: usize = found.iter().map(|(_, _, matches)| matches.total).sum();
+        if total > limit {
+            return Err(ApiError::user(format!(
+                "`{}` matches {total} functions; the limit is {limit}",
+                pattern.text()
+            ))
+            .with_hint(format!("narrow it (--module LIB, a longer pattern), or raise the limit: --limit {total}")));
+        }
+        Ok(())
+    }
+
+    fn check_executable(&self, space: SpaceId, at: VirtAddr) -> Result<(), ApiError> {
+        let Some(pid) = self.pid_of_space(space) else { return Ok(()) };
+        let maps = self.inferior.maps(pid).map_err(|error| ApiError::target(error.to_string()))?;
+        if maps.iter().any(|one| one.exec && one.range.contains(at)) {
+            return Ok(());
+        }
+        Err(ApiError::user(ArmError::NotExecutable(at).to_string()))
+    }
+
+    fn module_starts(&self, space: SpaceId) -> Vec<VirtAddr> {
+        let modules = self.spaces.get(&space).map(|one| one.modules.modules());
+        modules.unwrap_or_default().iter().map(|one| one.range.start).collect()
+    }
+
+    /// Places every breakpoint in a module that has just appeared.
+    pub(super) fn resolve_in_module(&mut self, _pid: Pid, space: SpaceId, start: VirtAddr) {
+        let ids: Vec<u32> = self.breakpoints.keys().copied().collect();
+        for id in ids {
+            let matches = self.search_module(id, space, start);
+            let found = matches.map_or(0, |matches| self.place_matches(id, space, start, matches));
+            if found > 0 {
+                let Some(breakpoint) = self.breakpoints.get_mut(&id) else { continue };
+                breakpoint.note = None;
+                let module = self.module_name(space, start);
+                self.emit(Event::Resolved { breakpoint: id, locations: found, module });
+            }
+        }
+    }
+
+    fn module_name(&self, space: SpaceId, start: VirtAddr) -> String {
+        let loaded = self.spaces.get(&space).and_then(|one| one.modules.module_at(start));
+        loaded.map(|one| one.module.name()).unwrap_or_default()
+    }
+
+    /// The functions of one module that a breakpoint means; nothing where it has been looked through already.
+    fn search_module(&mut self, id: u32, space: SpaceId, start: VirtAddr) -> Option<Matches> {
+        let module = self.spaces.get(&space).and_then(|one| one.modules.module_at(start))?.module.clone();
+        let breakpoint = self.breakpoints.get_mut(&id)?;
+        let name = module.name();
+        if !breakpoint.wants_module(&name) || breakpoint.searched.contains(&(space, start)) {
+            return None;
+        }
+        breakpoint.searched.push((space, start));
+        let limit = breakpoint.spec.limit as usize;
+        match &breakpoint.pattern {
+            Pattern::Names(pattern) => Some(module.symbols().functions_named(pattern, limit)),
+            Pattern::InModule { module, at } if *module == name => {
+                let function = FunctionMatch { address: *at, names: Vec::new(), kind: SymbolKind::Function, size: 0 };
+                Some(Matches { functions: vec![function], total: 1 })
+            }
+            Pattern::InModule { .. } | Pattern::Absolute(_) => None,
+        }
+    }
+
+    /// Places a breakpoint at what it means in one module; returns how many places there are.
+    fn place_matches(&mut self, id: u32, space: SpaceId, start: VirtAddr, matches: Matches) -> u32 {
+        let Some(loaded) = self.spaces.get(&space).and_then(|one| one.modules.module_at(start)).cloned() else {
+            return 0;
+        };
+        if matches.total > matches.functions.len() {
+            let (name, limit) = (loaded.module.name(), matches.functions.len());
+            let note = format!("{name}: {} functions match, the first {limit} (the limit) are taken", matches.total);
+            if let Some(one) = self.breakpoints.get_mut(&id) {
+                one.note = Some(note.clone());
+            }
+            self.emit(Event::Notice { text: format!("breakpoint {id}: {note}") });
+        }
+        let mut placed = 0;
+        let mut failed = None;
+        for function in matches.functions {
+            if function.kind == SymbolKind::IndirectFunction {
+                if let Some(one) = self.breakpoints.get_mut(&id) {
+                    one.unresolved.push((space, start, function.address));
+                }
+                continue;
+            }
+            match self.add_location(id, space, loaded.bias.to_virt(function.address), function.names) {
+                Ok(()) => placed += 1,
+                Err(error) => failed = Some(error.to_string()),
+            }
+        }
+        if let (Some(error), Some(one)) = (failed, self.breakpoints.get_mut(&id)) {
+            one.note = Some(format!("not every match could be patched: {error}"));
+        }
+        placed + self.resolve_indirect(id, space)
+    }
+
+    fn add_location(&mut self, id: u32, space: SpaceId, at: VirtAddr, names: Vec<String>) -> Result<(), ArmError> {
+        let Some(pid) = self.pid_of_space(space) else { return Err(MemError::Gone.into()) };
+        let Some(breakpoint) = self.breakpoints.get_mut(&id) else { return Ok(()) };
+        if let Some((_, same)) = breakpoint.live().find(|(_, one)| one.addr == at && one.spaces.contains(&space)) {
+            let _ = same;
+            return Ok(());
+        }
+        let location = breakpoint.locations.len() as u32;
+        let enabled = breakpoint.enabled;
+        breakpoint.locations.push(Some(Location { addr: at, spaces: vec![space], names, hits: 0, plan: None }));
+        if enabled == Toggle::Off {
+            return Ok(());
+        }
+        let armed = self.arm(pid, space, at, Owner::Breakpoint { id, location });
+        if let (Err(_), Some(breakpoint)) = (&armed, self.breakpoints.get_mut(&id)) {
+            breakpoint.locations.pop();
+        }
+        armed
+    }
+
+    /// IFUNCs that could not be resolved before: a module's relocations come after its mapping.
+    pub(super) fn resolve_pending(&mut self, _pid: Pid, space: SpaceId) {
+        let ids: Vec<u32> =
+            self.breakpoints.values().filter(|one| !one.unresolved.is_empty()).map(|one| one.id).collect();
+        for id in ids {
+            self.resolve_indirect(id, space);
+        }
+    }
+
+    /// Follows the resolvers of a breakpoint's IFUNCs on a copy of the memory, and places it where they lead.
+    fn resolve_indirect(&mut self, id: u32, space: SpaceId) -> u32 {
+        let Some(breakpoint) = self.breakpoints.get_mut(&id) else { return 0 };
+        let (here, elsewhere) =
+            std::mem::take(&mut breakpoint.unresolved).into_iter().partition(|(one, ..)| *one == space);
+        breakpoint.unresolved = elsewhere;
+        let mut placed = 0;
+        for (space, start, resolver) in Vec::<(SpaceId, VirtAddr, FileAddr)>::from_iter::<Vec<_>>(here) {
+            let chosen = self.choice_of_resolver(space, start, resolver);
+            match chosen.map(|(at, names)| self.add_location(id, space, at, names)) {
+                Some(Ok(())) => placed += 1,
+                _ => {
+                    if let Some(one) = self.breakpoints.get_mut(&id) {
+                        one.unresolved.push((space, start, resolver));
+                    }
+                }
+            }
+        }
+        placed
+    }
+
+    fn choice_of_resolver(&self, space: SpaceId, start: VirtAddr, at: FileAddr) -> Option<(VirtAddr, Vec<String>)> {
+        let pid = self.pid_of_space(space)?;
+        let one = self.spaces.get(&space)?;
+        let loaded: &LoadedModule = one.modules.module_at(start)?;
+        let memory = CleanMemory { raw: &RawMemory { inferior: &self.inferior, pid }, sites: &one.sites };
+        // Where the resolver's own stack would be does not matter: what it writes is kept apart.
+        let regs = Regs { rsp: 0x7fff_ffff_0000, ..Regs::default() };
+        let chosen = VirtAddr(interpret_function(loaded.bias.to_virt(at), regs, &memory, RESOLVER_LIMIT).ok()?);
+        let target = one.modules.module_at(chosen)?;
+        if !target.module.is_executable_addr(target.bias.to_file(chosen)) {
+            return None;
+        }
+        let name = loaded.module.symbols().find_at(at).map(|(symbol, _)| symbol.name.into_owned());
+        Some((chosen, name.into_iter().collect()))
+    }
+
+    /// What to tell of a breakpoint that stands nowhere.
+    fn note_if_pending(&mut self, id: u32) {
+        let Some(breakpoint) = self.breakpoints.get(&id) else { return };
+        if breakpoint.live().next().is_some() || breakpoint.note.is_some() {
+            return;
+        }
+        let Pattern::Names(pattern) = &breakpoint.pattern else { return };
+        let modules = match &breakpoint.spec.module {
+            ModuleFilter::Any => "no module that is loaded".to_string(),
+            ModuleFilter::Named(name) => format!("no loaded module {name}"),
+        };
+        let mut note = format!("{modules} has a function that matches; it is set when one is loaded that does");
+        let mut near: Vec<String> = Vec::new();
+        for space in self.spaces.values() {
+            for loaded in space.modules.modules().iter().filter(|one| breakpoint.wants_module(&one.module.name())) {
+                near.extend(loaded.module.symbols().nearest_names(pattern.text(), NEAREST));
+            }
+        }
+        near.truncate(NEAREST);
+        if !near.is_empty() {
+            note.push_str(&format!(" (nearest names: {})", near.join(", ")));
+        }
+        if let Some(breakpoint) = self.breakpoints.get_mut(&id) {
+            breakpoint.note = Some(note);
+        }
+    }
+}

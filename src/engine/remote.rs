@@ -1,0 +1,122 @@
+//! Making a stopped thread of the target execute a system call.
+
+use super::state::Engine;
+use crate::base::{
+    Inferior, InferiorError, MemError, ReadMem, Regs, Resume, ResumeHow, Signal, Tid, VirtAddr, WaitStatus,
+};
+use crate::engine::memory::RawMemory;
+use crate::target::task::{RunState, StopKind};
+
+/// The bytes of `syscall`.
+const SYSCALL: [u8; 2] = [0x0f, 0x05];
+/// The most bytes of one mapping that are searched for a `syscall` instruction.
+const SEARCH_LIMIT: u64 = 8 << 20;
+/// How many stops may come between before the step's own.
+const PATIENCE: u32 = 64;
+
+/// Whether a wait returns at once.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Wait {
+    /// Until something is reported.
+    Block,
+    /// Only what is there.
+    Poll,
+}
+
+impl<I: Inferior> Engine<I> {
+    /// Has the thread make the call, by stepping over a `syscall` instruction of the program, and returns what it
+    /// returned. The registers are put back; with orig_rax put back too the kernel restarts a call that the stop had
+    /// interrupted, when the thread goes on.
+    pub(super) fn remote_syscall(&mut self, tid: Tid, number: u64, args: [u64; 6]) -> Result<u64, InferiorError> {
+        let saved = self.inferior.regs(tid)?;
+        let at = self.find_syscall_instruction(tid)?;
+        let [rdi, rsi, rdx, r10, r8, r9] = args;
+        let call = Regs { rax: number, rdi, rsi, rdx, r10, r8, r9, rip: at.0, orig_rax: u64::MAX, ..saved };
+        self.inferior.set_regs(tid, &call)?;
+        let mut held_back = None;
+        for _ in 0..PATIENCE {
+            self.inferior.resume(tid, Resume { how: ResumeHow::Step, signal: None })?;
+            let status = self.wait_for(tid)?;
+            let regs = self.inferior.regs(tid)?;
+            match status {
+                WaitStatus::SignalDelivery(Signal::TRAP) if regs.pc() != at => {
+                    self.inferior.set_regs(tid, &saved)?;
+                    if let (Some(signal), Some(thread)) = (held_back, self.threads.get_mut(&tid)) {
+                        thread.owed = Some(signal);
+                        thread.state = RunState::Stopped(StopKind::Event);
+                        let pid = thread.pid;
+                        // It was taken from the program while it made a call that is not its own: sent again.
+                        self.inferior.tkill(pid, tid, signal)?;
+                    }
+                    return Ok(regs.rax);
+                }
+                WaitStatus::SignalDelivery(signal) if signal != Signal::TRAP => held_back = Some(signal),
+                _ => {}
+            }
+        }
+        self.inferior.set_regs(tid, &saved)?;
+        Err(InferiorError::Os { what: "a remote system call", tid, reason: "it did not come back".to_string() })
+    }
+
+    /// The next report: one that was kept back, else a new one.
+    pub(super) fn next_report(&mut self, wait: Wait) -> Result<Option<(Tid, WaitStatus)>, InferiorError> {
+        match self.backlog.pop_front() {
+            Some(kept) => Ok(Some(kept)),
+            None => self.inferior.wait(wait == Wait::Block),
+        }
+    }
+
+    /// The next report of this task; other tasks' reports are kept for the loop.
+    pub(super) fn wait_for(&mut self, tid: Tid) -> Result<WaitStatus, InferiorError> {
+        if let Some(at) = self.backlog.iter().position(|(who, _)| *who == tid) {
+            match self.backlog.get(at) {
+                // Its end stays for the loop, which does what is to be done then.
+                Some((_, WaitStatus::Exited { .. } | WaitStatus::Signaled { .. })) | None => {
+                    return Err(InferiorError::Gone(tid));
+                }
+                Some((_, status)) => {
+                    let status = *status;
+                    self.backlog.remove(at);
+                    return Ok(status);
+                }
+            }
+        }
+        loop {
+            match self.inferior.wait(true)? {
+                Some((who, status)) if who == tid => {
+                    if let WaitStatus::Exited { .. } | WaitStatus::Signaled { .. } = status {
+                        self.backlog.push_back((who, status));
+                        return Err(InferiorError::Gone(tid));
+                    }
+                    return Ok(status);
+                }
+                Some(other) => self.backlog.push_back(other),
+                None => {}
+            }
+        }
+    }
+
+    /// A `syscall` instruction in the thread's executable mappings, looked for once per address space.
+    fn find_syscall_instruction(&mut self, tid: Tid) -> Result<VirtAddr, InferiorError> {
+        let (pid, space) = match self.process_of(tid) {
+            Some(process) => (process.pid, process.space),
+            None => return Err(InferiorError::Gone(tid)),
+        };
+        if let Some(at) = self.spaces.get(&space).and_then(|one| one.syscall_at) {
+            return Ok(at);
+        }
+        let memory = RawMemory { inferior: &self.inferior, pid };
+        for mapping in self.inferior.maps(pid)?.iter().filter(|one| one.exec) {
+            let mut bytes = vec![0; mapping.range.len().min(SEARCH_LIMIT) as usize];
+            let Ok(got) = memory.read_mem(mapping.range.start, &mut bytes) else { continue };
+            if let Some(offset) = memchr::memmem::find(&bytes[..got], &SYSCALL) {
+                let at = mapping.range.start.offset(offset as u64);
+                if let Some(one) = self.spaces.get_mut(&space) {
+                    one.syscall_at = Some(at);
+                }
+                return Ok(at);
+            }
+        }
+        Err(MemError::Unmapped(VirtAddr(0)).into())
+    }
+}

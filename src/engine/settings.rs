@@ -1,0 +1,156 @@
+//! `set` and `show`.
+
+use std::collections::BTreeMap;
+
+use crate::api::{ApiError, FollowFork, SignalPolicy, Toggle};
+use crate::base::Signal;
+
+/// What the user can set.
+pub struct Settings {
+    /// Which side of a fork stays in the session.
+    pub follow_fork: FollowFork,
+    /// Whether one thread's stop leaves the others running.
+    pub non_stop: Toggle,
+    /// Stop after each exec of a debugged process.
+    pub stop_on_exec: Toggle,
+    /// Policies that differ from the default.
+    signals: BTreeMap<Signal, SignalPolicy>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            follow_fork: FollowFork::Parent,
+            non_stop: Toggle::Off,
+            stop_on_exec: Toggle::Off,
+            signals: BTreeMap::new(),
+        }
+    }
+}
+
+/// The names that lldb gives to the same settings, and ours.
+const NAMES: [(&str, &str); 5] = [
+    ("follow-fork-mode", "follow-fork-mode"),
+    ("target.process.follow-fork-mode", "follow-fork-mode"),
+    ("non-stop", "non-stop"),
+    ("stop-on-exec", "stop-on-exec"),
+    ("target.process.stop-on-exec", "stop-on-exec"),
+];
+
+impl Settings {
+    /// Sets one.
+    pub fn set(&mut self, name: &str, value: &str) -> Result<(), ApiError> {
+        match canonical(name)? {
+            "follow-fork-mode" => {
+                self.follow_fork = match value {
+                    "parent" => FollowFork::Parent,
+                    "child" => FollowFork::Child,
+                    "both" => FollowFork::Both,
+                    _ => return Err(ApiError::user("follow-fork-mode is parent, child or both")),
+                }
+            }
+            "non-stop" => self.non_stop = parse_toggle(value)?,
+            _ => self.stop_on_exec = parse_toggle(value)?,
+        }
+        Ok(())
+    }
+
+    /// The settings and their values; of one, or all.
+    pub fn show(&self, name: Option<&str>) -> Result<Vec<(String, String)>, ApiError> {
+        let follow = match self.follow_fork {
+            FollowFork::Parent => "parent",
+            FollowFork::Child => "child",
+            FollowFork::Both => "both",
+        };
+        let all = [
+            ("follow-fork-mode", follow),
+            ("non-stop", toggle_name(self.non_stop)),
+            ("stop-on-exec", toggle_name(self.stop_on_exec)),
+        ];
+        let wanted = name.map(canonical).transpose()?;
+        let shown = all.iter().filter(|(one, _)| wanted.is_none_or(|name| name == *one));
+        Ok(shown.map(|(name, value)| (name.to_string(), value.to_string())).collect())
+    }
+
+    /// What is done with a signal; every field is set.
+    pub fn signal_policy(&self, signal: Signal) -> SignalPolicy {
+        let default = default_policy(signal);
+        let own = self.signals.get(&signal).copied().unwrap_or_default();
+        merge(default, own)
+    }
+
+    /// `handle`: stop implies print, and noprint implies nostop, as in gdb.
+    pub fn handle(&mut self, signal: Signal, mut change: SignalPolicy) {
+        if change.stop == Some(Toggle::On) {
+            change.print = Some(Toggle::On);
+        }
+        if change.print == Some(Toggle::Off) {
+            change.stop = Some(Toggle::Off);
+        }
+        let own = self.signals.entry(signal).or_default();
+        *own = merge(*own, change);
+    }
+}
+
+/// `over` where it says something, else `base`.
+fn merge(base: SignalPolicy, over: SignalPolicy) -> SignalPolicy {
+    SignalPolicy { stop: over.stop.or(base.stop), print: over.print.or(base.print), pass: over.pass.or(base.pass) }
+}
+
+/// Signals that programs use in their normal course pass unseen; the others stop, as in gdb. SIGURG is Go's preemption.
+fn default_policy(signal: Signal) -> SignalPolicy {
+    const QUIET: [i32; 8] = [14, 17, 20, 23, 27, 28, 29, 18];
+    let quiet = QUIET.contains(&signal.0) || signal.0 >= 32;
+    let seen = if quiet { Toggle::Off } else { Toggle::On };
+    let pass = if signal == Signal::INT { Toggle::Off } else { Toggle::On };
+    SignalPolicy { stop: Some(seen), print: Some(seen), pass: Some(pass) }
+}
+
+fn canonical(name: &str) -> Result<&'static str, ApiError> {
+    NAMES
+        .iter()
+        .find(|(alias, _)| *alias == name)
+        .map(|(_, own)| *own)
+        .ok_or_else(|| ApiError::user(format!("there is no setting `{name}`")).with_hint("`show` lists the settings"))
+}
+
+fn parse_toggle(value: &str) -> Result<Toggle, ApiError> {
+    match value {
+        "on" | "true" | "1" | "yes" => Ok(Toggle::On),
+        "off" | "false" | "0" | "no" => Ok(Toggle::Off),
+        _ => Err(ApiError::user(format!("`{value}` is neither on nor off"))),
+    }
+}
+
+fn toggle_name(toggle: Toggle) -> &'static str {
+    match toggle {
+        Toggle::On => "on",
+        Toggle::Off => "off",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lldb_names_mean_the_same_settings() {
+        let mut settings = Settings::default();
+        settings.set("target.process.follow-fork-mode", "child").unwrap();
+        assert_eq!(settings.follow_fork, FollowFork::Child);
+        assert!(settings.set("follow-fork-mode", "sideways").is_err());
+        assert!(settings.set("no-such-thing", "on").is_err());
+        assert_eq!(settings.show(Some("non-stop")).unwrap(), [("non-stop".to_string(), "off".to_string())]);
+    }
+
+    #[test]
+    fn a_signal_policy_starts_as_gdbs_and_changes_field_by_field() {
+        let mut settings = Settings::default();
+        assert_eq!(settings.signal_policy(Signal::URG).stop, Some(Toggle::Off));
+        assert_eq!(settings.signal_policy(Signal::SEGV).stop, Some(Toggle::On));
+        let quiet = SignalPolicy { print: Some(Toggle::Off), ..SignalPolicy::default() };
+        settings.handle(Signal::SEGV, quiet);
+        let policy = settings.signal_policy(Signal::SEGV);
+        assert_eq!((policy.stop, policy.pass), (Some(Toggle::Off), Some(Toggle::On)));
+    }
+}

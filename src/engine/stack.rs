@@ -1,0 +1,222 @@
+//! Stacks, frames and calls, as they are shown.
+
+use std::sync::Arc;
+
+use super::state::{Engine, Space};
+use crate::api::{self, ApiError, FrameMove, FrameRow, FunctionCall, Reply, Stack, Toggle};
+use crate::base::{Inferior, Regs, Tid, VirtAddr};
+use crate::binary::symbols::{demangle, demangle_without_parameters};
+use crate::binary::SymbolKind;
+use crate::engine::memory::{CachedMemory, RawMemory};
+use crate::target::breakpoint::CleanMemory;
+use crate::target::unwind::{walk, Frame, FrameAddress, HowFound, StackWalk, WalkEnd};
+use crate::target::value::{ArgumentReader, CallPlan, Certainty, DecodedArgument};
+
+/// How deep a walk goes when no limit is given.
+const DEFAULT_DEPTH: u32 = 1000;
+
+impl<I: Inferior> Engine<I> {
+    /// The stack of a stopped thread.
+    fn walk_of(&self, tid: Tid, limit: u32) -> Option<StackWalk> {
+        let process = self.process_of(tid)?;
+        let space = self.spaces.get(&process.space)?;
+        let regs = self.inferior.regs(tid).ok()?;
+        let raw = RawMemory { inferior: &self.inferior, pid: process.pid };
+        let clean = CleanMemory { raw: &raw, sites: &space.sites };
+        Some(walk(&space.modules, &CachedMemory::new(&clean), &regs, limit))
+    }
+
+    /// The frames of a stopped thread, innermost first.
+    pub(super) fn frames_of(&self, tid: Tid, limit: u32) -> Vec<Frame> {
+        self.walk_of(tid, limit).map(|one| one.frames).unwrap_or_default()
+    }
+
+    /// `bt`.
+    pub(super) fn backtrace(&self, limit: Option<u32>, all: Toggle) -> Result<Reply, ApiError> {
+        let selected = self.selected_tid()?;
+        let mut tids = vec![selected];
+        if all == Toggle::On {
+            let pid = self.selected_pid()?;
+            tids = self
+                .threads_of(pid)
+                .into_iter()
+                .filter(|tid| self.threads.get(tid).is_some_and(|one| one.is_stopped()))
+                .collect();
+        }
+        let stacks = tids.into_iter().filter_map(|tid| self.stack_of(tid, limit.unwrap_or(DEFAULT_DEPTH))).collect();
+        Ok(Reply::Stacks { stacks })
+    }
+
+    fn stack_of(&self, tid: Tid, limit: u32) -> Option<Stack> {
+        let walked = self.walk_of(tid, limit)?;
+        let space = self.spaces.get(&self.space_of(tid)?)?;
+        let frames =
+            walked.frames.iter().enumerate().map(|(number, one)| frame_row(number as u32, one, space)).collect();
+        let (truncated, more) = match walked.end {
+            WalkEnd::Outermost => (None, Toggle::Off),
+            WalkEnd::Limit => (None, Toggle::On),
+            WalkEnd::Truncated(reason) => (Some(reason), Toggle::Off),
+        };
+        Some(Stack { thread: self.thread_ref(tid)?, frames, truncated, more })
+    }
+
+    /// `frame`, `up`, `down`.
+    pub(super) fn select_frame(&mut self, select: FrameMove) -> Result<Reply, ApiError> {
+        let tid = self.selected_tid()?;
+        let current = self.selection.frame;
+        let wanted = match select {
+            FrameMove::Current => current,
+            FrameMove::To(number) => number,
+            FrameMove::Up(count) => current.saturating_add(count),
+            FrameMove::Down(count) => current
+                .checked_sub(count)
+                .ok_or_else(|| ApiError::user("this is the innermost frame; there is none below it"))?,
+        };
+        let frames = self.frames_of(tid, wanted.saturating_add(1));
+        let Some(frame) = frames.get(wanted as usize) else {
+            let depth = frames.len();
+            return Err(ApiError::user(format!(
+                "there is no frame {wanted}; the outermost is {}",
+                depth.saturating_sub(1)
+            )));
+        };
+        self.selection.frame = wanted;
+        self.examine_next = None;
+        let space = self.space_of(tid).and_then(|id| self.spaces.get(&id)).ok_or_else(|| ApiError::target("gone"))?;
+        let mut row = frame_row(wanted, frame, space);
+        if wanted == 0 {
+            row.arguments = self.call_at_pc(tid).map(|call| call.arguments);
+        }
+        let thread = self.thread_ref(tid).ok_or_else(|| ApiError::target("the thread has gone"))?;
+        Ok(Reply::Frame { thread, frame: row })
+    }
+
+    /// The registers of the selected frame; of an outer one those that its callees must have kept, others as zero.
+    pub(super) fn selected_frame_regs(&self) -> Option<Regs> {
+        let tid = self.selected_tid().ok()?;
+        let regs = self.inferior.regs(tid).ok()?;
+        if self.selection.frame == 0 {
+            return Some(regs);
+        }
+        let frames = self.frames_of(tid, self.selection.frame + 1);
+        let frame = frames.get(self.selection.frame as usize)?;
+        let mut outer =
+            Regs { fs_base: regs.fs_base, gs_base: regs.gs_base, cs: regs.cs, ss: regs.ss, ..Regs::default() };
+        for number in 0..16 {
+            if let (Some(register), Some(value)) = (crate::arch::Register::from_dwarf(number), frame.regs.get(number)) {
+                register.write(&mut outer, value);
+            }
+        }
+        outer.rip = frame.pc.0;
+        Some(outer)
+    }
+
+    /// Where a thread has stopped, and the call that it stands at the entry of.
+    pub(super) fn stop_place(&self, tid: Tid) -> (Option<FrameRow>, Option<FunctionCall>) {
+        let Some(space) = self.space_of(tid).and_then(|id| self.spaces.get(&id)) else { return (None, None) };
+        let Ok(regs) = self.inferior.regs(tid) else { return (None, None) };
+        let frame = Frame::new(FrameAddress::InstructionPointer(regs.pc()), (&regs).into(), HowFound::Registers);
+        (Some(frame_row(0, &frame, space)), self.call_at_pc(tid))
+    }
+
+    /// The call at whose entry a thread stands.
+    fn call_at_pc(&self, tid: Tid) -> Option<FunctionCall> {
+        let regs = self.inferior.regs(tid).ok()?;
+        let space = self.spaces.get(&self.space_of(tid)?)?;
+        let named = space.modules.find_symbol(regs.pc())?;
+        if named.offset != 0 || named.kind == SymbolKind::Data {
+            return None;
+        }
+        let shown = self.shown_name(space, regs.pc()).unwrap_or_else(|| named.name.to_string());
+        let plan = CallPlan::new(&shown, named.module);
+        Some(self.read_call(tid, &regs, space, &shown, &plan))
+    }
+
+    /// The name that a breakpoint at this address was matched by, which may be another alias than the first.
+    fn shown_name(&self, space: &Space, at: VirtAddr) -> Option<String> {
+        let _ = space;
+        let locations = self.breakpoints.values().flat_map(|one| one.locations.iter().flatten());
+        locations.into_iter().find(|one| one.addr == at && !one.names.is_empty()).map(|one| one.names[0].clone())
+    }
+
+    /// The call at a breakpoint's location, by the plan that is made once.
+    pub(super) fn call_at(&mut self, id: u32, index: u32, tid: Tid, regs: &Regs) -> FunctionCall {
+        let planned = self.plan_at(id, index, tid, regs.pc());
+        let space = self.space_of(tid).and_then(|id| self.spaces.get(&id));
+        match (planned, space) {
+            (Some((plan, name)), Some(space)) => self.read_call(tid, regs, space, &name, &plan),
+            _ => FunctionCall { function: regs.pc().to_string(), module: None, arguments: Vec::new() },
+        }
+    }
+
+    fn plan_at(&mut self, id: u32, index: u32, tid: Tid, pc: VirtAddr) -> Option<(Arc<CallPlan>, String)> {
+        let space = self.space_of(tid).and_then(|id| self.spaces.get(&id));
+        let location = self.breakpoints.get_mut(&id).and_then(|one| one.locations.get_mut(index as usize)?.as_mut());
+        let (Some(space), Some(location)) = (space, location) else {
+            return None;
+        };
+        if location.names.is_empty() {
+            let named = space.modules.find_symbol(pc);
+            let name = named.map_or_else(
+                || format!("{pc}"),
+                |one| match one.offset {
+                    0 => one.name.to_string(),
+                    offset => format!("{}+{offset:#x}", one.name),
+                },
+            );
+            location.names.push(name);
+        }
+        let name = location.names[0].clone();
+        let loaded = space.modules.module_at(pc)?;
+        let plan = location.plan.get_or_insert_with(|| Arc::new(CallPlan::new(&name, loaded)));
+        Some((plan.clone(), name))
+    }
+
+    fn read_call(&self, tid: Tid, regs: &Regs, space: &Space, name: &str, plan: &CallPlan) -> FunctionCall {
+        let pid = self.threads.get(&tid).map_or(crate::base::Pid(0), |one| one.pid);
+        let raw = RawMemory { inferior: &self.inferior, pid };
+        let memory = CleanMemory { raw: &raw, sites: &space.sites };
+        let vectors = || self.inferior.vector_regs(tid).ok();
+        let reader = ArgumentReader::new(&space.modules, &memory, regs, &vectors);
+        let arguments = plan.read(&reader).into_iter().map(argument).collect();
+        let module = space.modules.module_at(regs.pc()).map(|one| one.module.name());
+        FunctionCall { function: demangle_without_parameters(name).into_owned(), module, arguments }
+    }
+}
+
+fn argument(decoded: DecodedArgument) -> api::Argument {
+    let certain = if decoded.certainty == Certainty::Guess { Toggle::Off } else { Toggle::On };
+    api::Argument { name: decoded.name, text: decoded.text, certain }
+}
+
+/// An address, named by the module and function that hold `lookup`.
+pub(super) fn place(at: VirtAddr, lookup: VirtAddr, space: &Space) -> api::Place {
+    let module = space.modules.module_at(lookup);
+    let named = space.modules.find_symbol(lookup);
+    api::Place {
+        addr: at,
+        file_addr: module.map(|one| one.bias.to_file(at)),
+        module: module.map(|one| one.module.name()),
+        function: named.as_ref().map(|one| demangle(&one.name).into_owned()),
+        offset: named.as_ref().map_or(0, |one| at.since(one.start)),
+    }
+}
+
+fn frame_row(number: u32, frame: &Frame, space: &Space) -> FrameRow {
+    let how = match frame.how {
+        HowFound::Registers => api::HowFound::Registers,
+        HowFound::Entry => api::HowFound::Entry,
+        HowFound::Cfi => api::HowFound::Cfi,
+        HowFound::FramePointer => api::HowFound::FramePointer,
+        HowFound::Signal => api::HowFound::Signal,
+        HowFound::Plt => api::HowFound::Plt,
+    };
+    let place = place(frame.pc, frame.address.address_for_lookup(), space);
+    FrameRow { number, pc: frame.pc, cfa: frame.cfa, place, how, arguments: None }
+}
+
+/// The row of a thread's innermost frame.
+pub(super) fn innermost_row(regs: &Regs, space: &Space) -> FrameRow {
+    let frame = Frame::new(FrameAddress::InstructionPointer(regs.pc()), regs.into(), HowFound::Registers);
+    frame_row(0, &frame, space)
+}

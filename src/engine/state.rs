@@ -1,0 +1,339 @@
+//! All that the engine holds, and its loop.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::path::PathBuf;
+
+use crossbeam_channel::{Receiver, Sender, TrySendError};
+
+use crate::api::{ApiError, ClientId, Event, Request, StopReason, Subscription};
+use crate::base::{Inferior, InferiorError, Pid, Signal, TaskUid, Tid, VirtAddr, WaitStatus};
+use crate::engine::breakpoints::Breakpoint;
+use crate::engine::remote::Wait;
+use crate::engine::settings::Settings;
+use crate::engine::stepping::StepGoal;
+use crate::engine::waiting::Awaited;
+use crate::os::waitfor::WatchEvent;
+use crate::target::address_space::AddressSpace;
+use crate::target::breakpoint::SiteTable;
+use crate::target::task::{Process, Role, RunState, SpaceId, Thread};
+
+/// What reaches the engine besides its tracees and its front ends.
+pub enum Input {
+    /// From the watch for an exec.
+    Watch(WatchEvent),
+    /// rdbg was told to end.
+    Terminate(Signal),
+}
+
+/// Whether threads run.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum World {
+    /// Threads run as they like; those that are held stand still.
+    Running,
+    /// All are being stopped; what they report on the way is kept for when they go on.
+    Stopping,
+    /// All stand still.
+    Stopped,
+}
+
+/// One address space: what is mapped, and what rdbg has patched.
+pub struct Space {
+    /// Modules and symbols.
+    pub modules: AddressSpace,
+    /// Patched bytes.
+    pub sites: SiteTable,
+    /// Where the dynamic loader reports.
+    pub rendezvous: Option<VirtAddr>,
+    /// A `syscall` instruction of the program, once one has been looked for.
+    pub syscall_at: Option<VirtAddr>,
+    /// Pages for displaced instructions: the next free slot and the end, per page run.
+    pub slots: Vec<(VirtAddr, VirtAddr)>,
+}
+
+/// What the user's commands refer to when they name nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Selection {
+    /// The process.
+    pub pid: Option<Pid>,
+    /// The thread.
+    pub tid: Option<Tid>,
+    /// The frame; 0 is the innermost.
+    pub frame: u32,
+}
+
+/// The tracer thread's state.
+pub struct Engine<I: Inferior> {
+    pub(super) inferior: I,
+    pub(super) requests: Receiver<Request>,
+    pub(super) inputs: Receiver<Input>,
+    /// Where a watch thread puts its events: the sending end of `inputs`.
+    pub(super) input_sender: Sender<Input>,
+    pub(super) doorbell: crate::os::Doorbell,
+    pub(super) subscribers: Vec<Subscriber>,
+    pub(super) threads: HashMap<Tid, Thread>,
+    pub(super) processes: BTreeMap<Pid, Process>,
+    pub(super) spaces: HashMap<SpaceId, Space>,
+    /// First stops of tasks whose creation has not been reported yet.
+    pub(super) early: HashMap<Tid, WaitStatus>,
+    /// Reports that were taken while another task's was awaited.
+    pub(super) backlog: VecDeque<(Tid, WaitStatus)>,
+    pub(super) breakpoints: BTreeMap<u32, Breakpoint>,
+    pub(super) settings: Settings,
+    pub(super) world: World,
+    pub(super) selection: Selection,
+    pub(super) stop: Option<StopReason>,
+    pub(super) epoch: u64,
+    pub(super) step: Option<StepGoal>,
+    pub(super) awaited: Option<Awaited>,
+    /// Return sites that are armed.
+    pub(super) returns: Vec<(SpaceId, VirtAddr, crate::target::breakpoint::Owner)>,
+    /// Files that have been parsed, by device and inode.
+    pub(super) files: HashMap<(u64, u64), std::sync::Arc<crate::binary::Module>>,
+    pub(super) launched: Option<(PathBuf, Vec<std::ffi::OsString>)>,
+    pub(super) history: Vec<crate::lang::Value>,
+    pub(super) examine_next: Option<VirtAddr>,
+    pub(super) next: Counters,
+    pub(super) ended: bool,
+}
+
+/// A front end that listens, and how many events it was too slow for.
+pub(super) struct Subscriber {
+    pub(super) to: Subscription,
+    pub(super) lost: u64,
+}
+
+/// The next numbers to give out.
+#[derive(Default)]
+pub(super) struct Counters {
+    pub(super) task: u64,
+    pub(super) thread: u32,
+    pub(super) process: u32,
+    pub(super) space: u32,
+    pub(super) breakpoint: u32,
+}
+
+impl<I: Inferior> Engine<I> {
+    /// An engine that debugs nothing yet.
+    pub fn new(
+        inferior: I,
+        requests: Receiver<Request>,
+        inputs: (Sender<Input>, Receiver<Input>),
+        doorbell: crate::os::Doorbell,
+    ) -> Self {
+        Self {
+            inferior,
+            requests,
+            inputs: inputs.1,
+            input_sender: inputs.0,
+            doorbell,
+            subscribers: Vec::new(),
+            threads: HashMap::new(),
+            processes: BTreeMap::new(),
+            spaces: HashMap::new(),
+            early: HashMap::new(),
+            backlog: VecDeque::new(),
+            breakpoints: BTreeMap::new(),
+            settings: Settings::default(),
+            world: World::Running,
+            selection: Selection::default(),
+            stop: None,
+            epoch: 0,
+            step: None,
+            awaited: None,
+            returns: Vec::new(),
+            files: HashMap::new(),
+            launched: None,
+            history: Vec::new(),
+            examine_next: None,
+            next: Counters::default(),
+            ended: false,
+        }
+    }
+
+    /// Serves until the session ends.
+    pub fn run(&mut self) {
+        while !self.ended {
+            self.doorbell.take();
+            if self.take_queued() {
+                continue;
+            }
+            if self.threads.is_empty() {
+                // Reports of tasks that are no longer ours; their numbers may come back.
+                self.backlog.clear();
+                self.early.clear();
+                self.sleep();
+                continue;
+            }
+            match self.next_report(Wait::Block) {
+                Ok(Some((tid, status))) => self.handle(tid, status),
+                Ok(None) => {}
+                Err(InferiorError::NothingTraced) => self.all_gone(),
+                Err(error) => self.emit(Event::Notice { text: format!("waiting failed: {error}") }),
+            }
+        }
+    }
+
+    /// Handles one request or input, if one is queued.
+    fn take_queued(&mut self) -> bool {
+        if let Ok(input) = self.inputs.try_recv() {
+            self.take_input(input);
+            return true;
+        }
+        match self.requests.try_recv() {
+            Ok(request) => self.take_request(request),
+            Err(_) => return false,
+        }
+        true
+    }
+
+    /// Waits for a request or an input while nothing is traced.
+    fn sleep(&mut self) {
+        crossbeam_channel::select! {
+            recv(self.inputs) -> input => if let Ok(input) = input { self.take_input(input) },
+            recv(self.requests) -> request => match request {
+                Ok(request) => self.take_request(request),
+                Err(_) => self.ended = true,
+            },
+        }
+    }
+
+    fn take_input(&mut self, input: Input) {
+        match input {
+            Input::Watch(event) => self.on_watch(event),
+            Input::Terminate(_) => {
+                self.leave_all(crate::api::Leave::Default);
+                self.end();
+            }
+        }
+    }
+
+    fn take_request(&mut self, request: Request) {
+        match request {
+            Request::Command { client, command, answer } => {
+                let outcome = self.obey(client, command);
+                // A front end that no longer waits for its answer is no failure of the command.
+                let _ = answer.send(outcome);
+            }
+            Request::Subscribe(to) => self.subscribers.push(Subscriber { to, lost: 0 }),
+            Request::Gone(client) => self.client_gone(client),
+        }
+    }
+
+    fn client_gone(&mut self, client: ClientId) {
+        self.subscribers.retain(|one| one.to.client != client);
+        let logs: Vec<u32> = self.breakpoints.values().filter(|one| one.is_log_of(client)).map(|one| one.id).collect();
+        for id in logs {
+            self.delete_breakpoint(id);
+        }
+    }
+
+    /// Ends the session; the loop returns.
+    pub(super) fn end(&mut self) {
+        self.emit(Event::Ended);
+        self.ended = true;
+    }
+
+    /// Tells every front end. One whose queue is full loses the event, and is told how many it has lost when there is
+    /// room again: the tracees never wait for a reader.
+    pub(super) fn emit(&mut self, event: Event) {
+        self.subscribers.retain_mut(|one| {
+            if one.lost > 0 && one.to.events.try_send(Event::Lost { count: one.lost }).is_ok() {
+                one.lost = 0;
+            }
+            match one.to.events.try_send(event.clone()) {
+                Ok(()) => true,
+                Err(TrySendError::Full(_)) => {
+                    one.lost += 1;
+                    true
+                }
+                Err(TrySendError::Disconnected(_)) => false,
+            }
+        });
+    }
+
+    /// A new thread of a process that is known.
+    pub(super) fn add_thread(&mut self, tid: Tid, pid: Pid, state: RunState) {
+        self.next.task += 1;
+        self.next.thread += 1;
+        let thread = Thread {
+            uid: TaskUid { tid, serial: self.next.task },
+            number: self.next.thread,
+            pid,
+            state,
+            owed: None,
+            reported_at: None,
+            passed_at: None,
+            resumed: crate::base::ResumeHow::Continue,
+            held: false,
+            in_vfork: false,
+        };
+        self.threads.insert(tid, thread);
+    }
+
+    /// A new address space, empty.
+    pub(super) fn add_space(&mut self) -> SpaceId {
+        self.next.space += 1;
+        let id = SpaceId(self.next.space);
+        let space = Space {
+            modules: AddressSpace::default(),
+            sites: SiteTable::default(),
+            rendezvous: None,
+            syscall_at: None,
+            slots: Vec::new(),
+        };
+        self.spaces.insert(id, space);
+        id
+    }
+
+    /// Forgets address spaces that no process has.
+    pub(super) fn drop_unused_spaces(&mut self) {
+        let used: Vec<SpaceId> = self.processes.values().map(|one| one.space).collect();
+        self.spaces.retain(|id, _| used.contains(id));
+        for breakpoint in self.breakpoints.values_mut() {
+            breakpoint.forget_spaces(&used);
+        }
+    }
+
+    /// The threads of a process.
+    pub(super) fn threads_of(&self, pid: Pid) -> Vec<Tid> {
+        let mut tids: Vec<Tid> = self.threads.iter().filter(|(_, one)| one.pid == pid).map(|(tid, _)| *tid).collect();
+        tids.sort_unstable();
+        tids
+    }
+
+    /// The process that a thread belongs to.
+    pub(super) fn process_of(&self, tid: Tid) -> Option<&Process> {
+        self.processes.get(&self.threads.get(&tid)?.pid)
+    }
+
+    /// The address space that a thread runs in.
+    pub(super) fn space_of(&self, tid: Tid) -> Option<SpaceId> {
+        Some(self.process_of(tid)?.space)
+    }
+
+    /// The processes that are debugged, not only looked after.
+    pub(super) fn debugged(&self) -> Vec<Pid> {
+        self.processes.values().filter(|one| one.role == Role::Debugged).map(|one| one.pid).collect()
+    }
+
+    /// The selected process, or what to tell the user.
+    pub(super) fn selected_pid(&self) -> Result<Pid, ApiError> {
+        let chosen = self.selection.pid.filter(|pid| self.processes.contains_key(pid));
+        chosen.or_else(|| self.debugged().first().copied()).ok_or_else(|| {
+            ApiError::user("there is no process").with_hint("attach PID|NAME, attach --waitfor NAME, or run PROGRAM")
+        })
+    }
+
+    /// The selected thread, which must be stopped.
+    pub(super) fn selected_tid(&self) -> Result<Tid, ApiError> {
+        let pid = self.selected_pid()?;
+        let of_pid = |tid: &Tid| self.threads.get(tid).is_some_and(|one| one.pid == pid);
+        let chosen = self.selection.tid.filter(of_pid).or_else(|| self.threads_of(pid).first().copied());
+        let tid = chosen.ok_or_else(|| ApiError::target(format!("process {pid} has no thread left")))?;
+        match self.threads.get(&tid) {
+            Some(thread) if thread.is_stopped() => Ok(tid),
+            _ => Err(ApiError::user(format!("thread {tid} is running"))
+                .with_hint("interrupt it first (Ctrl-C, or `interrupt`)")),
+        }
+    }
+}

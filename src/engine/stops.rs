@@ -1,0 +1,166 @@
+//! What is done with each report of a wait.
+
+use super::state::{Engine, World};
+use crate::api::{Event, Toggle};
+use crate::base::{Inferior, PendingScope, PtraceEvent, Regs, Resume, ResumeHow, Signal, Tid, WaitStatus};
+use crate::target::stop::{classify_trap, TrapCause};
+use crate::target::task::{Origin, Role, RunState, StopKind};
+
+/// -EINTR as a system call returns it.
+const EINTR: u64 = (-4i64) as u64;
+/// Calls that come back with EINTR after any ptrace-stop, since the kernel does not restart them: epoll_wait,
+/// epoll_pwait, epoll_pwait2, recvfrom, recvmsg, accept and accept4 with SO_RCVTIMEO, rt_sigtimedwait, semtimedop
+/// (signal(7), "Interruption of system calls"). The program has had no signal, so it must not see that.
+const NOT_RESTARTED: [u64; 9] = [232, 281, 441, 45, 47, 43, 288, 128, 220];
+/// The length of `syscall`, bytes.
+const SYSCALL_LENGTH: u64 = 2;
+
+impl<I: Inferior> Engine<I> {
+    /// One report of a wait, to its end.
+    pub(super) fn handle(&mut self, tid: Tid, status: WaitStatus) {
+        if !self.threads.contains_key(&tid) {
+            if !matches!(status, WaitStatus::Exited { .. } | WaitStatus::Signaled { .. }) {
+                self.early.insert(tid, status);
+            }
+            return;
+        }
+        let kind = match status {
+            WaitStatus::Exited { code } => return self.thread_gone(tid, code, None),
+            WaitStatus::Signaled { signal } => return self.thread_gone(tid, 128 + signal.0, Some(signal)),
+            WaitStatus::SignalDelivery(signal) => StopKind::Signal(signal),
+            WaitStatus::GroupStop(signal) => StopKind::Group(signal),
+            WaitStatus::SyscallStop => StopKind::Syscall,
+            WaitStatus::Event(_) => StopKind::Event,
+        };
+        if let Some(thread) = self.threads.get_mut(&tid) {
+            thread.state = RunState::Stopped(kind);
+        }
+        match status {
+            WaitStatus::SignalDelivery(Signal::TRAP) => self.on_trap(tid),
+            WaitStatus::SignalDelivery(signal) => self.on_signal(tid, signal),
+            WaitStatus::Event(PtraceEvent::Exec) => self.on_exec(tid),
+            WaitStatus::Event(event @ (PtraceEvent::Fork | PtraceEvent::Vfork | PtraceEvent::Clone)) => {
+                self.on_new_task(tid, event)
+            }
+            WaitStatus::Event(PtraceEvent::VforkDone) => self.on_vfork_done(tid),
+            WaitStatus::Event(PtraceEvent::Stop) => {
+                self.hide_interruption(tid);
+                self.leave_slot(tid);
+                self.go_on(tid);
+            }
+            _ => self.go_on(tid),
+        }
+    }
+
+    /// Lets a thread go on, unless the world stands still or the thread is held: then it stays as it is.
+    pub(super) fn go_on(&mut self, tid: Tid) {
+        let free = self.threads.get(&tid).is_some_and(|one| !one.held);
+        if self.world == World::Running && free {
+            self.release(tid);
+        }
+    }
+
+    fn on_trap(&mut self, tid: Tid) {
+        let (Ok(regs), Ok(siginfo)) = (self.inferior.regs(tid), self.inferior.siginfo(tid)) else { return };
+        let (Some(space), Some(thread)) = (self.space_of(tid), self.threads.get_mut(&tid)) else { return };
+        let Some(sites) = self.spaces.get(&space).map(|one| &one.sites) else { return };
+        let cause = classify_trap(&siginfo, regs.pc(), thread.resumed, sites);
+        if cause != TrapCause::Own {
+            thread.state = RunState::Stopped(StopKind::Event);
+        }
+        match cause {
+            TrapCause::Site(at) => self.on_hit(tid, at, regs),
+            TrapCause::Retired(at) => {
+                // A site that was removed while this thread was on its way to report it: nothing happened.
+                let _ = self.inferior.set_pc(tid, at);
+                self.go_on(tid);
+            }
+            TrapCause::StepDone => self.on_step_done(tid),
+            TrapCause::Hardware | TrapCause::Own => self.on_signal(tid, Signal::TRAP),
+        }
+    }
+
+    /// At an event-stop: where the stop itself made a call fail with EINTR, has it made again. Without this a program
+    /// that does not expect EINTR from epoll_wait would see that it is being debugged. Where a signal is on its way the
+    /// program sees EINTR by right.
+    pub(super) fn hide_interruption(&mut self, tid: Tid) {
+        let Ok(regs) = self.inferior.regs(tid) else { return };
+        if regs.rax != EINTR || !NOT_RESTARTED.contains(&regs.orig_rax) {
+            return;
+        }
+        let Some(pid) = self.threads.get(&tid).map(|one| one.pid) else { return };
+        if self.inferior.pending_signals(pid, tid, PendingScope::Group).unwrap_or(0) != 0 {
+            return;
+        }
+        let again = Regs { rax: regs.orig_rax, orig_rax: u64::MAX, rip: regs.rip.wrapping_sub(SYSCALL_LENGTH), ..regs };
+        // Gone is an answer here: then nobody sees anything.
+        let _ = self.inferior.set_regs(tid, &again);
+    }
+
+    /// Whether a thread that answers an interrupt has executed an int3 whose SIGTRAP is still on its way. The kernel
+    /// reports the interrupt before signals that are queued (get_signal: JOBCTL_TRAP_MASK first), so the pc stands past
+    /// the site and the trap must be collected before anything else is done to the thread.
+    pub(super) fn trap_is_on_its_way(&self, tid: Tid) -> bool {
+        let Some(pid) = self.threads.get(&tid).map(|one| one.pid) else { return false };
+        let mask = self.inferior.pending_signals(pid, tid, PendingScope::Task).unwrap_or(0);
+        mask & (1 << (Signal::TRAP.0 - 1)) != 0
+    }
+
+    /// A task has ended.
+    fn thread_gone(&mut self, tid: Tid, status: i32, signal: Option<Signal>) {
+        let Some(thread) = self.threads.remove(&tid) else { return };
+        self.forget_returns_of(tid);
+        if self.step.as_ref().is_some_and(|goal| goal.tid() == tid) {
+            self.step = None;
+        }
+        if self.selection.tid == Some(tid) {
+            self.selection.tid = None;
+        }
+        if self.threads.values().any(|one| one.pid == thread.pid) {
+            return;
+        }
+        self.process_gone(thread.pid, status, signal);
+    }
+
+    /// The last task of a process has ended.
+    fn process_gone(&mut self, pid: crate::base::Pid, status: i32, signal: Option<Signal>) {
+        let Some(process) = self.processes.remove(&pid) else { return };
+        self.inferior.forget(pid);
+        self.drop_unused_spaces();
+        if self.selection.pid == Some(pid) {
+            self.selection = Default::default();
+        }
+        if process.role == Role::Scouted && self.processes.is_empty() {
+            self.give_up_wait(format!(
+                "every process that was followed has ended, the last one ({pid}) with status {status}"
+            ));
+        }
+        if process.role != Role::Debugged {
+            return;
+        }
+        let launched = if process.origin == Origin::Launched { Toggle::On } else { Toggle::Off };
+        self.emit(Event::Exited { pid, status, signal, launched });
+        if self.threads.is_empty() {
+            self.world = World::Running;
+            self.stop = None;
+        }
+    }
+
+    /// The kernel says that nothing is traced.
+    pub(super) fn all_gone(&mut self) {
+        let tids: Vec<Tid> = self.threads.keys().copied().collect();
+        for tid in tids {
+            self.thread_gone(tid, 0, None);
+        }
+    }
+
+    /// Resumes, remembering how. A task that has gone in the meantime reports so itself.
+    pub(super) fn resume_task(&mut self, tid: Tid, how: ResumeHow, signal: Option<Signal>) {
+        if let Some(thread) = self.threads.get_mut(&tid) {
+            thread.state = RunState::Running;
+            thread.resumed = how;
+            thread.owed = None;
+        }
+        let _ = self.inferior.resume(tid, Resume { how, signal });
+    }
+}

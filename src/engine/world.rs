@@ -1,0 +1,143 @@
+//! Stopping all threads, and telling of a stop.
+
+use std::time::{Duration, Instant};
+
+use super::remote::Wait;
+use super::state::{Engine, Selection, World};
+use crate::api::{Event, StopReason, ThreadRef, Toggle};
+use crate::base::{Inferior, Pid, PtraceEvent, ResumeHow, Tid, WaitStatus};
+use crate::target::task::RunState;
+
+/// How long threads get to stop. Only a thread in an uninterruptible wait takes longer.
+const STOP_DEADLINE: Duration = Duration::from_secs(2);
+/// Polls before the tracer sleeps between them: a stop takes a few microseconds.
+const SPINS: u32 = 200;
+/// Between polls after that.
+const NAP: Duration = Duration::from_micros(100);
+
+impl<I: Inferior> Engine<I> {
+    /// Stops every thread, or with non-stop only this one, and tells the front ends why.
+    pub(super) fn stop_for(&mut self, tid: Tid, reason: StopReason) {
+        let already = self.world == World::Stopped;
+        if self.settings.non_stop == Toggle::On {
+            if let Some(thread) = self.threads.get_mut(&tid) {
+                thread.held = true;
+            }
+        } else if !already {
+            self.stop_world();
+        }
+        let Some(pid) = self.threads.get(&tid).map(|one| one.pid) else { return };
+        // Whatever was being stepped over or returned from is over: the user decides anew.
+        self.step = None;
+        self.forget_all_returns();
+        self.selection = Selection { pid: Some(pid), tid: Some(tid), frame: 0 };
+        self.examine_next = None;
+        self.epoch += 1;
+        self.stop = Some(reason.clone());
+        let (frame, call) = self.stop_place(tid);
+        let Some(thread) = self.thread_ref(tid) else { return };
+        self.emit(Event::Stopped { epoch: self.epoch, reason, thread, frame, call });
+    }
+
+    /// Stops every thread of every process. What they report on the way waits until they go on.
+    pub(super) fn stop_world(&mut self) {
+        let all: Vec<Tid> = self.threads.keys().copied().collect();
+        self.world = World::Stopping;
+        self.stop_threads(&all);
+        self.world = World::Stopped;
+    }
+
+    /// Stops the threads of one process; to be called with the world stopping or stopped.
+    pub(super) fn stop_process(&mut self, pid: Pid) {
+        // Threads that start meanwhile are stopped where they begin, so one pass more finds them all.
+        for _ in 0..8 {
+            let running: Vec<Tid> = self.threads_of(pid).into_iter().filter(|tid| self.is_running(*tid)).collect();
+            if running.is_empty() {
+                return;
+            }
+            self.stop_threads(&running);
+        }
+    }
+
+    fn is_running(&self, tid: Tid) -> bool {
+        self.threads.get(&tid).is_some_and(|one| !one.is_stopped() && !one.in_vfork)
+    }
+
+    fn stop_threads(&mut self, tids: &[Tid]) {
+        for tid in tids {
+            if self.is_running(*tid) {
+                // Gone is an answer; the wait below reports it.
+                let _ = self.inferior.interrupt(*tid);
+            }
+        }
+        let begun = Instant::now();
+        let mut polls = 0u32;
+        while tids.iter().any(|tid| self.is_running(*tid)) {
+            match self.next_report(Wait::Poll) {
+                Ok(Some((tid, status))) => {
+                    self.handle_while_stopping(tid, status);
+                    polls = 0;
+                    continue;
+                }
+                Ok(None) => {}
+                Err(_) => return,
+            }
+            polls += 1;
+            if polls < SPINS {
+                std::hint::spin_loop();
+                continue;
+            }
+            std::thread::sleep(NAP);
+            if polls % 32 == 0 && tids.iter().all(|tid| !self.is_running(*tid) || self.is_dead(*tid)) {
+                return;
+            }
+            if begun.elapsed() > STOP_DEADLINE {
+                let late = tids.iter().filter(|tid| self.is_running(**tid)).count();
+                let text = format!(
+                    "{late} threads did not stop within 2 s (they wait in the kernel); they stop when they wake"
+                );
+                self.emit(Event::Notice { text });
+                return;
+            }
+        }
+    }
+
+    fn is_dead(&self, tid: Tid) -> bool {
+        self.threads.get(&tid).is_none_or(|one| self.inferior.is_dead(one.pid, tid))
+    }
+
+    /// As [`Engine::handle`], but a thread whose SIGTRAP is on its way is let run into it first.
+    fn handle_while_stopping(&mut self, tid: Tid, status: WaitStatus) {
+        if status == WaitStatus::Event(PtraceEvent::Stop) && self.trap_is_on_its_way(tid) {
+            if let Some(thread) = self.threads.get_mut(&tid) {
+                thread.state = RunState::Running;
+            }
+            let how = ResumeHow::Continue;
+            let _ = self.inferior.resume(tid, crate::base::Resume { how, signal: None });
+            return;
+        }
+        self.handle(tid, status);
+    }
+
+    /// A thread with its number and name.
+    pub(super) fn thread_ref(&self, tid: Tid) -> Option<ThreadRef> {
+        let thread = self.threads.get(&tid)?;
+        let name = self.inferior.comm(thread.pid, tid).unwrap_or_else(|_| "?".to_string());
+        Some(ThreadRef { number: thread.number, tid, pid: thread.pid, name })
+    }
+
+    /// `interrupt`.
+    pub(super) fn interrupt(&mut self) {
+        if self.is_stopped() {
+            return;
+        }
+        let Some(pid) = self.selected_pid().ok() else { return };
+        let chosen = self.selection.tid.filter(|tid| self.threads.contains_key(tid));
+        self.stop_world();
+        let first =
+            self.threads_of(pid).into_iter().find(|tid| self.threads.get(tid).is_some_and(|one| one.is_stopped()));
+        if let Some(tid) = chosen.or(first) {
+            self.stop_for(tid, StopReason::Interrupt);
+        }
+    }
+}

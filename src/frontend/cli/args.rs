@@ -1,0 +1,209 @@
+//! The arguments as they are typed.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
+
+/// A native debugger and breakpoint tracer for Linux x86-64.
+#[derive(Debug, Parser)]
+#[command(name = "rdbg", version, about, max_term_width = 110)]
+pub struct Cli {
+    /// What applies everywhere.
+    #[command(flatten)]
+    pub common: Common,
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// Options that every subcommand takes.
+#[derive(Debug, Args)]
+pub struct Common {
+    /// Do a command once the target is held (repeatable)
+    #[arg(long = "ex", value_name = "CMD", global = true)]
+    pub ex: Vec<String>,
+    /// Do the commands of a file once the target is held (repeatable)
+    #[arg(short = 'x', value_name = "FILE", global = true)]
+    pub command_file: Vec<PathBuf>,
+    /// No prompt: leave after the last --ex; what was attached is detached, what was launched is ended
+    #[arg(long, global = true)]
+    pub batch: bool,
+    /// Which process to stay with at a fork
+    #[arg(long, value_name = "MODE", global = true)]
+    pub follow: Option<Follow>,
+    /// Print answers and events as JSON, one object a line
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// What rdbg logs about itself on stderr, e.g. debug or rdbg::engine=trace (else RDBG_LOG)
+    #[arg(long, value_name = "FILTER", global = true)]
+    pub log_filter: Option<String>,
+}
+
+/// `--follow`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Follow {
+    /// Stay with the parent
+    Parent,
+    /// Go with the child
+    Child,
+    /// Keep both
+    Both,
+}
+
+/// `--wait-method`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum WaitMethod {
+    /// The exec is held by the kernel
+    Fanotify,
+    /// The file's opening is noticed
+    Inotify,
+    /// /proc is looked at
+    Scan,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Attach to a running process, or to the next one that executes a program
+    Attach(Attach),
+    /// Start a program under rdbg
+    Run(Run),
+    /// Stop at, or log, functions
+    Break(Box<Break>),
+    /// What is known of a file's functions
+    Symbols(Symbols),
+    /// Send a command to a live session
+    Ctl(Ctl),
+    /// The processes that could be attached to
+    Ps(Ps),
+}
+
+/// How to wait for a process.
+#[derive(Debug, Args)]
+pub struct Waiting {
+    /// Hold the next process that executes NAME at its first instruction
+    #[arg(long, value_name = "NAME")]
+    pub waitfor: Option<String>,
+    /// Take a process that already runs, too
+    #[arg(long)]
+    pub include_existing: bool,
+    /// Wait in this way only
+    #[arg(long, value_name = "METHOD", hide = true)]
+    pub wait_method: Option<WaitMethod>,
+}
+
+/// `rdbg attach`.
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("target").required(true).args(["name", "pid", "waitfor"]))]
+pub struct Attach {
+    /// A running process by comm, basename or path of its executable
+    pub name: Option<String>,
+    /// A running process by id
+    #[arg(long, value_parser = clap::value_parser!(i32).range(1..))]
+    pub pid: Option<i32>,
+    /// Or one to come.
+    #[command(flatten)]
+    pub waiting: Waiting,
+    /// Follow forks and execs until a process executes NAME, and stop there
+    #[arg(long, value_name = "NAME")]
+    pub until_exec: Option<String>,
+}
+
+/// `rdbg run`.
+#[derive(Debug, Args)]
+pub struct Run {
+    /// Stay at the first instruction
+    #[arg(long)]
+    pub stop_at_entry: bool,
+    /// Follow forks and execs until a process executes NAME, and stop there
+    #[arg(long, value_name = "NAME")]
+    pub until_exec: Option<String>,
+    /// The program and its arguments
+    #[arg(value_name = "PROGRAM", required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    pub program: Vec<OsString>,
+}
+
+/// `rdbg break`.
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("place").required(true).args(["regex", "name", "basename", "address"]))]
+#[command(group = ArgGroup::new("target").args(["pid", "attach", "waitfor", "program", "session"]))]
+pub struct Break {
+    /// Functions whose demangled name, with parameters, matches
+    #[arg(long, value_name = "RE", allow_hyphen_values = true)]
+    pub regex: Option<String>,
+    /// A function: plain, qualified, with parameters, or mangled
+    #[arg(long, value_name = "FUNCTION")]
+    pub name: Option<String>,
+    /// Functions whose last name component is this
+    #[arg(long, value_name = "FUNCTION")]
+    pub basename: Option<String>,
+    /// An expression that gives an address
+    #[arg(long, value_name = "EXPR")]
+    pub address: Option<String>,
+    /// Only in this module, e.g. libc.so.6
+    #[arg(long, value_name = "LIB")]
+    pub module: Option<String>,
+    /// Print each hit and go on
+    #[arg(long)]
+    pub log: bool,
+    /// End after so many hits
+    #[arg(long, value_name = "N", requires = "log", value_parser = clap::value_parser!(u64).range(1..))]
+    pub count: Option<u64>,
+    /// How many functions a pattern may match
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub limit: Option<u32>,
+    /// A hit counts only where this is true
+    #[arg(long, value_name = "EXPR", allow_hyphen_values = true)]
+    pub condition: Option<String>,
+    /// Target: a running process by id
+    #[arg(long, value_parser = clap::value_parser!(i32).range(1..))]
+    pub pid: Option<i32>,
+    /// Target: a running process by name
+    #[arg(long, value_name = "NAME")]
+    pub attach: Option<String>,
+    /// Target: a process to come.
+    #[command(flatten)]
+    pub waiting: Waiting,
+    /// Follow forks and execs until a process executes NAME
+    #[arg(long, value_name = "NAME", conflicts_with = "session")]
+    pub until_exec: Option<String>,
+    /// No target: which live session, by name or pid
+    #[arg(long, value_name = "SESSION")]
+    pub session: Option<String>,
+    /// Target: a program to start
+    #[arg(value_name = "PROGRAM", last = true)]
+    pub program: Vec<OsString>,
+}
+
+/// `rdbg symbols`.
+#[derive(Debug, Args)]
+pub struct Symbols {
+    /// An ELF file
+    pub file: PathBuf,
+    /// Only names that match
+    #[arg(long, value_name = "RE", allow_hyphen_values = true)]
+    pub regex: Option<String>,
+    /// How many to list; 0 lists all
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub limit: u32,
+}
+
+/// `rdbg ctl`.
+#[derive(Debug, Args)]
+pub struct Ctl {
+    /// Which live session, by name or pid
+    #[arg(long, value_name = "SESSION")]
+    pub session: Option<String>,
+    /// The command, as at the prompt
+    #[arg(value_name = "CMD", required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    pub command: Vec<String>,
+}
+
+/// `rdbg ps`.
+#[derive(Debug, Args)]
+pub struct Ps {
+    /// Only processes that match
+    #[arg(long = "match", value_name = "RE")]
+    pub matching: Option<String>,
+}

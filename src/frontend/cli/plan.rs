@@ -1,0 +1,308 @@
+//! What is to be done, checked.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::error::ErrorKind;
+use clap::{ArgMatches, CommandFactory, FromArgMatches};
+
+use super::args::{Attach, Break, Cli, Common, Ctl, Follow, Run, Verb, WaitMethod, Waiting};
+use crate::api::{BreakpointAction, BreakpointSpec, Command, FollowFork, ModuleFilter, TargetSelector, Toggle, Where};
+use crate::base::Pid;
+use crate::frontend::repl::{parse_line, plain_spec, Detail, Parsed, DEFAULT_LIMIT};
+
+/// What is to be done.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Plan {
+    /// A session of our own.
+    Session(SessionPlan),
+    /// A breakpoint in a live session.
+    RemoteBreak {
+        /// Which session.
+        session: Option<String>,
+        /// What.
+        spec: BreakpointSpec,
+    },
+    /// A command to a live session.
+    Control {
+        /// Which session.
+        session: Option<String>,
+        /// What.
+        command: Command,
+        /// How its answer is shown.
+        detail: Detail,
+    },
+    /// The functions of a file.
+    Symbols(SymbolsPlan),
+    /// The processes of the machine.
+    Processes {
+        /// Only these.
+        matching: Option<String>,
+    },
+}
+
+/// A session with a target.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SessionPlan {
+    /// Which process.
+    pub target: TargetSelector,
+    /// Go on until a process executes this.
+    pub until_exec: Option<String>,
+    /// Set first, then the target goes on.
+    pub breakpoint: Option<BreakpointSpec>,
+    /// What a launched program does at its entry.
+    pub at_entry: AtEntry,
+}
+
+/// `--stop-at-entry`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AtEntry {
+    /// It stays there.
+    Stay,
+    /// It goes on.
+    GoOn,
+}
+
+/// `rdbg symbols`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SymbolsPlan {
+    /// The file.
+    pub file: PathBuf,
+    /// Which names.
+    pub regex: Option<String>,
+    /// How many; `None`: all.
+    pub limit: Option<u32>,
+}
+
+/// What applies everywhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// The --ex and -x, in the order they were given.
+    pub scripts: Vec<Scripted>,
+    /// Whether a prompt opens.
+    pub batch: Batch,
+    /// `--follow`.
+    pub follow: Option<FollowFork>,
+    /// Text or JSON.
+    pub output: OutputKind,
+    /// `--log-filter`.
+    pub log_filter: Option<String>,
+}
+
+/// A --ex or a -x.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Scripted {
+    /// A command.
+    Line(String),
+    /// A file of commands.
+    File(PathBuf),
+}
+
+/// `--batch`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Batch {
+    /// Leave after the last command.
+    Leave,
+    /// Open the prompt.
+    Prompt,
+}
+
+/// `--json`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OutputKind {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
+impl SessionPlan {
+    /// A name for the session's socket.
+    pub fn session_name(&self) -> String {
+        let full = match (&self.until_exec, &self.target) {
+            (Some(name), _) => name.clone(),
+            (None, TargetSelector::Pid { pid }) => pid.to_string(),
+            (None, TargetSelector::Name { name } | TargetSelector::WaitFor { name, .. }) => name.clone(),
+            (None, TargetSelector::Launch { program, .. }) => program.display().to_string(),
+        };
+        full.rsplit('/').next().unwrap_or_default().to_owned()
+    }
+}
+
+/// Reads and checks a command line. The error is clap's: it knows its text and exit status (0 for --help and
+/// --version, 2 for bad usage).
+pub fn parse_args(args: impl IntoIterator<Item = OsString>) -> Result<(Plan, Options), clap::Error> {
+    let matches = Cli::command().try_get_matches_from(args)?;
+    let cli = Cli::from_arg_matches(&matches)?;
+    let plan = match cli.verb {
+        Verb::Attach(attach) => Plan::Session(attach_plan(attach)?),
+        Verb::Run(run) => Plan::Session(run_plan(run)?),
+        Verb::Break(args) => break_plan(*args)?,
+        Verb::Symbols(args) => {
+            check_regex(args.regex.as_deref())?;
+            let limit = Some(args.limit).filter(|limit| *limit > 0);
+            Plan::Symbols(SymbolsPlan { file: args.file, regex: args.regex, limit })
+        }
+        Verb::Ctl(ctl) => control_plan(ctl)?,
+        Verb::Ps(ps) => Plan::Processes { matching: ps.matching },
+    };
+    Ok((plan, options(cli.common, &matches)))
+}
+
+fn wrong(message: impl std::fmt::Display) -> clap::Error {
+    Cli::command().error(ErrorKind::ValueValidation, message)
+}
+
+fn check_regex(regex: Option<&str>) -> Result<(), clap::Error> {
+    match regex {
+        Some("") => Err(wrong("the regex is empty; `.*` matches everything")),
+        // Before a program is started, or waited for, in vain.
+        Some(regex) => regex::Regex::new(regex).map(|_| ()).map_err(|error| wrong(error.to_string())),
+        None => Ok(()),
+    }
+}
+
+fn check_name(option: &str, name: &str) -> Result<(), clap::Error> {
+    match name {
+        "" => Err(wrong(format!("{option}: the name is empty"))),
+        name if name.ends_with('/') => Err(wrong(format!("{option}: `{name}` names a directory"))),
+        _ => Ok(()),
+    }
+}
+
+fn on(flag: bool) -> Toggle {
+    if flag {
+        Toggle::On
+    } else {
+        Toggle::Off
+    }
+}
+
+fn wait_selector(waiting: Waiting) -> Result<Option<TargetSelector>, clap::Error> {
+    let Some(name) = waiting.waitfor else {
+        if waiting.include_existing || waiting.wait_method.is_some() {
+            return Err(wrong("--include-existing and --wait-method go with --waitfor"));
+        }
+        return Ok(None);
+    };
+    check_name("--waitfor", &name)?;
+    let method = waiting.wait_method.map(|method| match method {
+        WaitMethod::Fanotify => "fanotify".to_owned(),
+        WaitMethod::Inotify => "inotify".to_owned(),
+        WaitMethod::Scan => "scan".to_owned(),
+    });
+    Ok(Some(TargetSelector::WaitFor { name, include_existing: on(waiting.include_existing), method }))
+}
+
+fn launch_selector(mut program: Vec<OsString>) -> Result<Option<TargetSelector>, clap::Error> {
+    if program.is_empty() {
+        return Ok(None);
+    }
+    let args = program.split_off(1);
+    let program = program.pop().map(PathBuf::from).unwrap_or_default();
+    if program.as_os_str().is_empty() {
+        return Err(wrong("the program's name is empty"));
+    }
+    Ok(Some(TargetSelector::Launch { program, args }))
+}
+
+fn session_plan(
+    target: TargetSelector,
+    until_exec: Option<String>,
+    breakpoint: Option<BreakpointSpec>,
+    at_entry: AtEntry,
+) -> Result<SessionPlan, clap::Error> {
+    if let Some(name) = &until_exec {
+        check_name("--until-exec", name)?;
+    }
+    Ok(SessionPlan { target, until_exec, breakpoint, at_entry })
+}
+
+fn attach_plan(attach: Attach) -> Result<SessionPlan, clap::Error> {
+    let target = match (attach.name, attach.pid, wait_selector(attach.waiting)?) {
+        (Some(name), _, _) => {
+            check_name("attach", &name)?;
+            TargetSelector::Name { name }
+        }
+        (None, Some(pid), _) => TargetSelector::Pid { pid: Pid(pid) },
+        (None, None, Some(selector)) => selector,
+        (None, None, None) => return Err(wrong("name a process: NAME, --pid PID or --waitfor NAME")),
+    };
+    session_plan(target, attach.until_exec, None, AtEntry::Stay)
+}
+
+fn run_plan(run: Run) -> Result<SessionPlan, clap::Error> {
+    let target = launch_selector(run.program)?.ok_or_else(|| wrong("name a program to run"))?;
+    let at_entry = if run.stop_at_entry { AtEntry::Stay } else { AtEntry::GoOn };
+    session_plan(target, run.until_exec, None, at_entry)
+}
+
+fn break_plan(args: Break) -> Result<Plan, clap::Error> {
+    check_regex(args.regex.as_deref())?;
+    let location = match (args.regex, args.name, args.basename, args.address) {
+        (Some(regex), ..) => Where::Regex(regex),
+        (_, Some(name), ..) => Where::Name(name),
+        (_, _, Some(name), _) => Where::BaseName(name),
+        (_, _, _, Some(address)) => Where::Address(address),
+        _ => return Err(wrong("say where: --regex, --name, --basename or --address")),
+    };
+    let spec = BreakpointSpec {
+        module: args.module.map_or(ModuleFilter::Any, ModuleFilter::Named),
+        condition: args.condition,
+        action: if args.log { BreakpointAction::Log { count: args.count } } else { BreakpointAction::Stop },
+        limit: args.limit.unwrap_or(DEFAULT_LIMIT),
+        ..plain_spec(location)
+    };
+    let target = match (args.pid, args.attach, wait_selector(args.waiting)?, launch_selector(args.program)?) {
+        (Some(pid), ..) => TargetSelector::Pid { pid: Pid(pid) },
+        (_, Some(name), ..) => TargetSelector::Name { name },
+        (_, _, Some(selector), _) | (_, _, _, Some(selector)) => selector,
+        _ if args.until_exec.is_some() => return Err(wrong("--until-exec needs a target")),
+        _ => return Ok(Plan::RemoteBreak { session: args.session, spec }),
+    };
+    Ok(Plan::Session(session_plan(target, args.until_exec, Some(spec), AtEntry::GoOn)?))
+}
+
+fn control_plan(ctl: Ctl) -> Result<Plan, clap::Error> {
+    let line = match ctl.command.as_slice() {
+        [line] => line.clone(),
+        words => words.iter().map(|word| quote_word(word)).collect::<Vec<_>>().join(" "),
+    };
+    match parse_line(&line).map_err(wrong)? {
+        Parsed::Engine { command, detail } => Ok(Plan::Control { session: ctl.session, command, detail }),
+        Parsed::Local(_) => Err(wrong(format!("`{line}` is a command of the prompt itself, not of a session"))),
+        Parsed::Nothing => Err(wrong("the command is empty")),
+    }
+}
+
+/// The shell has taken the quotes away; a word with blanks among several gets them back.
+fn quote_word(word: &str) -> String {
+    match word {
+        word if !word.is_empty() && !word.contains(char::is_whitespace) => word.to_owned(),
+        word if !word.contains('\'') => format!("'{word}'"),
+        word => word.to_owned(),
+    }
+}
+
+fn options(common: Common, matches: &ArgMatches) -> Options {
+    let mut deepest = matches;
+    while let Some((_, inner)) = deepest.subcommand() {
+        deepest = inner;
+    }
+    let places = |id: &str| deepest.indices_of(id).map(Iterator::collect::<Vec<_>>).unwrap_or_default();
+    let lines = places("ex").into_iter().zip(common.ex.into_iter().map(Scripted::Line));
+    let files = places("command_file").into_iter().zip(common.command_file.into_iter().map(Scripted::File));
+    let mut scripts: Vec<(usize, Scripted)> = lines.chain(files).collect();
+    scripts.sort_by_key(|(place, _)| *place);
+    Options {
+        scripts: scripts.into_iter().map(|(_, script)| script).collect(),
+        batch: if common.batch { Batch::Leave } else { Batch::Prompt },
+        follow: common.follow.map(|follow| match follow {
+            Follow::Parent => FollowFork::Parent,
+            Follow::Child => FollowFork::Child,
+            Follow::Both => FollowFork::Both,
+        }),
+        output: if common.json { OutputKind::Json } else { OutputKind::Text },
+        log_filter: common.log_filter.or_else(|| std::env::var("RDBG_LOG").ok()),
+    }
+}

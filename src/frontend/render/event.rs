@@ -1,0 +1,105 @@
+//! Events as text.
+
+use crate::api::{CaughtAt, Event, FrameRow, FunctionCall, InferiorRow, StopReason, ThreadRef, Toggle};
+use crate::base::{Pid, Signal};
+
+use super::clock::time_of_day;
+use super::places::{call_text, place_text, thread_text};
+use super::style::Style;
+
+/// An event; empty where there is nothing to say.
+pub fn event_text(event: &Event, style: Style) -> String {
+    match event {
+        Event::WaitMethod { chosen, rejected, note } => wait_text(chosen, rejected, note.as_deref()),
+        Event::Caught { process, at } => caught_text(process, at, style),
+        Event::Stopped { reason, thread, frame, call, .. } => {
+            stop_text(reason, thread, frame.as_ref(), call.as_ref(), style)
+        }
+        Event::Hit { time_ns, thread, call, .. } => {
+            let who = style.thread(&format!("{}[{}]", thread.name, thread.tid));
+            format!("{} {who} {}", time_of_day(*time_ns), call_text(call, style))
+        }
+        Event::Lost { count } => format!("({count} hits not shown: the output could not keep up)"),
+        Event::LogDone { breakpoint, hits, .. } => format!("Breakpoint {breakpoint} is done after {hits} hits"),
+        Event::Resolved { breakpoint, locations, module } => {
+            format!("Breakpoint {breakpoint}: {locations} more locations in {module}")
+        }
+        Event::SignalNoted { thread, signal } => format!("Signal {signal} to {}", thread_text(thread, style)),
+        Event::Executed { pid, exe } => format!("Process {pid} executes {}", exe.display()),
+        Event::Forked { parent, child, followed } => {
+            let what = if *followed == Toggle::On { "followed" } else { "let go" };
+            format!("Process {parent} forked {child} ({what})")
+        }
+        Event::Exited { pid, status, signal, .. } => exit_text(*pid, *status, *signal),
+        Event::Detached { pid } => format!("Detached from process {pid}"),
+        Event::WaitEnded { reason } => format!("The wait has ended: {reason}"),
+        Event::Notice { text } => text.clone(),
+        Event::Ended => String::new(),
+    }
+}
+
+fn wait_text(chosen: &str, rejected: &[(String, String)], note: Option<&str>) -> String {
+    let mut text = format!("Waiting for {chosen}");
+    for (method, reason) in rejected {
+        text.push_str(&format!("\n  not by {method}: {reason}"));
+    }
+    if let Some(note) = note {
+        text.push_str(&format!("\n  {note}"));
+    }
+    text
+}
+
+fn caught_text(process: &InferiorRow, at: &CaughtAt, style: Style) -> String {
+    let name = process.exe.file_name().map_or_else(|| "a process".into(), |name| name.to_string_lossy());
+    let how_far = match at {
+        CaughtAt::FirstInstruction => "at its first instruction".to_owned(),
+        CaughtAt::Loader { place } => format!("in the dynamic loader, at {}", place_text(place, style)),
+        CaughtAt::Later { place } => format!("late, at {}", place_text(place, style)),
+    };
+    format!("{} (pid {}) {how_far}", style.headline(&format!("Caught {name}")), process.pid)
+}
+
+/// The reason in a few words.
+pub fn reason_text(reason: &StopReason, pid: Pid, style: Style) -> String {
+    let text = match reason {
+        StopReason::Breakpoint { ids } => {
+            let ids: Vec<String> = ids.iter().map(u32::to_string).collect();
+            format!("Breakpoint {}", ids.join(", "))
+        }
+        StopReason::Step => "Step".to_owned(),
+        StopReason::Finished { value } => format!("Finished, returned {value:#x} ({})", *value as i64),
+        StopReason::Interrupt => "Stopped by interrupt".to_owned(),
+        StopReason::Signal { signal } => format!("Signal {signal}"),
+        StopReason::Exec { exe } => format!("Held at the first instruction of {} (pid {pid})", exe.display()),
+        StopReason::Start => "Stopped".to_owned(),
+    };
+    style.headline(&text)
+}
+
+fn stop_text(
+    reason: &StopReason,
+    thread: &ThreadRef,
+    frame: Option<&FrameRow>,
+    call: Option<&FunctionCall>,
+    style: Style,
+) -> String {
+    let mut text = reason_text(reason, thread.pid, style);
+    match (call, frame) {
+        (Some(call), Some(frame)) => {
+            text.push_str(&format!(", {} at {}", call_text(call, style), place_text(&frame.place, style)));
+        }
+        (Some(call), None) => text.push_str(&format!(", {}", call_text(call, style))),
+        (None, Some(frame)) => text.push_str(&format!(" at {}", place_text(&frame.place, style))),
+        (None, None) => {}
+    }
+    text.push_str(&format!("\n  {}", thread_text(thread, style)));
+    text
+}
+
+/// `Process 123 exited with status 0`.
+pub fn exit_text(pid: Pid, status: i32, signal: Option<Signal>) -> String {
+    match signal {
+        Some(signal) => format!("Process {pid} was killed by {signal}"),
+        None => format!("Process {pid} exited with status {status}"),
+    }
+}

@@ -1,0 +1,62 @@
+//! Addresses, calls, threads and frames as text.
+
+use crate::api::{Argument, FrameRow, FunctionCall, HowFound, Place, ThreadRef, Toggle};
+use crate::base::VirtAddr;
+
+use super::style::Style;
+
+/// `0x00007f1234567890`.
+pub fn full_address(addr: VirtAddr) -> String {
+    format!("{:#018x}", addr.0)
+}
+
+/// `epoll_ctl+0 libc.so.6`; the bare address where nothing is known.
+pub fn place_text(place: &Place, style: Style) -> String {
+    let module = place.module.as_ref().map(|module| format!(" {module}")).unwrap_or_default();
+    match (&place.function, place.file_addr) {
+        (Some(function), _) => format!("{}+{}{module}", style.function(function), place.offset),
+        (None, Some(at)) if place.module.is_some() => format!("{at}{module}"),
+        (None, _) => format!("{}{module}", place.addr),
+    }
+}
+
+/// `epfd=5, op=EPOLL_CTL_ADD, rdx=0x3?`: a guess is marked.
+pub fn arguments_text(arguments: &[Argument]) -> String {
+    let one = |argument: &Argument| {
+        let mark = if argument.certain == Toggle::On { "" } else { "?" };
+        match &argument.name {
+            Some(name) => format!("{name}={}{mark}", argument.text),
+            None => format!("{}{mark}", argument.text),
+        }
+    };
+    arguments.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+/// `epoll_ctl(epfd=5, ..)`.
+pub fn call_text(call: &FunctionCall, style: Style) -> String {
+    format!("{}({})", style.function(&call.function), arguments_text(&call.arguments))
+}
+
+/// `thread 3 "wrk:worker_0" [1234] of process 1230`.
+pub fn thread_text(thread: &ThreadRef, style: Style) -> String {
+    let name = style.thread(&format!("\"{}\"", thread.name));
+    format!("thread {} {name} [{}] of process {}", thread.number, thread.tid, thread.pid)
+}
+
+/// How a frame was found, in a word.
+pub fn how_text(how: HowFound) -> &'static str {
+    match how {
+        HowFound::Registers => "registers",
+        HowFound::Entry => "entry",
+        HowFound::Cfi => "cfi",
+        HowFound::FramePointer => "frame pointer",
+        HowFound::Signal => "signal frame",
+        HowFound::Plt => "plt",
+    }
+}
+
+/// `#0  0x00007f1234567890 epoll_ctl+0 libc.so.6`.
+pub fn frame_text(frame: &FrameRow, style: Style) -> String {
+    let addr = style.address(&full_address(frame.pc));
+    format!("{:<3} {addr} {}", format!("#{}", frame.number), place_text(&frame.place, style))
+}

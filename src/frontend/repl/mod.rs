@@ -1,0 +1,28 @@
+//! The prompt: lines to commands, and the loop that reads them.
+
+pub mod completer;
+pub mod console;
+pub mod converse;
+pub mod course;
+pub mod manual;
+pub mod parse;
+pub mod reader;
+pub mod shell;
+pub mod shown;
+pub mod table;
+pub mod words;
+
+mod breakpoints;
+mod data;
+mod general;
+mod lldb;
+mod running;
+mod stack;
+
+#[cfg(test)]
+mod parse_tests;
+#[cfg(test)]
+mod session_tests;
+
+pub use breakpoints::{plain_spec, DEFAULT_LIMIT};
+pub use parse::{parse_line, Detail, Local, ParseError, Parsed};

@@ -1,0 +1,400 @@
+//! One front end's side of a session: sends commands, shows what comes back, and knows whether the target runs.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{never, Receiver};
+
+use super::console::Console;
+use super::manual::help_text;
+use super::parse::{parse_line, Detail, Local, Parsed};
+use crate::api::{ApiError, Command, Event, Leave, Outcome, Reply, Session, Toggle};
+use crate::frontend::render::{Format, Renderer, Style};
+use crate::frontend::surroundings::Interruption;
+
+/// How deep files of commands may name each other.
+const SOURCE_DEPTH: u32 = 16;
+/// How long the end of a session may take.
+const LEAVE_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Whether the target runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Motion {
+    /// There is none.
+    Nothing,
+    /// It does.
+    Running,
+    /// It is held.
+    Stopped,
+}
+
+/// What a wait came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Waited {
+    /// The target stands, or is gone.
+    Stopped,
+    /// The time was up.
+    TimeUp,
+    /// The user broke it off; the session has been left.
+    BrokenOff,
+    /// The session ended.
+    Ended,
+}
+
+/// What is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WaitFor {
+    /// The next stop; Ctrl-C interrupts the target.
+    Stop,
+    /// A process to come; Ctrl-C leaves.
+    Catch,
+    /// The last hit of a log breakpoint; Ctrl-C leaves.
+    LogDone,
+}
+
+/// A session as a front end sees it.
+pub struct Shell {
+    /// The queues.
+    pub session: Session,
+    /// How things are shown.
+    pub renderer: Renderer,
+    /// Where.
+    pub console: Console,
+    /// Signals to rdbg.
+    pub interrupts: Receiver<Interruption>,
+    /// Whether the target runs.
+    pub motion: Motion,
+    /// `set confirm`.
+    pub confirm: Toggle,
+    /// How long a command that resumes waits for the stop; `None`: as long as it takes.
+    pub patience: Option<Duration>,
+    /// The lines that were typed.
+    pub typed: Vec<String>,
+    /// The session is over, or nobody reads what it prints.
+    pub ended: bool,
+    /// A command failed.
+    pub failed: bool,
+    /// The status of the launched program, once it has ended by itself.
+    pub launched_status: Option<i32>,
+    log_done: bool,
+    leaving: bool,
+    depth: u32,
+    style: Style,
+}
+
+impl Shell {
+    /// A session before its first command.
+    pub fn new(session: Session, renderer: Renderer, console: Console, interrupts: Receiver<Interruption>) -> Self {
+        let style = match renderer.format {
+            Format::Text(style) => style,
+            Format::Json => Style::Plain,
+        };
+        Self {
+            session,
+            renderer,
+            console,
+            interrupts,
+            motion: Motion::Nothing,
+            confirm: Toggle::On,
+            patience: None,
+            typed: Vec::new(),
+            ended: false,
+            failed: false,
+            launched_status: None,
+            log_done: false,
+            leaving: false,
+            depth: 0,
+            style,
+        }
+    }
+
+    /// Prints a line; when nobody reads any more the session ends.
+    pub fn say(&mut self, text: &str) {
+        if self.console.print(text).is_err() {
+            self.leave(Leave::Default);
+        }
+    }
+
+    /// Prints a text of the prompt's own.
+    pub fn note(&mut self, text: &str) {
+        let text = self.renderer.note(text);
+        self.say(&text);
+    }
+
+    /// Prints a failure.
+    pub fn complain(&mut self, error: &ApiError) {
+        self.failed = true;
+        let text = self.renderer.error(error);
+        let printed = match self.renderer.format {
+            Format::Json => self.console.print(&text),
+            Format::Text(_) => self.console.complain(&text),
+        };
+        if printed.is_err() {
+            self.leave(Leave::Default);
+        }
+    }
+
+    /// Does a line.
+    pub fn do_line(&mut self, line: &str) {
+        match parse_line(line) {
+            Ok(Parsed::Engine { command, detail }) => {
+                self.do_command(command, detail);
+            }
+            Ok(Parsed::Local(local)) => self.do_local(local),
+            Ok(Parsed::Nothing) => {}
+            Err(error) => self.complain(&ApiError::user(error.to_string())),
+        }
+    }
+
+    /// Does a command and shows its answer; one that lets the target go waits for the stop, as `patience` says.
+    pub fn do_command(&mut self, command: Command, detail: Detail) -> Option<Reply> {
+        if let Command::Quit { leave } = command {
+            self.leave(leave);
+            return None;
+        }
+        self.drain_events();
+        let reply = match self.session.request(command.clone()) {
+            Ok(reply) => reply,
+            Err(error) => {
+                self.drain_events();
+                self.complain(&error);
+                return None;
+            }
+        };
+        let quiet = reply == Reply::Resumed && !matches!(command, Command::Continue | Command::Run { .. });
+        if !quiet {
+            if let Some(text) = self.renderer.reply(&reply, detail) {
+                self.say(&text);
+            }
+        }
+        self.follow_up(&command, &reply);
+        Some(reply)
+    }
+
+    fn follow_up(&mut self, command: &Command, reply: &Reply) {
+        match (reply, command) {
+            (Reply::Resumed, _) => {
+                self.motion = Motion::Running;
+                self.wait(WaitFor::Stop, self.patience);
+            }
+            (Reply::Waiting, _) => {
+                self.motion = Motion::Running;
+                self.wait(WaitFor::Catch, self.patience);
+            }
+            (Reply::Attached { stopped, .. }, _) => {
+                self.motion = if *stopped == Toggle::On { Motion::Stopped } else { Motion::Running };
+                self.drain_events();
+            }
+            (_, Command::Interrupt) if self.motion == Motion::Running => {
+                self.wait(WaitFor::Stop, self.patience);
+            }
+            (_, Command::Kill | Command::Detach) => {
+                if self.is_settled() == Toggle::Off {
+                    self.wait(WaitFor::Stop, Some(Duration::from_secs(2)));
+                }
+            }
+            _ => {
+                self.drain_events();
+            }
+        }
+    }
+
+    fn do_local(&mut self, local: Local) {
+        match local {
+            Local::Help(topic) => match help_text(topic.as_deref()) {
+                Some(text) => self.note(&text),
+                None => self.complain(&ApiError::user("no command is called so; `help` lists all")),
+            },
+            Local::Source(path) => self.do_file(&path),
+            Local::History(count) => {
+                let skip = count.map_or(0, |count| self.typed.len().saturating_sub(count as usize));
+                let lines: Vec<String> = self
+                    .typed
+                    .iter()
+                    .enumerate()
+                    .skip(skip)
+                    .map(|(at, line)| format!("{:>5}  {line}", at + 1))
+                    .collect();
+                self.note(&lines.join("\n"));
+            }
+            Local::Echo(text) => self.note(text.trim_end_matches('\n')),
+            Local::Confirm(toggle) => self.confirm = toggle,
+            Local::Json(Toggle::On) => self.renderer.format = Format::Json,
+            Local::Json(Toggle::Off) => self.renderer.format = Format::Text(self.style),
+        }
+    }
+
+    /// Does the commands of a file; one that fails does not keep the others from being done.
+    pub fn do_file(&mut self, path: &Path) {
+        if self.depth >= SOURCE_DEPTH {
+            self.complain(&ApiError::user(format!("{}: files name each other too deeply", path.display())));
+            return;
+        }
+        let text = match std::fs::read(path) {
+            Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+            Err(error) => {
+                self.complain(&ApiError::user(format!("cannot read {}: {error}", path.display())));
+                return;
+            }
+        };
+        self.depth += 1;
+        for line in text.lines() {
+            if self.ended {
+                break;
+            }
+            self.do_line(line);
+        }
+        self.depth -= 1;
+    }
+
+    /// Shows the events that are there. `On`: one of them was such that a wait may be over.
+    pub fn drain_events(&mut self) -> Toggle {
+        let mut decisive = Toggle::Off;
+        while let Ok(event) = self.session.events.try_recv() {
+            if self.take_event(&event) == Toggle::On {
+                decisive = Toggle::On;
+            }
+        }
+        decisive
+    }
+
+    /// Shows an event and keeps what it tells. `On`: one after which a wait may be over.
+    pub fn take_event(&mut self, event: &Event) -> Toggle {
+        let mut decisive = Toggle::On;
+        match event {
+            Event::Stopped { .. } | Event::Caught { .. } => self.motion = Motion::Stopped,
+            Event::Exited { status, signal, launched: Toggle::On, .. } if !self.leaving => {
+                self.launched_status = Some(signal.map_or(*status, |signal| 128 + signal.0));
+            }
+            Event::Exited { .. } | Event::Detached { .. } => {}
+            Event::WaitEnded { .. } => self.failed = true,
+            Event::Ended => {
+                self.ended = true;
+                self.motion = Motion::Nothing;
+            }
+            Event::LogDone { client, .. } | Event::Hit { client, .. } if *client != self.session.client => {
+                return Toggle::Off;
+            }
+            Event::LogDone { .. } => self.log_done = true,
+            _ => decisive = Toggle::Off,
+        }
+        if let Some(text) = self.renderer.event(event) {
+            self.say(&text);
+        }
+        decisive
+    }
+
+    /// Asks the engine whether the target stands or is gone. Whatever it reported before is then in our queue, and
+    /// is shown, so that an old stop is never taken for the answer to a later command.
+    pub fn is_settled(&mut self) -> Toggle {
+        loop {
+            let status = self.session.request(Command::Status);
+            let decisive = self.drain_events();
+            match status {
+                Ok(Reply::Status { stopped: Some(_), .. }) => self.motion = Motion::Stopped,
+                Ok(Reply::Status { stopped: None, inferiors }) if inferiors.is_empty() => {
+                    self.motion = Motion::Nothing;
+                }
+                // What was just shown may have happened after the answer: it is asked for again, since no other event
+                // will come.
+                Ok(Reply::Status { .. }) if decisive == Toggle::On && !self.ended => continue,
+                Ok(Reply::Status { .. }) => {
+                    self.motion = Motion::Running;
+                    return Toggle::Off;
+                }
+                _ => {}
+            }
+            return Toggle::On;
+        }
+    }
+
+    /// Shows events until what is waited for has come.
+    pub fn wait(&mut self, what: WaitFor, limit: Option<Duration>) -> Waited {
+        let end = limit.map(|limit| Instant::now() + limit);
+        let mut interrupted = false;
+        loop {
+            if self.ended {
+                return Waited::Ended;
+            }
+            if what == WaitFor::LogDone && self.log_done {
+                return Waited::Stopped;
+            }
+            let timer = end.map_or_else(never, crossbeam_channel::at);
+            crossbeam_channel::select! {
+                recv(self.session.events) -> event => match event {
+                    Ok(event) => {
+                        if self.take_event(&event) == Toggle::On && !self.ended && self.is_settled() == Toggle::On {
+                            return if self.ended { Waited::Ended } else { Waited::Stopped };
+                        }
+                    }
+                    Err(_) => self.ended = true,
+                },
+                recv(self.interrupts) -> signal => match signal {
+                    Ok(Interruption::Interrupt) if what == WaitFor::Stop && !interrupted => {
+                        interrupted = true;
+                        if let Err(error) = self.session.request(Command::Interrupt) {
+                            self.complain(&error);
+                        }
+                    }
+                    Ok(Interruption::Interrupt) => {
+                        let leave = if what == WaitFor::Stop { Leave::DetachAll } else { Leave::Default };
+                        self.leave(leave);
+                        return Waited::BrokenOff;
+                    }
+                    Ok(Interruption::Terminate) => {
+                        self.leave(Leave::DetachAll);
+                        return Waited::BrokenOff;
+                    }
+                    Err(_) => self.interrupts = never(),
+                },
+                recv(timer) -> _ => return Waited::TimeUp,
+            }
+        }
+    }
+
+    /// Whether our log breakpoint has reached its count.
+    pub fn log_is_done(&self) -> bool {
+        self.log_done
+    }
+
+    /// Ends the session, and shows its last events.
+    pub fn leave(&mut self, leave: Leave) {
+        if self.leaving || self.ended {
+            self.ended = true;
+            return;
+        }
+        self.drain_events();
+        self.leaving = true;
+        if let Err(error) = self.session.request(Command::Quit { leave }) {
+            if !self.ended {
+                self.complain(&error);
+            }
+        }
+        let end = crossbeam_channel::at(Instant::now() + LEAVE_PATIENCE);
+        while !self.ended {
+            crossbeam_channel::select! {
+                recv(self.session.events) -> event => match event {
+                    Ok(event) => {
+                        self.take_event(&event);
+                    }
+                    Err(_) => self.ended = true,
+                },
+                recv(end) -> _ => self.ended = true,
+            }
+        }
+        self.motion = Motion::Nothing;
+    }
+
+    /// Whether a program that rdbg started is alive.
+    pub fn has_launched(&self) -> Toggle {
+        let launched = |outcome: Outcome| match outcome {
+            Ok(Reply::Inferiors { rows }) => rows.iter().any(|row| row.launched == Toggle::On),
+            _ => false,
+        };
+        if launched(self.session.request(Command::ListInferiors)) {
+            Toggle::On
+        } else {
+            Toggle::Off
+        }
+    }
+}

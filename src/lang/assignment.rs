@@ -1,0 +1,107 @@
+//! `PLACE = VALUE`, for `set`.
+
+use super::arith::BinaryOp;
+use super::compiler::Compiler;
+use super::emitter::{Operand, OperandKind};
+use super::lexer::TokenKind;
+use super::{Environment, Expression, Fault, LangError, Names, Place, Span, Value};
+
+/// A compiled assignment.
+#[derive(Clone, Debug)]
+pub struct Assignment {
+    target: Target,
+    value: Expression,
+}
+
+#[derive(Clone, Debug)]
+enum Target {
+    Variable(String),
+    Storage(Expression, Span),
+}
+
+/// Whether a token assigns: `=`, `+=`...
+pub(super) fn is_operator(punct: &str) -> bool {
+    punct == "=" || compound(punct).is_some()
+}
+
+/// The operator inside `+=`.
+fn compound(punct: &str) -> Option<BinaryOp> {
+    let op = BinaryOp::parse(punct.strip_suffix('=')?)?;
+    // `<=` and `==` are comparisons.
+    BinaryOp::parse(punct).is_none().then_some(op)
+}
+
+impl Assignment {
+    /// Compiles `$rax = 5`, `*(int*)$rsi += 1`, `{char}0x1234 = 'a'` or `$mine = $rdi`.
+    pub fn compile(text: &str, names: &dyn Names) -> Result<Assignment, LangError> {
+        let mut compiler = Compiler::new(text, names)?;
+        let target = target(&mut compiler)?;
+        let TokenKind::Punct(punct) = compiler.token().kind else { return Err(stray(&compiler)) };
+        if !is_operator(punct) {
+            return Err(stray(&compiler));
+        }
+        let operator = compiler.at;
+        let left = match compound(punct) {
+            Some(op) => {
+                compiler.at = 0;
+                let operand = compiler.expression()?;
+                Some((op, compiler.emitter.value(operand)?))
+            }
+            None => None,
+        };
+        compiler.at = operator + 1;
+        let operand = compiler.expression()?;
+        let mut value = compiler.emitter.value(operand)?;
+        if let Some((op, left)) = left {
+            value = compiler.apply(op, left, value)?;
+        }
+        if let Target::Storage(storage, _) = &target {
+            value = compiler.emitter.cast(value, storage.ty(), value.span)?;
+        }
+        let operand = Operand { kind: OperandKind::Value, ..value };
+        let value = Expression::finish(&mut compiler, operand)?;
+        match compiler.token().kind {
+            TokenKind::End => Ok(Assignment { target, value }),
+            _ => Err(Fault::Trailing(compiler.found()).at(compiler.span())),
+        }
+    }
+
+    /// Where to write, and what: the low [`Place::Memory`] `size` bytes of [`Value::to_raw`].
+    pub fn resolve(&self, env: &dyn Environment) -> Result<(Place, Value), LangError> {
+        let place = match &self.target {
+            Target::Variable(name) => Place::Variable(name.clone()),
+            Target::Storage(storage, span) => storage.place(env)?.ok_or(Fault::NotAssignable.at(*span))?,
+        };
+        Ok((place, self.value.evaluate(env)?))
+    }
+}
+
+/// The fault of a text that goes on with something else than `=`.
+fn stray(compiler: &Compiler<'_>) -> LangError {
+    match compiler.token().kind {
+        TokenKind::End => Fault::NoAssignment.at(compiler.span()),
+        _ => Fault::Trailing(compiler.found()).at(compiler.span()),
+    }
+}
+
+/// Compiles the left side, up to the operator.
+fn target(compiler: &mut Compiler<'_>) -> Result<Target, LangError> {
+    let first = compiler.token().clone();
+    let assigned = matches!(compiler.tokens.get(1), Some(next) if matches!(next.kind, TokenKind::Punct(punct) if is_operator(punct)));
+    let name = first.span.of(compiler.text).strip_prefix('$').unwrap_or("");
+    if first.kind == TokenKind::Variable && assigned && compiler.register(name).is_none() {
+        // `$`, `$$` and `$1` are the history, which nobody writes.
+        let named = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+        if !named {
+            return Err(Fault::NotAssignable.at(first.span));
+        }
+        compiler.at = 1;
+        return Ok(Target::Variable(name.to_owned()));
+    }
+    let operand = compiler.expression()?;
+    let storage = Expression::finish(compiler, operand)?;
+    if !storage.is_assignable() && compiler.token().kind != TokenKind::End {
+        return Err(Fault::NotAssignable.at(operand.span));
+    }
+    Ok(Target::Storage(storage, operand.span))
+}

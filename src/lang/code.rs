@@ -1,0 +1,58 @@
+//! The code of a compiled expression.
+
+use super::arith::{BinaryOp, UnaryOp};
+use super::{RegisterName, Span, Type, Value};
+
+/// How many values the machine's stack holds.
+pub(super) const STACK: usize = 32;
+
+/// One instruction of the stack machine. Jumps only go forward, so all code ends.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(super) enum Op {
+    /// Pushes a constant.
+    Push(u32),
+    /// Pushes a register.
+    Register(RegisterName),
+    /// Replaces an address by what is there.
+    Load(Type),
+    /// Converts.
+    Cast(Type),
+    /// Applies to the top.
+    Unary(UnaryOp),
+    /// Replaces the top two by one.
+    Binary(BinaryOp),
+    /// Replaces the top by `int` 1 if it is true, or else 0.
+    Truth,
+    /// Pops, and jumps if it was false.
+    JumpIfFalse(u32),
+    /// Pops, and jumps if it was true.
+    JumpIfTrue(u32),
+    /// Jumps.
+    Jump(u32),
+    /// Compares the strings at the top two addresses.
+    StringsEqual,
+    /// Compares the string at the top with a literal.
+    EqualsLiteral(u32),
+    /// The length of the string at the top.
+    StringLength,
+}
+
+impl Op {
+    /// By how much the stack grows.
+    pub(super) fn growth(self) -> isize {
+        match self {
+            Op::Push(_) | Op::Register(_) => 1,
+            Op::Binary(_) | Op::JumpIfFalse(_) | Op::JumpIfTrue(_) | Op::StringsEqual => -1,
+            _ => 0,
+        }
+    }
+}
+
+/// Instructions, with the part of the text that each one comes from.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Code {
+    pub(super) ops: Vec<Op>,
+    pub(super) spans: Vec<Span>,
+    pub(super) constants: Vec<Value>,
+    pub(super) texts: Vec<Vec<u8>>,
+}

@@ -1,0 +1,500 @@
+//! Reads an expression by recursive descent and emits code as it goes; the depth of the recursion is bounded.
+
+use super::arith::{self, BinaryOp, UnaryOp};
+use super::code::{Code, Op};
+use super::emitter::{Emitter, Operand, OperandKind};
+use super::lexer::{self, Token, TokenKind};
+use super::{symbol, typename, Fault, LangError, Names, RegisterName, Span, Type, Value};
+
+/// How deep the functions below may call each other; a pair of parentheses takes three.
+const NESTING: usize = 256;
+
+/// The binary operators, those that bind loosest first.
+const PRECEDENCE: [&[&str]; 10] = [
+    &["||"],
+    &["&&"],
+    &["|"],
+    &["^"],
+    &["&"],
+    &["==", "!="],
+    &["<", ">", "<=", ">="],
+    &["<<", ">>"],
+    &["+", "-"],
+    &["*", "/", "%"],
+];
+
+/// The state of the compilation of one text.
+pub(super) struct Compiler<'a> {
+    pub(super) text: &'a str,
+    pub(super) tokens: Vec<Token>,
+    pub(super) at: usize,
+    pub(super) emitter: Emitter,
+    names: &'a dyn Names,
+    nesting: usize,
+    end: Token,
+}
+
+impl<'a> Compiler<'a> {
+    /// Splits the text; nothing is compiled yet.
+    pub(super) fn new(text: &'a str, names: &'a dyn Names) -> Result<Compiler<'a>, LangError> {
+        let tokens = lexer::tokens(text)?;
+        let end = Token { kind: TokenKind::End, span: Span::new(text.len(), text.len()) };
+        Ok(Compiler { text, tokens, at: 0, emitter: Emitter::default(), names, nesting: 0, end })
+    }
+
+    pub(super) fn token(&self) -> &Token {
+        self.tokens.get(self.at).unwrap_or(&self.end)
+    }
+
+    pub(super) fn span(&self) -> Span {
+        self.token().span
+    }
+
+    /// What stands at `at`, for an error message.
+    pub(super) fn found(&self) -> String {
+        match self.span().of(self.text) {
+            "" => "the end".to_owned(),
+            text => format!("`{}`", text.chars().take(40).collect::<String>()),
+        }
+    }
+
+    fn at_punct(&self, text: &str) -> bool {
+        matches!(self.token().kind, TokenKind::Punct(punct) if punct == text)
+    }
+
+    fn accept(&mut self, text: &str) -> bool {
+        let there = self.at_punct(text);
+        self.at += usize::from(there);
+        there
+    }
+
+    fn require(&mut self, text: &'static str, wanted: &'static str) -> Result<(), LangError> {
+        if self.accept(text) {
+            return Ok(());
+        }
+        Err(Fault::Unexpected { wanted, found: self.found() }.at(self.span()))
+    }
+
+    /// The code so far; the compiler goes on with none.
+    pub(super) fn take_code(&mut self) -> Code {
+        std::mem::take(&mut self.emitter).finish()
+    }
+
+    /// The register or `None`, if it is not one.
+    pub(super) fn register(&self, name: &str) -> Option<RegisterName> {
+        self.names.register(name)
+    }
+
+    /// Runs one of the functions below, one level deeper.
+    fn deeper(&mut self, read: impl FnOnce(&mut Self) -> Result<Operand, LangError>) -> Result<Operand, LangError> {
+        if self.nesting >= NESTING {
+            return Err(Fault::TooDeep.at(self.span()));
+        }
+        self.nesting += 1;
+        let operand = read(self);
+        self.nesting -= 1;
+        operand
+    }
+
+    /// A whole expression, and its value on the stack.
+    fn value(&mut self) -> Result<Operand, LangError> {
+        let operand = self.expression()?;
+        self.emitter.value(operand)
+    }
+
+    /// A whole expression.
+    pub(super) fn expression(&mut self) -> Result<Operand, LangError> {
+        self.deeper(Self::conditional)
+    }
+
+    fn conditional(&mut self) -> Result<Operand, LangError> {
+        let condition = self.binary(0)?;
+        if !self.at_punct("?") {
+            return Ok(condition);
+        }
+        let condition = self.condition(condition)?;
+        self.at += 1;
+        let to_right = self.emitter.jump(Op::JumpIfFalse(0), condition.span)?;
+        let left = self.value()?;
+        self.require(":", "`:`")?;
+        let to_end = self.emitter.jump(Op::Jump(0), left.span)?;
+        self.emitter.land(to_right);
+        self.emitter.other_branch();
+        let right = self.value()?;
+        self.emitter.land(to_end);
+        let span = condition.span.to(right.span);
+        let ty = arith::conditional(left.ty, right.ty).map_err(|fault| fault.at(span))?;
+        // Either branch may have come here, so the conversion is not left out when the right one needs none.
+        self.emitter.emit(Op::Cast(ty), span)?;
+        Ok(Operand { kind: OperandKind::Value, ty, span })
+    }
+
+    /// The value of an operand that is to be true or false.
+    fn condition(&mut self, operand: Operand) -> Result<Operand, LangError> {
+        let value = self.emitter.value(operand)?;
+        UnaryOp::Not.result(value.ty).map_err(|fault| fault.at(value.span))?;
+        Ok(value)
+    }
+
+    /// Operators that bind at least as tightly as `PRECEDENCE[loosest]`.
+    fn binary(&mut self, loosest: usize) -> Result<Operand, LangError> {
+        let mut left = self.unary()?;
+        while let TokenKind::Punct(punct) = self.token().kind {
+            let Some(level) = PRECEDENCE.iter().position(|level| level.contains(&punct)) else { break };
+            if level < loosest {
+                break;
+            }
+            let operator = self.span();
+            self.at += 1;
+            left = match punct {
+                "&&" => self.short_circuit(left, level, Op::JumpIfFalse(0))?,
+                "||" => self.short_circuit(left, level, Op::JumpIfTrue(0))?,
+                _ => {
+                    let op = BinaryOp::parse(punct).ok_or(Fault::BadCode.at(operator))?;
+                    let left = self.emitter.value(left)?;
+                    let right = self.deeper(|compiler| compiler.binary(level + 1))?;
+                    let right = self.emitter.value(right)?;
+                    self.apply(op, left, right)?
+                }
+            };
+        }
+        Ok(left)
+    }
+
+    /// Applies an operator to the top two values.
+    pub(super) fn apply(&mut self, op: BinaryOp, left: Operand, right: Operand) -> Result<Operand, LangError> {
+        let span = left.span.to(right.span);
+        let ty = op.result(left.ty, right.ty).map_err(|fault| fault.at(span))?;
+        self.emitter.emit(Op::Binary(op), span)?;
+        Ok(Operand { kind: OperandKind::Value, ty, span })
+    }
+
+    /// `&&` and `||` after their left operand; `jump` leaves when that decides.
+    fn short_circuit(&mut self, left: Operand, level: usize, jump: Op) -> Result<Operand, LangError> {
+        let left = self.condition(left)?;
+        let decided = i32::from(jump == Op::JumpIfTrue(0));
+        let to_decided = self.emitter.jump(jump, left.span)?;
+        let right = self.deeper(|compiler| compiler.binary(level + 1))?;
+        let right = self.condition(right)?;
+        self.emitter.emit(Op::Truth, right.span)?;
+        let to_end = self.emitter.jump(Op::Jump(0), right.span)?;
+        self.emitter.land(to_decided);
+        self.emitter.other_branch();
+        let span = left.span.to(right.span);
+        self.emitter.push(Value::int(decided), span)?;
+        self.emitter.land(to_end);
+        Ok(Operand { kind: OperandKind::Value, ty: Type::INT, span })
+    }
+
+    fn unary(&mut self) -> Result<Operand, LangError> {
+        self.deeper(Self::prefix)
+    }
+
+    fn prefix(&mut self) -> Result<Operand, LangError> {
+        let start = self.span();
+        let TokenKind::Punct(punct) = self.token().kind else {
+            return match start.of(self.text) {
+                "sizeof" => self.sizeof(),
+                _ => self.postfix(),
+            };
+        };
+        if let Some(op) = UnaryOp::parse(punct) {
+            self.at += 1;
+            let operand = self.unary()?;
+            let value = self.emitter.value(operand)?;
+            let span = start.to(value.span);
+            let ty = op.result(value.ty).map_err(|fault| fault.at(span))?;
+            self.emitter.emit(Op::Unary(op), span)?;
+            return Ok(Operand { kind: OperandKind::Value, ty, span });
+        }
+        match punct {
+            "*" => {
+                self.at += 1;
+                let operand = self.unary()?;
+                let pointer = self.emitter.value(operand)?;
+                self.dereference(pointer, start.to(operand.span))
+            }
+            "&" => {
+                self.at += 1;
+                let operand = self.unary()?;
+                address(operand, start.to(operand.span))
+            }
+            "{" => {
+                self.at += 1;
+                let ty = self.type_name()?;
+                self.require("}", "`}`")?;
+                let pointer = ty.pointer().map_err(|fault| fault.at(start))?;
+                let value = self.unary()?;
+                let value = self.emitter.value(value)?;
+                let span = start.to(value.span);
+                self.emitter.cast(value, pointer, span)?;
+                Ok(Operand { kind: OperandKind::Memory, ty, span })
+            }
+            "(" => self.cast_or_parenthesis(),
+            _ => self.postfix(),
+        }
+    }
+
+    fn cast_or_parenthesis(&mut self) -> Result<Operand, LangError> {
+        let start = self.span();
+        let after = self.tokens.get(self.at + 1..).unwrap_or(&[]);
+        let Some(ty) = typename::parse(self.text, after) else { return self.postfix() };
+        let (ty, used) = ty?;
+        self.at += 1 + used;
+        self.require(")", "`)`")?;
+        let operand = self.unary()?;
+        let span = start.to(operand.span);
+        let value = self.emitter.value(operand)?;
+        self.emitter.cast(value, ty, span)
+    }
+
+    fn type_name(&mut self) -> Result<Type, LangError> {
+        let after = self.tokens.get(self.at..).unwrap_or(&[]);
+        match typename::parse(self.text, after) {
+            Some(ty) => {
+                let (ty, used) = ty?;
+                self.at += used;
+                Ok(ty)
+            }
+            None => Err(Fault::Unexpected { wanted: "a type", found: self.found() }.at(self.span())),
+        }
+    }
+
+    /// `sizeof(type)` or `sizeof operand`, whose code is thrown away: it is not evaluated.
+    fn sizeof(&mut self) -> Result<Operand, LangError> {
+        let start = self.span();
+        self.at += 1;
+        let after = self.tokens.get(self.at + 1..).unwrap_or(&[]);
+        let named = if self.at_punct("(") { typename::parse(self.text, after) } else { None };
+        let (ty, end) = match named {
+            Some(ty) => {
+                let (ty, used) = ty?;
+                self.at += 1 + used;
+                let end = self.span();
+                self.require(")", "`)`")?;
+                (ty, end)
+            }
+            None => {
+                let mark = self.emitter.mark();
+                let operand = self.unary()?;
+                self.emitter.rewind(mark);
+                (operand.ty, operand.span)
+            }
+        };
+        let size = Value::from_raw(ty.size() as u64, Type::ULONG);
+        self.constant(size, start.to(end))
+    }
+
+    fn constant(&mut self, value: Value, span: Span) -> Result<Operand, LangError> {
+        self.emitter.push(value, span)?;
+        Ok(Operand { kind: OperandKind::Value, ty: value.ty(), span })
+    }
+
+    /// The thing at the address on the stack. An integer is taken for a pointer to `long`, as gdb does.
+    fn dereference(&mut self, pointer: Operand, span: Span) -> Result<Operand, LangError> {
+        if pointer.ty == Type::CODE {
+            return Ok(Operand { kind: OperandKind::Symbol, ty: Type::CODE, span });
+        }
+        if let Some(ty) = pointer.ty.pointee() {
+            return Ok(Operand { kind: OperandKind::Memory, ty, span });
+        }
+        if !pointer.ty.is_integer() {
+            return Err(Fault::NotPointer(pointer.ty).at(span));
+        }
+        let pointer_type = Type::LONG.pointer().map_err(|fault| fault.at(span))?;
+        self.emitter.cast(pointer, pointer_type, span)?;
+        Ok(Operand { kind: OperandKind::Memory, ty: Type::LONG, span })
+    }
+
+    fn postfix(&mut self) -> Result<Operand, LangError> {
+        let mut operand = self.primary()?;
+        loop {
+            if self.at_punct("(") {
+                return Err(Fault::Call.at(operand.span.to(self.span())));
+            }
+            if !self.accept("[") {
+                return Ok(operand);
+            }
+            let left = self.emitter.value(operand)?;
+            let index = self.value()?;
+            let span = left.span.to(self.span());
+            self.require("]", "`]`")?;
+            let refuse = Fault::Operands { operator: "[]", left: left.ty, right: index.ty };
+            if !left.ty.is_pointer() && !index.ty.is_pointer() {
+                return Err(refuse.at(span));
+            }
+            let sum = self.apply(BinaryOp::Add, left, index).map_err(|error| refuse.at(error.span))?;
+            operand = self.dereference(sum, span)?;
+        }
+    }
+
+    fn primary(&mut self) -> Result<Operand, LangError> {
+        let Token { kind, span } = self.token().clone();
+        match kind {
+            TokenKind::Constant(value) => {
+                self.at += 1;
+                self.constant(value, span)
+            }
+            TokenKind::Text(_) => Err(Fault::StringAsValue.at(span)),
+            TokenKind::Variable => self.variable(),
+            TokenKind::Name => self.name(),
+            TokenKind::Quoted => {
+                self.at += 1;
+                let quoted = span.of(self.text);
+                let name = quoted.get(1..quoted.len() - 1).unwrap_or("");
+                match self.names.symbol(name) {
+                    Some(at) => self.symbol(Value::code(at), span),
+                    None => Err(Fault::NoSymbol(name.to_owned()).at(span)),
+                }
+            }
+            TokenKind::Punct("(") => {
+                self.at += 1;
+                let inner = self.expression()?;
+                let end = self.span();
+                self.require(")", "`)`")?;
+                Ok(Operand { span: span.to(end), ..inner })
+            }
+            TokenKind::End if self.at == 0 => Err(Fault::Empty.at(span)),
+            _ => Err(Fault::Unexpected { wanted: "an expression", found: self.found() }.at(span)),
+        }
+    }
+
+    fn symbol(&mut self, value: Value, span: Span) -> Result<Operand, LangError> {
+        let operand = self.constant(value, span)?;
+        Ok(Operand { kind: OperandKind::Symbol, ..operand })
+    }
+
+    fn read_register(&mut self, name: RegisterName, span: Span) -> Result<Operand, LangError> {
+        self.emitter.emit(Op::Register(name), span)?;
+        Ok(Operand { kind: OperandKind::Register(name), ty: name.ty, span })
+    }
+
+    fn variable(&mut self) -> Result<Operand, LangError> {
+        let span = self.span();
+        self.at += 1;
+        let name = span.of(self.text).strip_prefix('$').unwrap_or("");
+        match name {
+            "_streq" => return self.streq(span),
+            "_strlen" => return self.strlen(span),
+            _ => {}
+        }
+        if let Some(register) = self.names.register(name) {
+            return self.read_register(register, span);
+        }
+        match self.names.variable(name) {
+            Some(value) => self.constant(value, span),
+            None => Err(Fault::NoVariable(name.to_owned()).at(span)),
+        }
+    }
+
+    fn name(&mut self) -> Result<Operand, LangError> {
+        let span = self.span();
+        let name = span.of(self.text);
+        let keyword = match name {
+            "true" => Some(Value::from_raw(1, Type::BOOL)),
+            "false" => Some(Value::from_raw(0, Type::BOOL)),
+            "nullptr" | "NULL" => Some(Value::from_raw(0, Type::VOID_POINTER)),
+            _ => None,
+        };
+        if let Some(value) = keyword {
+            self.at += 1;
+            return self.constant(value, span);
+        }
+        if let Some(register) = is_argument(name).then(|| self.names.register(name)).flatten() {
+            self.at += 1;
+            return self.read_register(register, span);
+        }
+        if typename::parse(self.text, std::slice::from_ref(self.token())).is_some() {
+            return Err(Fault::TypeAsValue.at(span));
+        }
+        let rest = self.text.get(span.start as usize..).unwrap_or("");
+        let Some((at, len)) = symbol::longest(rest, self.names) else {
+            return Err(Fault::NoSymbol(name.to_owned()).at(span));
+        };
+        let end = span.start + len as u32;
+        while self.token().kind != TokenKind::End && self.span().start < end {
+            self.at += 1;
+        }
+        self.symbol(Value::code(at), Span { start: span.start, end })
+    }
+
+    /// One argument of a string function: a literal, or an address that is left on the stack.
+    fn string_argument(&mut self) -> Result<Option<Vec<u8>>, LangError> {
+        if let TokenKind::Text(text) = &self.token().kind {
+            let text = text.clone();
+            self.at += 1;
+            return Ok(Some(text));
+        }
+        let value = self.value()?;
+        if !value.ty.is_address() && !value.ty.is_integer() {
+            return Err(Fault::NotPointer(value.ty).at(value.span));
+        }
+        Ok(None)
+    }
+
+    /// The `)` that ends the call that starts at `start`.
+    fn end_call(&mut self, start: Span, name: &'static str, wanted: usize) -> Result<Span, LangError> {
+        let span = start.to(self.span());
+        if self.accept(")") {
+            return Ok(span);
+        }
+        let comma = self.at_punct(",");
+        let fault = Fault::Unexpected { wanted: "`)`", found: self.found() };
+        Err(if comma { Fault::Arguments { name, wanted }.at(span) } else { fault.at(self.span()) })
+    }
+
+    fn streq(&mut self, start: Span) -> Result<Operand, LangError> {
+        self.require("(", "`(`")?;
+        let left = self.string_argument()?;
+        if !self.accept(",") {
+            return Err(Fault::Arguments { name: "$_streq", wanted: 2 }.at(start.to(self.span())));
+        }
+        let right = self.string_argument()?;
+        let span = self.end_call(start, "$_streq", 2)?;
+        match (left, right) {
+            (Some(left), Some(right)) => {
+                return self.constant(Value::int(i32::from(until_nul(&left) == until_nul(&right))), span);
+            }
+            (Some(text), None) | (None, Some(text)) => {
+                let index = self.emitter.text(until_nul(&text).to_vec());
+                self.emitter.emit(Op::EqualsLiteral(index), span)?;
+            }
+            (None, None) => self.emitter.emit(Op::StringsEqual, span)?,
+        }
+        Ok(Operand { kind: OperandKind::Value, ty: Type::INT, span })
+    }
+
+    fn strlen(&mut self, start: Span) -> Result<Operand, LangError> {
+        self.require("(", "`(`")?;
+        let text = self.string_argument()?;
+        let span = self.end_call(start, "$_strlen", 1)?;
+        if let Some(text) = text {
+            return self.constant(Value::int(until_nul(&text).len() as i32), span);
+        }
+        self.emitter.emit(Op::StringLength, span)?;
+        Ok(Operand { kind: OperandKind::Value, ty: Type::INT, span })
+    }
+}
+
+/// `&operand`.
+fn address(operand: Operand, span: Span) -> Result<Operand, LangError> {
+    match operand.kind {
+        OperandKind::Memory => {
+            let ty = operand.ty.pointer().map_err(|fault| fault.at(span))?;
+            Ok(Operand { kind: OperandKind::Value, ty, span })
+        }
+        OperandKind::Symbol => Ok(Operand { kind: OperandKind::Value, span, ..operand }),
+        OperandKind::Value | OperandKind::Register(_) => Err(Fault::NoAddress.at(span)),
+    }
+}
+
+/// The bare words that are registers.
+fn is_argument(name: &str) -> bool {
+    let number = name.strip_prefix("arg").unwrap_or("");
+    name == "retval" || (!number.is_empty() && number.len() <= 2 && number.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+/// A C string ends at its first NUL.
+fn until_nul(text: &[u8]) -> &[u8] {
+    text.split(|byte| *byte == 0).next().unwrap_or(&[])
+}

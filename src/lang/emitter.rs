@@ -1,0 +1,119 @@
+//! Appends instructions to code, and keeps account of the machine's stack.
+
+use super::code::{Code, Op, STACK};
+use super::value::convertible;
+use super::{Fault, LangError, RegisterName, Span, Type, Value};
+
+/// What an operand's code has left on the machine's stack.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(super) enum OperandKind {
+    /// Its value.
+    Value,
+    /// Its address: a thing in memory that was not read yet.
+    Memory,
+    /// The value of a register.
+    Register(RegisterName),
+    /// The address of a symbol.
+    Symbol,
+}
+
+/// A part of an expression that code was emitted for.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(super) struct Operand {
+    pub(super) kind: OperandKind,
+    pub(super) ty: Type,
+    pub(super) span: Span,
+}
+
+/// Code under construction.
+#[derive(Default)]
+pub(super) struct Emitter {
+    code: Code,
+    depth: usize,
+}
+
+/// A jump whose target is not known yet.
+pub(super) struct Pending(usize);
+
+impl Emitter {
+    /// Appends an instruction.
+    pub(super) fn emit(&mut self, op: Op, span: Span) -> Result<(), LangError> {
+        self.depth = self.depth.checked_add_signed(op.growth()).ok_or(Fault::BadCode.at(span))?;
+        if self.depth > STACK {
+            return Err(Fault::TooDeep.at(span));
+        }
+        self.code.ops.push(op);
+        self.code.spans.push(span);
+        Ok(())
+    }
+
+    /// Appends a constant.
+    pub(super) fn push(&mut self, value: Value, span: Span) -> Result<(), LangError> {
+        let index = self.code.constants.len() as u32;
+        self.code.constants.push(value);
+        self.emit(Op::Push(index), span)
+    }
+
+    /// Keeps a string literal, and gives its index.
+    pub(super) fn text(&mut self, text: Vec<u8>) -> u32 {
+        self.code.texts.push(text);
+        self.code.texts.len() as u32 - 1
+    }
+
+    /// Appends a jump, to be given its target by [`Emitter::land`].
+    pub(super) fn jump(&mut self, op: Op, span: Span) -> Result<Pending, LangError> {
+        self.emit(op, span)?;
+        Ok(Pending(self.code.ops.len() - 1))
+    }
+
+    /// Makes a jump go here.
+    pub(super) fn land(&mut self, jump: Pending) {
+        let here = self.code.ops.len() as u32;
+        if let Some(Op::Jump(target) | Op::JumpIfFalse(target) | Op::JumpIfTrue(target)) = self.code.ops.get_mut(jump.0)
+        {
+            *target = here;
+        }
+    }
+
+    /// Starts the other branch: what the one before left on the stack is not there.
+    pub(super) fn other_branch(&mut self) {
+        self.depth = self.depth.saturating_sub(1);
+    }
+
+    /// Where the code ends now, to go back to.
+    pub(super) fn mark(&self) -> (usize, usize) {
+        (self.code.ops.len(), self.depth)
+    }
+
+    /// Forgets the instructions after `mark`.
+    pub(super) fn rewind(&mut self, mark: (usize, usize)) {
+        self.code.ops.truncate(mark.0);
+        self.code.spans.truncate(mark.0);
+        self.depth = mark.1;
+    }
+
+    /// Reads the operand if it is in memory, so that its value is on the stack.
+    pub(super) fn value(&mut self, operand: Operand) -> Result<Operand, LangError> {
+        if operand.kind == OperandKind::Memory {
+            if operand.ty == Type::VOID {
+                return Err(Fault::NotPointer(Type::VOID_POINTER).at(operand.span));
+            }
+            self.emit(Op::Load(operand.ty), operand.span)?;
+        }
+        Ok(Operand { kind: OperandKind::Value, ..operand })
+    }
+
+    /// Converts a value.
+    pub(super) fn cast(&mut self, operand: Operand, ty: Type, span: Span) -> Result<Operand, LangError> {
+        convertible(operand.ty, ty).map_err(|fault| fault.at(span))?;
+        if operand.ty != ty {
+            self.emit(Op::Cast(ty), span)?;
+        }
+        Ok(Operand { kind: OperandKind::Value, ty, span })
+    }
+
+    /// The code.
+    pub(super) fn finish(self) -> Code {
+        self.code
+    }
+}

@@ -1,0 +1,146 @@
+//! The stack machine that runs compiled expressions. Allocates nothing.
+
+use crate::base::VirtAddr;
+
+use super::code::{Code, Op, STACK};
+use super::{Environment, Fault, LangError, Type, Value};
+
+/// How far a string is followed before its NUL is given up on, bytes.
+const STRING_LIMIT: u64 = 1 << 20;
+
+/// Bytes of a string that are read at a time. Divides the page size, so a read never needs a page that the string does
+/// not reach.
+const CHUNK: u64 = 64;
+
+struct Stack {
+    slots: [Value; STACK],
+    len: usize,
+}
+
+impl Stack {
+    fn push(&mut self, value: Value) -> Result<(), Fault> {
+        let slot = self.slots.get_mut(self.len).ok_or(Fault::BadCode)?;
+        *slot = value;
+        self.len += 1;
+        Ok(())
+    }
+
+    fn pop(&mut self) -> Result<Value, Fault> {
+        self.len = self.len.checked_sub(1).ok_or(Fault::BadCode)?;
+        self.slots.get(self.len).copied().ok_or(Fault::BadCode)
+    }
+}
+
+/// Runs the first `count` instructions and gives the value they leave.
+pub(super) fn run(code: &Code, count: usize, env: &dyn Environment) -> Result<Value, LangError> {
+    let mut stack = Stack { slots: [Value::int(0); STACK], len: 0 };
+    let ops = code.ops.get(..count).unwrap_or(&code.ops);
+    let mut at = 0;
+    while let Some(op) = ops.get(at) {
+        let next = step(*op, code, &mut stack, env);
+        let next = next.map_err(|fault| fault.at(code.spans.get(at).copied().unwrap_or_default()))?;
+        at = match next {
+            Some(target) => target as usize,
+            None => at + 1,
+        };
+    }
+    stack.pop().map_err(|fault| fault.at(Default::default()))
+}
+
+/// Runs one instruction; gives the target of a jump that is taken.
+fn step(op: Op, code: &Code, stack: &mut Stack, env: &dyn Environment) -> Result<Option<u32>, Fault> {
+    let truth = |holds: bool| Value::int(i32::from(holds));
+    let result = match op {
+        Op::Push(index) => code.constants.get(index as usize).copied().ok_or(Fault::BadCode)?,
+        Op::Register(name) => Value::from_raw(env.register(name.id), name.ty),
+        Op::Load(ty) => load(stack.pop()?.as_addr(), ty, env)?,
+        Op::Cast(ty) => stack.pop()?.convert(ty)?,
+        Op::Unary(op) => op.apply(stack.pop()?)?,
+        Op::Binary(op) => {
+            let right = stack.pop()?;
+            op.apply(stack.pop()?, right)?
+        }
+        Op::Truth => truth(stack.pop()?.is_true()),
+        Op::JumpIfFalse(target) => return Ok((!stack.pop()?.is_true()).then_some(target)),
+        Op::JumpIfTrue(target) => return Ok(stack.pop()?.is_true().then_some(target)),
+        Op::Jump(target) => return Ok(Some(target)),
+        Op::StringsEqual => {
+            let right = stack.pop()?.as_addr();
+            truth(strings_equal(stack.pop()?.as_addr(), right, env)?)
+        }
+        Op::EqualsLiteral(index) => {
+            let text = code.texts.get(index as usize).ok_or(Fault::BadCode)?;
+            truth(equals_literal(stack.pop()?.as_addr(), text, env)?)
+        }
+        Op::StringLength => Value::int(string_length(stack.pop()?.as_addr(), env)? as i32),
+    };
+    stack.push(result)?;
+    Ok(None)
+}
+
+fn load(at: VirtAddr, ty: Type, env: &dyn Environment) -> Result<Value, Fault> {
+    let mut word = [0; 8];
+    env.read(at, &mut word[..ty.size()])?;
+    Ok(Value::from_raw(u64::from_le_bytes(word), ty))
+}
+
+/// Reads at least one byte from `at` up to the end of its chunk.
+fn read_chunk<'a>(
+    at: VirtAddr,
+    buf: &'a mut [u8; CHUNK as usize],
+    env: &dyn Environment,
+) -> Result<&'a mut [u8], Fault> {
+    let part = &mut buf[..(CHUNK - at.0 % CHUNK) as usize];
+    env.read(at, part)?;
+    Ok(part)
+}
+
+fn equals_literal(at: VirtAddr, text: &[u8], env: &dyn Environment) -> Result<bool, Fault> {
+    let mut buf = [0; CHUNK as usize];
+    let mut rest = text;
+    let mut at = at;
+    loop {
+        let part = read_chunk(at, &mut buf, env)?;
+        let same = part.len().min(rest.len());
+        if part[..same] != rest[..same] {
+            return Ok(false);
+        }
+        if let Some(end) = part.get(same) {
+            return Ok(*end == 0);
+        }
+        at = at.offset(part.len() as u64);
+        rest = &rest[same..];
+    }
+}
+
+fn strings_equal(left: VirtAddr, right: VirtAddr, env: &dyn Environment) -> Result<bool, Fault> {
+    let (mut first, mut second) = ([0; CHUNK as usize], [0; CHUNK as usize]);
+    let mut done = 0;
+    while done < STRING_LIMIT {
+        let a = read_chunk(left.offset(done), &mut first, env)?;
+        let b = read_chunk(right.offset(done), &mut second, env)?;
+        for (x, y) in a.iter().zip(b.iter()) {
+            if x != y {
+                return Ok(false);
+            }
+            if *x == 0 {
+                return Ok(true);
+            }
+        }
+        done += a.len().min(b.len()) as u64;
+    }
+    Err(Fault::Unterminated(STRING_LIMIT))
+}
+
+fn string_length(at: VirtAddr, env: &dyn Environment) -> Result<u64, Fault> {
+    let mut buf = [0; CHUNK as usize];
+    let mut len = 0;
+    while len < STRING_LIMIT {
+        let part = read_chunk(at.offset(len), &mut buf, env)?;
+        if let Some(end) = part.iter().position(|byte| *byte == 0) {
+            return Ok(len + end as u64);
+        }
+        len += part.len() as u64;
+    }
+    Err(Fault::Unterminated(STRING_LIMIT))
+}

@@ -1,0 +1,41 @@
+//! The one C-like expression language of `print`, `x`, `set` and breakpoint conditions.
+//!
+//! An [`Expression`] is compiled once against [`Names`] into code for a small stack machine, and evaluated as often as a
+//! breakpoint is hit against an [`Environment`]; evaluating allocates nothing. Types are C's scalars on x86-64 Linux and
+//! pointers to them: there are no structs, and a bare name is the address of a symbol.
+
+mod arith;
+pub mod assignment;
+mod code;
+mod compiler;
+mod emitter;
+pub mod environment;
+pub mod error;
+pub mod examine;
+pub mod expression;
+mod float;
+pub mod format;
+mod lexer;
+mod literal;
+mod machine;
+pub mod names;
+mod symbol;
+pub mod text;
+mod typename;
+pub mod types;
+pub mod value;
+
+pub use assignment::Assignment;
+pub use environment::Environment;
+pub use error::{Fault, LangError, Span};
+pub use examine::{ExamineFormat, ExamineKind, Unit};
+pub use expression::{Expression, Place};
+pub use format::{format_labelled, format_value, Format, Label, Labels, NoLabels};
+pub use names::{Names, RegisterId, RegisterName};
+pub use types::{Scalar, Type};
+pub use value::Value;
+
+#[cfg(test)]
+mod fake;
+#[cfg(test)]
+mod tests;

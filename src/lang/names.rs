@@ -1,0 +1,53 @@
+//! What the names of an expression mean, asked once when it is compiled.
+
+use crate::base::VirtAddr;
+
+use super::{Type, Value};
+
+/// A register, as whoever implements [`Names`] and [`super::Environment`] numbers it; means nothing to the language.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct RegisterId(pub u16);
+
+/// A register that an expression may read, and the type it has there.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RegisterName {
+    /// Which one.
+    pub id: RegisterId,
+    /// Its type; only the low [`Type::size`] bytes of what the environment gives are used.
+    pub ty: Type,
+}
+
+impl RegisterName {
+    /// A signed integer of 1, 2, 4 or 8 bytes, as gdb types the general registers.
+    pub fn integer(id: RegisterId, bytes: usize) -> RegisterName {
+        RegisterName { id, ty: Type::signed(bytes) }
+    }
+
+    /// The program counter.
+    pub fn code(id: RegisterId) -> RegisterName {
+        RegisterName { id, ty: Type::CODE }
+    }
+
+    /// The stack and frame pointer.
+    pub fn pointer(id: RegisterId) -> RegisterName {
+        RegisterName { id, ty: Type::VOID_POINTER }
+    }
+
+    /// Its width in bytes.
+    pub fn width(self) -> usize {
+        self.ty.size()
+    }
+}
+
+/// The names that an expression can use. Names of registers and variables come without their `$`.
+pub trait Names {
+    /// The register of that name. Of the bare words only `arg0`, `arg1`.. and `retval` are asked for, `$rdi` as `rdi`.
+    fn register(&self, name: &str) -> Option<RegisterName>;
+
+    /// The address of a symbol, which may be qualified, demangled and have its arguments: `A::f(int)`.
+    fn symbol(&self, name: &str) -> Option<VirtAddr>;
+
+    /// The value of `$name`: `1` and `` for the history's `$1` and `$`, or a convenience variable. It is asked after
+    /// registers, and what it gives is fixed in the compiled expression.
+    fn variable(&self, name: &str) -> Option<Value>;
+}

@@ -1,0 +1,104 @@
+//! Threads and processes as the engine knows them.
+
+use std::path::PathBuf;
+
+use crate::base::{Pid, ResumeHow, Signal, TaskUid, VirtAddr};
+
+/// One traced task.
+#[derive(Debug)]
+pub struct Thread {
+    /// Its identity.
+    pub uid: TaskUid,
+    /// rdbg's number for it, from 1.
+    pub number: u32,
+    /// Its thread group.
+    pub pid: Pid,
+    /// Running or in which ptrace-stop.
+    pub state: RunState,
+    /// A signal that was taken from the program and is to be delivered when the task goes on.
+    pub owed: Option<Signal>,
+    /// The pc of a stop that the user has been told of: a site there is stepped over, not hit, when the task goes on.
+    pub reported_at: Option<VirtAddr>,
+    /// A site whose hit was dealt with but whose instruction a signal's handler came before, and the stack pointer then:
+    /// when the handler has returned there, the hit is not counted again.
+    pub passed_at: Option<(VirtAddr, VirtAddr)>,
+    /// How it was resumed last.
+    pub resumed: ResumeHow,
+    /// The user has stopped this thread alone (non-stop mode): it does not go on with the others.
+    pub held: bool,
+    /// It waits in the kernel for its vfork child, where nothing can stop it.
+    pub in_vfork: bool,
+}
+
+/// Whether a task runs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum RunState {
+    /// It runs, or is blocked in the kernel.
+    Running,
+    /// It is in a ptrace-stop.
+    Stopped(StopKind),
+}
+
+/// The ptrace-stop that a task is in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum StopKind {
+    /// An event-stop, or a SIGTRAP of rdbg's own that the program must not see.
+    Event,
+    /// Signal-delivery-stop; [`Thread::owed`] says whether the signal will be passed on.
+    Signal(Signal),
+    /// Group-stop.
+    Group(Signal),
+    /// Syscall-stop.
+    Syscall,
+}
+
+/// One thread group.
+#[derive(Debug)]
+pub struct Process {
+    /// Its id.
+    pub pid: Pid,
+    /// rdbg's number for it, from 1.
+    pub number: u32,
+    /// Its memory.
+    pub space: SpaceId,
+    /// What it executes.
+    pub exe: PathBuf,
+    /// How it came to rdbg.
+    pub origin: Origin,
+    /// What rdbg wants of it.
+    pub role: Role,
+}
+
+/// An address space; several processes can share one between vfork and exec.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct SpaceId(pub u32);
+
+/// How a process came to rdbg: it decides what leaving means.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Origin {
+    /// It ran before; it is detached from.
+    Attached,
+    /// rdbg started it.
+    Launched,
+}
+
+/// What rdbg wants of a process.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Role {
+    /// It is debugged.
+    Debugged,
+    /// It shares a debugged process's memory until it executes something: its hits are stepped over and not counted, and
+    /// then it is let go.
+    Passenger,
+    /// It was seized inside an execve and is caught when that is done.
+    Catching,
+    /// It is followed only to find the exec of an awaited program among its descendants.
+    Scouted,
+}
+
+impl Thread {
+    /// Whether it is in a ptrace-stop.
+    pub fn is_stopped(&self) -> bool {
+        matches!(self.state, RunState::Stopped(_))
+    }
+}

@@ -1,0 +1,20 @@
+//! Real processes under the real rdbg. Each file tests one capability.
+
+#[path = "support/check.rs"]
+mod check;
+mod support;
+
+mod live {
+    mod arguments;
+    mod bad_input;
+    mod breakpoints;
+    mod envoy;
+    mod forks;
+    mod hits;
+    mod leaving;
+    mod prompt;
+    mod session;
+    mod signals;
+    mod stacks;
+    mod waitfor;
+}

@@ -1,0 +1,4 @@
+//! Files only: no process is traced.
+
+#[path = "offline/rooms.rs"]
+mod rooms;
