@@ -153,13 +153,12 @@ start() {
 arm() {
     [ -x "$WORKERD" ] || { echo "arm: no $WORKERD"; return; }
     : >$OUT/arm_ms
-    "$WORKERD" serve --help >/dev/null 2>&1
     "$RDBG" run --stop-at-entry -- "$WORKERD" < <(sleep $((ROUNDS * 4 + 10))) >$OUT/arm.out 2>&1 &
     local session=$!
     sleep 2
     "$RDBG" ctl --session workerd info functions nothing_at_all >/dev/null 2>&1
     for ((r = 0; r < ROUNDS; r++)); do
-        for one in "work:--regex $RE" 'one:main'; do
+        for one in "regex:--regex $RE" 'name:main'; do
             local t0 t1
             t0=$(date +%s%N)
             "$RDBG" ctl --session workerd "break --limit 100000 ${one#*:}" >$OUT/tool.out 2>&1
@@ -205,7 +204,7 @@ YAML
     nice -n "$NICE" "$ENVOY" -c $OUT/envoy.yaml --concurrency 2 --base-id $base -l error >$OUT/envoy.out 2>&1 &
     local envoy=$!
     sleep 2
-    : >$OUT/gaps
+    : >$OUT/standstill
     for ((r = 0; r < ROUNDS; r++)); do
         for one in none rdbg-attach rdbg-break gdb lldb; do
             nice -n "$NICE" $OUT/gaps $((admin + 1)) 4 >$OUT/gaps.out &
@@ -218,14 +217,14 @@ YAML
                 lldb) "$LLDB" --no-lldbinit --batch -p $envoy -o detach ;;
             esac >$OUT/tool.out 2>&1 </dev/null
             wait $client
-            awk -v name=$one '{print name, $3 / 1000}' $OUT/gaps.out >>$OUT/gaps
-            awk -v name=median-$one '{print name, $1 / 1000}' $OUT/gaps.out >>$OUT/gaps
+            awk -v name=$one '{print name, $3 / 1000}' $OUT/gaps.out >>$OUT/standstill
+            awk -v name=median-$one '{print name, $1 / 1000}' $OUT/gaps.out >>$OUT/standstill
         done
     done
     kill $envoy
     wait $envoy 2>/dev/null
     echo 'attach and detach of Envoy: the longest round trip of a client in 4 s (median-: its median round trip)'
-    summary $OUT/gaps ms
+    summary $OUT/standstill ms
 }
 
 # All CPU that a process has used, ms.

@@ -198,6 +198,15 @@ impl<I: Inferior> Engine<I> {
         }
         let Some((at, slot, copy)) = sites.find_slot(regs.pc()) else { return };
         let executed = regs.pc().since(slot) >= u64::from(copy.copied_length());
+        // What can be emulated is: then the hit is over, and a signal's handler that comes next is not in its midst.
+        if let (false, Some(StepOver::Emulate(emulation))) = (executed, sites.find(at).map(|site| &site.step_over)) {
+            let (emulation, mut past) = (*emulation, Regs { rip: at.0, ..regs });
+            let Some(pid) = self.threads.get(&tid).map(|one| one.pid) else { return };
+            let mut memory = ProcessMemory { inferior: &mut self.inferior, pid };
+            if emulation.run(&mut past, &mut memory).is_ok() && self.inferior.set_regs(tid, &past).is_ok() {
+                return;
+            }
+        }
         let back = if executed { at.offset(u64::from(copy.length)) } else { at };
         let _ = self.inferior.set_pc(tid, back);
         if let (false, Some(thread)) = (executed, self.threads.get_mut(&tid)) {
