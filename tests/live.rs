@@ -5,7 +5,16 @@ mod check;
 mod support;
 
 mod live {
+    mod arguments;
+    mod bad_input;
     mod breakpoints;
+    mod envoy;
     mod forks;
     mod hits;
+    mod leaving;
+    mod prompt;
+    mod session;
+    mod signals;
+    mod stacks;
+    mod waitfor;
 }

@@ -1,5 +1,7 @@
 //! What the names in an expression mean in the target, and where its values come from.
 
+use std::cell::Cell;
+
 use crate::api::ApiError;
 use crate::arch::Register;
 use crate::base::{Inferior, MemError, Pid, ReadMem, Regs, VirtAddr};
@@ -16,6 +18,8 @@ const ARGUMENTS: [&str; 6] = ["rdi", "rsi", "rdx", "rcx", "r8", "r9"];
 pub(super) struct TargetNames<'a> {
     pub(super) space: Option<&'a Space>,
     pub(super) history: &'a [Value],
+    /// Whether a register was asked for: then a thread must stand still before the expression means anything.
+    pub(super) asked_register: Cell<bool>,
 }
 
 impl Names for TargetNames<'_> {
@@ -26,6 +30,7 @@ impl Names for TargetNames<'_> {
             None => name,
         };
         let register = Register::find(own)?;
+        self.asked_register.set(true);
         let id = RegisterId(register.number());
         Some(match own {
             "pc" | "rip" => RegisterName::code(id),
@@ -94,14 +99,17 @@ impl<I: Inferior> Engine<I> {
     /// The names of a process's address space.
     pub(super) fn names_of(&self, pid: Option<Pid>) -> TargetNames<'_> {
         let space = pid.and_then(|pid| self.processes.get(&pid)).and_then(|one| self.spaces.get(&one.space));
-        TargetNames { space, history: &self.history }
+        TargetNames { space, history: &self.history, asked_register: Cell::new(false) }
     }
 
     /// Registers of the selected frame's thread, or zeros where no thread stands still: an address needs none.
     pub(super) fn evaluate(&self, text: &str) -> Result<Value, ApiError> {
         let pid = self.selected_pid().ok();
-        let expression =
-            crate::lang::Expression::compile(text, &self.names_of(pid)).map_err(|error| explain(&error, text))?;
+        let names = self.names_of(pid);
+        let expression = crate::lang::Expression::compile(text, &names).map_err(|error| explain(&error, text))?;
+        if names.asked_register.get() {
+            self.selected_tid()?;
+        }
         self.with_environment(|environment| expression.evaluate(environment).map_err(|error| explain(&error, text)))
     }
 

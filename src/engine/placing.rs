@@ -177,10 +177,12 @@ impl<I: Inferior> Engine<I> {
             return 0;
         };
         if matches.total > matches.functions.len() {
-            let (name, shown) = (loaded.module.name(), matches.functions.len());
+            let (name, limit) = (loaded.module.name(), matches.functions.len());
+            let note = format!("{name}: {} functions match, the first {limit} (the limit) are taken", matches.total);
             if let Some(one) = self.breakpoints.get_mut(&id) {
-                one.note = Some(format!("{name}: {} matches, over the limit of {shown}", matches.total));
+                one.note = Some(note.clone());
             }
+            self.emit(Event::Notice { text: format!("breakpoint {id}: {note}") });
         }
         let mut placed = 0;
         let mut failed = None;

@@ -4,8 +4,12 @@ use std::path::Path;
 
 use super::parse::Detail;
 use super::shell::{Motion, Shell, WaitFor, Waited};
-use crate::api::{BreakpointAction, Command, FollowFork, Leave, Reply, TargetSelector, Toggle};
+use crate::api::{BreakpointAction, Command, FollowFork, Leave, Reply, SignalPolicy, TargetSelector, Toggle};
+use crate::base::Signal;
 use crate::frontend::cli::{AtEntry, Batch, Options, Scripted, SessionPlan};
+
+/// Signals that mostly end a program: a log tells of them.
+const FATAL: [Signal; 6] = [Signal::ILL, Signal::ABRT, Signal::BUS, Signal::FPE, Signal::SEGV, Signal::TERM];
 
 /// What comes after the scripts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +24,9 @@ pub enum Next {
 
 /// Does what the command line asks for, up to the prompt.
 pub fn start(shell: &mut Shell, plan: &SessionPlan, options: &Options, rc_file: Option<&Path>) -> Next {
+    if plan.breakpoint.as_ref().is_some_and(|spec| matches!(spec.action, BreakpointAction::Log { .. })) {
+        pass_signals(shell);
+    }
     prepare(shell, options, rc_file);
     if shell.ended || take_target(shell, plan).is_none() {
         shell.leave(Leave::Default);
@@ -87,6 +94,16 @@ fn prepare(shell: &mut Shell, options: &Options, rc_file: Option<&Path>) {
         };
         let name = "follow-fork-mode".to_owned();
         shell.do_command(Command::Set { name, value: value.to_owned() }, Detail::Plain);
+    }
+}
+
+/// Nobody sits at a prompt while hits are logged: signals reach the program without a stop, as without rdbg. What
+/// ~/.rdbgrc says of a signal comes after this and holds.
+fn pass_signals(shell: &mut Shell) {
+    let (fatal, ordinary): (Vec<Signal>, Vec<Signal>) = Signal::all().partition(|one| FATAL.contains(one));
+    for (signals, print) in [(fatal, Toggle::On), (ordinary, Toggle::Off)] {
+        let policy = SignalPolicy { stop: Some(Toggle::Off), print: Some(print), pass: Some(Toggle::On) };
+        shell.do_command(Command::Handle { signals, policy }, Detail::Plain);
     }
 }
 
