@@ -5,13 +5,20 @@ mod check;
 mod support;
 
 mod live {
+    mod arguments;
     mod bad_input;
     mod breakpoints;
+    mod envoy;
     mod forks;
     mod hits;
     mod leaving;
+    mod leaving_under_load;
     mod prompt;
+    mod prompt_keys;
+    mod refusals;
     mod session;
+    mod session_clients;
     mod signals;
     mod stacks;
+    mod waitfor;
 }

@@ -211,6 +211,10 @@ pub trait Inferior {
     /// nothing before.
     fn is_dead(&self, pid: Pid, tid: Tid) -> bool;
 
+    /// Whether system calls of the task are filtered, or it is not known (seccomp(2)): one that rdbg has it make could
+    /// be its end.
+    fn filters_syscalls(&self, tid: Tid) -> bool;
+
     /// Whether two tasks share their memory (kcmp(2), KCMP_VM); `None` where the kernel does not say.
     fn shares_memory(&self, one: Tid, other: Tid) -> Option<bool>;
 

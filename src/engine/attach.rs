@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use super::remote::Wait;
 use super::state::{Engine, World};
 use super::waiting::Awaited;
 use crate::api::{ApiError, Outcome, ProcessRow, Reply, StopReason, Toggle};
@@ -122,7 +123,7 @@ impl<I: Inferior> Engine<I> {
 
     /// Handles one report if one is there: a clone event tells of a thread that could not be seized.
     fn drain_once(&mut self) {
-        if let Ok(Some((tid, status))) = self.inferior.wait(false) {
+        if let Ok(Some((tid, status))) = self.next_report(Wait::Poll) {
             self.handle(tid, status);
         }
     }

@@ -118,6 +118,14 @@ impl Breakpoint {
         }
     }
 
+    /// Every place that it is armed at, or would be: the space, the address, and the location's index.
+    fn places(&self) -> Vec<(SpaceId, VirtAddr, u32)> {
+        let of = |(index, one): (u32, &Location)| -> Vec<_> {
+            one.spaces.iter().map(|space| (*space, one.addr, index)).collect()
+        };
+        self.live().flat_map(of).collect()
+    }
+
     /// Its live locations with their indices.
     pub(super) fn live(&self) -> impl Iterator<Item = (u32, &Location)> {
         self.locations.iter().enumerate().filter_map(|(at, one)| Some((at as u32, one.as_ref()?)))
@@ -185,11 +193,7 @@ impl<I: Inferior> Engine<I> {
     /// Takes all its sites away.
     pub(super) fn disarm_breakpoint(&mut self, id: u32) {
         let Some(breakpoint) = self.breakpoints.get(&id) else { return };
-        let places: Vec<(SpaceId, VirtAddr, u32)> = breakpoint
-            .live()
-            .flat_map(|(index, one)| one.spaces.iter().map(move |space| (*space, one.addr, index)))
-            .collect();
-        for (space, at, location) in places {
+        for (space, at, location) in breakpoint.places() {
             self.disarm(space, at, Owner::Breakpoint { id, location });
         }
     }
@@ -206,11 +210,7 @@ impl<I: Inferior> Engine<I> {
             return;
         }
         let Some(breakpoint) = self.breakpoints.get(&id) else { return };
-        let places: Vec<(SpaceId, VirtAddr, u32)> = breakpoint
-            .live()
-            .flat_map(|(index, one)| one.spaces.iter().map(move |space| (*space, one.addr, index)))
-            .collect();
-        for (space, at, location) in places {
+        for (space, at, location) in breakpoint.places() {
             let Some(pid) = self.pid_of_space(space) else { continue };
             if let Err(error) = self.arm(pid, space, at, Owner::Breakpoint { id, location }) {
                 self.emit(Event::Notice { text: format!("breakpoint {id} is not armed at {at}: {error}") });

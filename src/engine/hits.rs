@@ -21,7 +21,8 @@ impl<I: Inferior> Engine<I> {
             return;
         }
         if let Some(thread) = self.threads.get_mut(&tid) {
-            if thread.passed_at.take_if(|(site, _)| *site == at) == Some((at, regs.sp())) {
+            // A handler that came before may hit the same site, below; one that has left by longjmp is never back.
+            if thread.passed_at.take_if(|(site, sp)| *site == at && *sp <= regs.sp()) == Some((at, regs.sp())) {
                 self.step_over_and_go_on(tid, at, regs);
                 return;
             }

@@ -1,5 +1,6 @@
 //! Leaving processes: every byte restored, every pc moved back, nothing left stopped that ran before.
 
+use super::remote::Wait;
 use super::state::{Engine, World};
 use crate::api::{Event, Leave};
 use crate::base::{Inferior, Pid, ResumeHow, Signal, Tid};
@@ -94,7 +95,9 @@ impl<I: Inferior> Engine<I> {
                 .get(tid)
                 .is_some_and(|one| one.state == RunState::Stopped(StopKind::Event) && one.owed.is_none())
         };
-        let Some(tid) = tids.iter().find(stands).copied() else { return };
+        // A thread that could not be stopped may be in one of them.
+        let all_stand = tids.iter().all(|tid| self.threads.get(tid).is_none_or(|one| one.is_stopped()));
+        let Some(tid) = tids.iter().find(stands).copied().filter(|_| all_stand) else { return };
         for (_, end) in runs {
             let start = end.0 - super::resume::SLOT_PAGES;
             if let Err(error) = self.remote_syscall(tid, SYS_MUNMAP, [start, super::resume::SLOT_PAGES, 0, 0, 0, 0]) {
@@ -128,7 +131,7 @@ impl<I: Inferior> Engine<I> {
             return;
         }
         while self.processes.contains_key(&pid) {
-            match self.inferior.wait(true) {
+            match self.next_report(Wait::Block) {
                 Ok(Some((tid, status))) => {
                     let ours = self.threads.get(&tid).is_some_and(|one| one.pid == pid);
                     if ours

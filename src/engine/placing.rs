@@ -12,7 +12,7 @@ use crate::target::breakpoint::{CleanMemory, Owner, Site, INT3};
 use crate::target::task::SpaceId;
 
 /// The longest instruction, bytes (Intel SDM vol. 2, 2.3.11).
-const LONGEST_INSTRUCTION: usize = 15;
+pub(super) const LONGEST_INSTRUCTION: usize = 15;
 /// An IFUNC's resolver looks at a few CPU features; one that runs longer is none that can be followed.
 const RESOLVER_LIMIT: u32 = 20_000;
 /// How many similar names are offered.
@@ -44,7 +44,7 @@ impl<I: Inferior> Engine<I> {
         let got = memory.read_mem(at, &mut bytes)?;
         let step_over = plan_step_over(at, &bytes[..got])?;
         self.inferior.write_mem(pid, at, &[INT3])?;
-        one.sites.insert(at, Site { original: bytes[0], step_over, owners: vec![owner], slot: None });
+        one.sites.insert(at, Site::new(bytes[0], step_over, owner));
         Ok(())
     }
 

@@ -14,6 +14,15 @@ const SEARCH_LIMIT: u64 = 8 << 20;
 /// How many stops may come between before the step's own.
 const PATIENCE: u32 = 64;
 
+/// Whether a wait returns at once.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Wait {
+    /// Until something is reported.
+    Block,
+    /// Only what is there.
+    Poll,
+}
+
 impl<I: Inferior> Engine<I> {
     /// Has the thread make the call, by stepping over a `syscall` instruction of the program, and returns what it
     /// returned. The registers are put back; with orig_rax put back too the kernel restarts a call that the stop had
@@ -49,8 +58,29 @@ impl<I: Inferior> Engine<I> {
         Err(InferiorError::Os { what: "a remote system call", tid, reason: "it did not come back".to_string() })
     }
 
+    /// The next report: one that was kept back, else a new one.
+    pub(super) fn next_report(&mut self, wait: Wait) -> Result<Option<(Tid, WaitStatus)>, InferiorError> {
+        match self.backlog.pop_front() {
+            Some(kept) => Ok(Some(kept)),
+            None => self.inferior.wait(wait == Wait::Block),
+        }
+    }
+
     /// The next report of this task; other tasks' reports are kept for the loop.
     pub(super) fn wait_for(&mut self, tid: Tid) -> Result<WaitStatus, InferiorError> {
+        if let Some(at) = self.backlog.iter().position(|(who, _)| *who == tid) {
+            match self.backlog.get(at) {
+                // Its end stays for the loop, which does what is to be done then.
+                Some((_, WaitStatus::Exited { .. } | WaitStatus::Signaled { .. })) | None => {
+                    return Err(InferiorError::Gone(tid));
+                }
+                Some((_, status)) => {
+                    let status = *status;
+                    self.backlog.remove(at);
+                    return Ok(status);
+                }
+            }
+        }
         loop {
             match self.inferior.wait(true)? {
                 Some((who, status)) if who == tid => {

@@ -1,10 +1,12 @@
 //! Letting a stopped thread go on: past the site it stands at, with the signal it is owed.
 
-use super::memory::ProcessMemory;
+use super::memory::{ProcessMemory, RawMemory};
+use super::placing::LONGEST_INSTRUCTION;
 use super::state::{Engine, World};
 use crate::api::{Event, StopReason};
-use crate::arch::{OutOfLine, StepOver};
-use crate::base::{Inferior, InferiorError, Regs, ResumeHow, Tid, VirtAddr};
+use crate::arch::{plan_out_of_line, Effect, OutOfLine, StepOver};
+use crate::base::{Inferior, InferiorError, ReadMem, Regs, ResumeHow, Tid, VirtAddr};
+use crate::target::breakpoint::CleanMemory;
 use crate::target::task::{RunState, StopKind};
 
 /// Bytes that one displaced instruction and its jump back may take.
@@ -13,6 +15,9 @@ pub(super) const SLOT_SIZE: u64 = crate::arch::SLOT_SIZE;
 pub(super) const SLOT_PAGES: u64 = 16 * 4096;
 /// How far from a site a slot may be, so that a rip-relative operand still reaches: 1 GiB leaves room for the module.
 const SLOT_REACH: u64 = 1 << 30;
+/// A site that threads have passed so often is worth a copy: writing rip alone costs less than emulating, but the copy
+/// takes a mapping in the target and some hundred microseconds.
+const HOT: u32 = 256;
 /// mmap(2) on x86-64.
 const SYS_MMAP: u64 = 9;
 /// PROT_READ | PROT_EXEC.
@@ -81,23 +86,50 @@ impl<I: Inferior> Engine<I> {
             Some(process) => (process.pid, process.space),
             None => return Err(InferiorError::Gone(tid).into()),
         };
-        let site = self.spaces.get(&space).and_then(|one| one.sites.find(at)).ok_or(PassError::NoSite(at))?;
+        let site = self.spaces.get_mut(&space).and_then(|one| one.sites.find_mut(at)).ok_or(PassError::NoSite(at))?;
+        if let Some(slot) = site.slot {
+            // The thread's registers are the hit's own; rip alone changes.
+            self.inferior.set_pc(tid, slot)?;
+            return Ok(());
+        }
         match &site.step_over {
             StepOver::Emulate(emulation) => {
+                let emulation = *emulation;
+                site.emulated = site.emulated.saturating_add(1);
+                if site.emulated == HOT && emulation.effect() != Effect::ProgramCounter {
+                    if let Some(slot) = self.copy_hot_site(tid, at, &regs) {
+                        self.inferior.set_pc(tid, slot)?;
+                        return Ok(());
+                    }
+                }
                 emulation.run(&mut regs, &mut ProcessMemory { inferior: &mut self.inferior, pid })?;
-                self.inferior.set_regs(tid, &regs)?;
+                match emulation.effect() {
+                    Effect::ProgramCounter => self.inferior.set_pc(tid, regs.pc())?,
+                    Effect::Registers | Effect::Memory => self.inferior.set_regs(tid, &regs)?,
+                }
             }
             StepOver::OutOfLine(copy) => {
                 let copy = *copy;
-                let slot = match site.slot {
-                    Some(slot) => slot,
-                    None => self.make_slot(tid, at, &copy, &regs)?,
-                };
-                // The thread's registers are the hit's own; rip alone changes.
+                let slot = self.make_slot(tid, at, &copy, &regs)?;
                 self.inferior.set_pc(tid, slot)?;
             }
         }
         Ok(())
+    }
+
+    /// Gives a site that can be emulated a slot, if it can be had without harm: a filter of system calls could kill the
+    /// process for the mapping. Where there is none the site goes on as it was.
+    fn copy_hot_site(&mut self, tid: Tid, at: VirtAddr, regs: &Regs) -> Option<VirtAddr> {
+        let (pid, space) = self.process_of(tid).map(|one| (one.pid, one.space))?;
+        if self.inferior.filters_syscalls(tid) {
+            return None;
+        }
+        let mut bytes = [0; LONGEST_INSTRUCTION];
+        let memory = RawMemory { inferior: &self.inferior, pid };
+        let sites = &self.spaces.get(&space)?.sites;
+        let got = CleanMemory { raw: &memory, sites }.read_mem(at, &mut bytes).ok()?;
+        let copy = plan_out_of_line(at, &bytes[..got]).ok()?;
+        self.make_slot(tid, at, &copy, regs).inspect_err(|error| tracing::debug!(%error, "no slot")).ok()
     }
 
     /// Copies a site's displaced instruction into a slot of the target, whose page is mapped when the first is needed.
@@ -123,9 +155,7 @@ impl<I: Inferior> Engine<I> {
         let code = copy.code_at(slot)?;
         self.inferior.write_mem(pid, slot, &code).map_err(InferiorError::from)?;
         run.0 = slot.offset(SLOT_SIZE);
-        if let Some(site) = one.sites.find_mut(at) {
-            site.slot = Some(slot);
-        }
+        one.sites.add_slot(at, slot, *copy);
         Ok(slot)
     }
 
@@ -166,9 +196,17 @@ impl<I: Inferior> Engine<I> {
         if !in_runs(regs.pc()) {
             return;
         }
-        let Some((at, site)) = sites.find_slot(regs.pc(), SLOT_SIZE) else { return };
-        let (StepOver::OutOfLine(copy), Some(slot)) = (&site.step_over, site.slot) else { return };
+        let Some((at, slot, copy)) = sites.find_slot(regs.pc()) else { return };
         let executed = regs.pc().since(slot) >= u64::from(copy.copied_length());
+        // What can be emulated is: then the hit is over, and a signal's handler that comes next is not in its midst.
+        if let (false, Some(StepOver::Emulate(emulation))) = (executed, sites.find(at).map(|site| &site.step_over)) {
+            let (emulation, mut past) = (*emulation, Regs { rip: at.0, ..regs });
+            let Some(pid) = self.threads.get(&tid).map(|one| one.pid) else { return };
+            let mut memory = ProcessMemory { inferior: &mut self.inferior, pid };
+            if emulation.run(&mut past, &mut memory).is_ok() && self.inferior.set_regs(tid, &past).is_ok() {
+                return;
+            }
+        }
         let back = if executed { at.offset(u64::from(copy.length)) } else { at };
         let _ = self.inferior.set_pc(tid, back);
         if let (false, Some(thread)) = (executed, self.threads.get_mut(&tid)) {

@@ -8,6 +8,7 @@ use crossbeam_channel::{Receiver, Sender, TrySendError};
 use crate::api::{ApiError, ClientId, Event, Request, StopReason, Subscription};
 use crate::base::{Inferior, InferiorError, Pid, Signal, TaskUid, Tid, VirtAddr, WaitStatus};
 use crate::engine::breakpoints::Breakpoint;
+use crate::engine::remote::Wait;
 use crate::engine::settings::Settings;
 use crate::engine::stepping::StepGoal;
 use crate::engine::waiting::Awaited;
@@ -156,15 +157,14 @@ impl<I: Inferior> Engine<I> {
             if self.take_queued() {
                 continue;
             }
-            if let Some((tid, status)) = self.backlog.pop_front() {
-                self.handle(tid, status);
-                continue;
-            }
             if self.threads.is_empty() {
+                // Reports of tasks that are no longer ours; their numbers may come back.
+                self.backlog.clear();
+                self.early.clear();
                 self.sleep();
                 continue;
             }
-            match self.inferior.wait(true) {
+            match self.next_report(Wait::Block) {
                 Ok(Some((tid, status))) => self.handle(tid, status),
                 Ok(None) => {}
                 Err(InferiorError::NothingTraced) => self.all_gone(),

@@ -78,7 +78,7 @@ impl<I: Inferior> Engine<I> {
     fn after_step_over(&mut self, tid: Tid) {
         let Ok(regs) = self.inferior.regs(tid) else { return };
         let slots = self.space_of(tid).and_then(|id| self.spaces.get(&id)).map(|one| &one.sites);
-        let in_slot = slots.is_some_and(|sites| sites.find_slot(regs.pc(), super::resume::SLOT_SIZE).is_some());
+        let in_slot = slots.is_some_and(|sites| sites.find_slot(regs.pc()).is_some());
         if in_slot {
             self.resume_task(tid, ResumeHow::Step, None);
             return;

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::remote::Wait;
 use super::state::{Engine, Selection, World};
 use crate::api::{Event, StopReason, ThreadRef, Toggle};
 use crate::base::{Inferior, Pid, PtraceEvent, ResumeHow, Tid, WaitStatus};
@@ -72,7 +73,7 @@ impl<I: Inferior> Engine<I> {
         let begun = Instant::now();
         let mut polls = 0u32;
         while tids.iter().any(|tid| self.is_running(*tid)) {
-            match self.inferior.wait(false) {
+            match self.next_report(Wait::Poll) {
                 Ok(Some((tid, status))) => {
                     self.handle_while_stopping(tid, status);
                     polls = 0;

@@ -85,6 +85,8 @@ pub struct Launched {
 
 /// How long [`Launched::release`] waits to hear of the exec. It can be held up by a signal that stops the child first.
 const EXEC_PATIENCE: Duration = Duration::from_secs(2);
+/// Descriptors from here on are left to the exec.
+const HIGHEST_CLOSED: RawFd = 1024;
 /// The child's status when it could not exec, as a shell's.
 const EXEC_FAILED: i32 = 127;
 
@@ -274,17 +276,34 @@ impl Prepared {
         // SAFETY: async-signal-safe calls on memory that was prepared before the fork and that this process has its own
         // copy of; the arrays are NULL-terminated.
         unsafe {
-            let errno = self.try_exec(go);
+            let errno = self.try_exec(go, failure);
             libc::write(failure, std::ptr::from_ref(&errno).cast(), 4);
             libc::_exit(EXEC_FAILED)
         }
     }
 
+    /// Closes at once what the exec will close: a copy of a fanotify group, or of another launch's pipe, kept while this
+    /// child waits would keep the group's marks, or that launch's child. What is not CLOEXEC is the program's to inherit
+    /// (a shell's `3<file`, a jobserver). See [`Prepared::run`].
+    unsafe fn close_others(&self, go: RawFd, failure: RawFd) {
+        for fd in 3..HIGHEST_CLOSED {
+            let kept = fd == go || fd == failure || self.stdio.iter().flatten().any(|file| file.as_raw_fd() == fd);
+            // SAFETY: fcntl and close get numbers; this process uses none of these descriptors again.
+            unsafe {
+                let flags = libc::fcntl(fd, libc::F_GETFD);
+                if !kept && flags >= 0 && flags & libc::FD_CLOEXEC != 0 {
+                    libc::close(fd);
+                }
+            }
+        }
+    }
+
     /// Returns the errno of what failed. See [`Prepared::run`].
-    unsafe fn try_exec(&self, go: RawFd) -> i32 {
+    unsafe fn try_exec(&self, go: RawFd, failure: RawFd) -> i32 {
         // SAFETY: as for `run`.
         unsafe {
             libc::setpgid(0, 0);
+            self.close_others(go, failure);
             let mut byte = 0u8;
             loop {
                 match libc::read(go, std::ptr::from_mut(&mut byte).cast(), 1) {

@@ -24,7 +24,12 @@ impl Drop for Guard {
 }
 
 fn sleeper() -> (Guard, Pid) {
-    let child = Command::new("/bin/sleep").arg("1000").spawn().unwrap();
+    let child = Command::new("/bin/sleep")
+        .arg("1000")
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
     let pid = Pid(child.id() as i32);
     // spawn returns when the exec gives the parent's memory back, before its end: a seize then would see the exec.
     let deadline = Instant::now() + PATIENCE;

@@ -365,6 +365,10 @@ impl Inferior for LiveInferior {
         !proc::read_status(tid).is_ok_and(|status| !matches!(status.state, 'Z' | 'X'))
     }
 
+    fn filters_syscalls(&self, tid: Tid) -> bool {
+        !proc::read_status(tid).is_ok_and(|status| status.seccomp == 0)
+    }
+
     fn shares_memory(&self, one: Tid, other: Tid) -> Option<bool> {
         /// KCMP_VM of <linux/kcmp.h>.
         const KCMP_VM: i32 = 1;

@@ -52,7 +52,7 @@ mod tests {
         let mut sites = SiteTable::default();
         for at in [armed, gone] {
             let step_over = plan_step_over(at, &[0x55]).unwrap();
-            sites.insert(at, Site { original: 0x55, step_over, owners: vec![Owner::Rendezvous], slot: None });
+            sites.insert(at, Site::new(0x55, step_over, Owner::Rendezvous));
         }
         sites.remove_owner(gone, Owner::Rendezvous);
         let run = ResumeHow::Continue;

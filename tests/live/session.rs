@@ -1,256 +1,114 @@
-//! A session and the terminals that talk to it.
+//! A live session and other terminals: breakpoints and commands sent to it, and clients that misbehave.
 
-use std::ffi::OsStr;
-use std::io::{BufRead, BufReader, Write};
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::io::{Read, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
 
-use crate::support::{Fixture, Guard, Home, Output, Rdbg, Target, LONG, SOON};
+use crate::support::{Fixture, Guard, Home, Rdbg, Target, SOON};
 
-/// Four threads that call one function without end.
-fn busy() -> Target {
-    let mut target = Target::start(&Fixture::get("hits"), ["--threads", "4", "--endless", "--only", "push_rbp"]);
+/// A target with a live session attached to it, held.
+fn session(home: &Home) -> (Target, Rdbg) {
+    let fixture = Fixture::get("hits");
+    let mut target = Target::start(&fixture, ["--threads", "2", "--endless"]);
     target.release();
-    target.process.expect_line("running ", SOON);
-    target
-}
-
-#[track_caller]
-fn unharmed(mut target: Target) {
-    Guard::check(target.pid());
-    target.process.send_bytes(b"\n");
-    let output = target.wait(SOON).success();
-    assert_eq!(output.count("wrong"), 0, "{output:?}");
-}
-
-/// A session that holds the target.
-#[track_caller]
-fn session(home: &Home, target: &Target) -> Rdbg {
     let mut rdbg = home.start(["attach", "--pid", &target.pid().to_string()]);
-    rdbg.watch(target.pid());
-    rdbg.expect_line("Attached to", SOON);
-    rdbg
+    rdbg.expect_line("Attached", SOON);
+    (target, rdbg)
 }
 
-/// The only socket of this home.
-#[track_caller]
-fn socket(home: &Home) -> PathBuf {
-    fn walk(directory: &Path, found: &mut Vec<PathBuf>) {
-        for entry in std::fs::read_dir(directory).expect("a directory of ours").flatten() {
-            let kind = entry.file_type().expect("a file of ours");
-            if kind.is_dir() {
-                walk(&entry.path(), found);
-            } else if kind.is_socket() {
-                found.push(entry.path());
+fn end(mut target: Target, mut rdbg: Rdbg) {
+    rdbg.finish(SOON);
+    Guard::check(target.pid());
+    target.release();
+    assert_eq!(target.wait(SOON).code(), 0);
+}
+
+fn sockets(home: &Home) -> Vec<std::path::PathBuf> {
+    let mut found = Vec::new();
+    let mut folders = vec![home.runtime_dir()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap().flatten() {
+            match entry.file_type().unwrap().is_dir() {
+                true => folders.push(entry.path()),
+                false => found.push(entry.path()),
             }
         }
     }
-    let mut found = Vec::new();
-    walk(&home.runtime_dir(), &mut found);
-    assert_eq!(found.len(), 1, "{found:?}");
-    found.remove(0)
-}
-
-#[track_caller]
-fn ctl(home: &Home, command: &str) -> Output {
-    home.run(["ctl", command], SOON)
+    found.retain(|path| path.extension().is_some_and(|one| one == "sock"));
+    found
 }
 
 #[test]
-fn a_breakpoint_from_another_terminal_stops_in_the_session() {
+fn a_breakpoint_typed_elsewhere_stops_in_the_session() {
     let home = Home::new();
-    let target = busy();
-    let mut rdbg = session(&home, &target);
-    rdbg.send("continue");
-    rdbg.expect_line("Continuing", SOON);
-    let output = home.run(["break", "--regex", "^hits_push_rb.$"], SOON).success();
+    let (target, mut rdbg) = session(&home);
+    let output = home.run(["break", "--name", "hits_push_rbp"], SOON).success();
     assert!(output.stdout.contains("Breakpoint 1: hits_push_rbp+0"), "{output:?}");
+    rdbg.send("continue");
     rdbg.expect_line("Breakpoint 1, hits_push_rbp(", SOON);
-    rdbg.send("quit");
-    rdbg.finish(SOON).success();
-    unharmed(target);
+    let output = home.run(["ctl", "info threads"], SOON).success();
+    assert!(output.stdout.contains("hits_push_rbp+0"), "{output:?}");
+    let output = home.run(["ctl", "no-such-command"], SOON);
+    assert_ne!(output.code(), 0);
+    end(target, rdbg);
 }
 
 #[test]
-fn hits_that_are_logged_from_another_terminal_show_there() {
+fn a_log_typed_elsewhere_prints_there_and_goes_with_its_terminal() {
     let home = Home::new();
-    let target = busy();
-    let mut rdbg = session(&home, &target);
+    let (target, mut rdbg) = session(&home);
     rdbg.send("continue");
     rdbg.expect_line("Continuing", SOON);
-    let output = home.run(["break", "--name", "hits_push_rbp", "--log", "--count", "12"], SOON).success();
-    let shown = output.stdout.lines().filter(|line| line.contains("] hits_push_rbp(")).count();
-    assert_eq!(shown, 12, "{output:?}");
-    // The terminal has gone, and its breakpoint with it.
-    rdbg.signal("INT");
-    rdbg.expect_line("Stopped by interrupt", SOON);
-    rdbg.send("info breakpoints");
-    rdbg.expect_line("No breakpoints", SOON);
-    rdbg.finish(SOON).success();
-    unharmed(target);
-}
-
-#[test]
-fn a_log_of_another_terminal_ends_with_it_and_with_the_session() {
-    let home = Home::new();
-    let target = busy();
-    let mut rdbg = session(&home, &target);
-    rdbg.send("continue");
-    rdbg.expect_line("Continuing", SOON);
-    // Killed: it cannot say goodbye.
-    let mut other = home.start(["break", "--name", "hits_push_rbp", "--log"]);
-    other.expect_line("] hits_push_rbp(", SOON);
-    other.signal("KILL");
-    other.wait(SOON);
-    // The session leaves while a log runs.
-    let mut other = home.start(["break", "--name", "hits_push_rbp", "--log"]);
-    other.expect_line("] hits_push_rbp(", SOON);
-    rdbg.signal("INT");
-    rdbg.expect_line("Stopped by interrupt", SOON);
-    rdbg.send("info breakpoints");
-    rdbg.expect("the log of the living terminal", |line| line.text.starts_with("2   log"), SOON);
-    let listed = rdbg.lines().iter().any(|line| line.text.starts_with("1   log"));
-    assert!(!listed, "the breakpoint of the killed terminal is still there: {:#?}", rdbg.lines().last());
-    rdbg.finish(SOON).success();
-    other.wait(SOON).success();
-    unharmed(target);
-}
-
-#[test]
-fn ctl_asks_the_session_and_tells_its_errors() {
-    let home = Home::new();
-    let target = busy();
-    let mut rdbg = session(&home, &target);
-    let output = ctl(&home, "info threads").success();
-    for name in ["hits_0", "hits_1", "hits_2", "hits_3"] {
-        assert!(output.stdout.contains(name), "{output:?}");
+    let output = home.run(["break", "--log", "--count", "3", "--name", "hits_push_rbp"], SOON).success();
+    assert_eq!(output.stdout.matches("] hits_push_rbp(").count(), 3, "{output:?}");
+    let mut log = home.start(["break", "--log", "--name", "hits_nop"]);
+    log.expect_line("] hits_nop(", SOON);
+    log.signal("KILL");
+    log.wait(SOON);
+    // The session notices that the client has gone, and takes its breakpoint away.
+    let end_of_wait = std::time::Instant::now() + SOON;
+    loop {
+        let rows = home.run(["ctl", "info breakpoints"], SOON).success().stdout;
+        if !rows.contains("hits_nop") {
+            break;
+        }
+        assert!(std::time::Instant::now() < end_of_wait, "{rows}");
     }
-    let output = home.run(["ctl", "break", "hits_push_rbp"], SOON).success();
-    assert!(output.stdout.contains("Breakpoint 1: hits_push_rbp"), "{output:?}");
-    assert!(ctl(&home, "info breakpoints").success().stdout.contains("hits_push_rbp"));
-    let output = ctl(&home, "delete 77");
-    assert_eq!(output.code(), 1, "{output:?}");
-    assert!(output.stderr.contains("no breakpoint 77"), "{output:?}");
-    let own = target.pid().to_string();
-    let by_target = home.run(["ctl", "--session", &own, "status"], SOON).success();
-    assert!(by_target.stdout.contains(&own), "{by_target:?}");
-    let output = home.run(["ctl", "--session", "nobody", "status"], SOON);
-    assert_eq!(output.code(), 1, "{output:?}");
-    assert!(output.stderr.contains("nobody") && output.stderr.contains(&own), "{output:?}");
-    rdbg.send("quit");
-    rdbg.finish(SOON).success();
-    unharmed(target);
+    rdbg.signal("TERM");
+    end(target, rdbg);
 }
 
 #[test]
-fn two_sessions_are_told_apart() {
+fn the_socket_is_private_and_outlives_rubbish_floods_and_deaths() {
     let home = Home::new();
-    let (one, two) = (busy(), busy());
-    let (mut first, mut second) = (session(&home, &one), session(&home, &two));
-    let output = ctl(&home, "status");
-    assert_eq!(output.code(), 1, "{output:?}");
-    for pid in [first.pid(), second.pid()] {
-        assert!(output.stderr.contains(&pid.to_string()), "{output:?}");
-    }
-    for (rdbg, target) in [(&first, &one), (&second, &two)] {
-        let output = home.run(["ctl", "--session", &rdbg.pid().to_string(), "status"], SOON).success();
-        assert!(output.stdout.contains(&target.pid().to_string()), "{output:?}");
-    }
-    first.finish(SOON).success();
-    assert!(ctl(&home, "status").success().stdout.contains(&two.pid().to_string()));
-    second.finish(SOON).success();
-    unharmed(one);
-    unharmed(two);
-}
-
-#[test]
-fn the_socket_is_the_users_alone_and_goes_with_the_session() {
-    let home = Home::new();
-    let target = busy();
-    let mut rdbg = session(&home, &target);
-    let path = socket(&home);
-    let mode = |path: &Path| std::fs::metadata(path).expect("it is there").permissions().mode() & 0o777;
-    assert_eq!(mode(&path), 0o600);
-    assert_eq!(mode(path.parent().expect("a directory")), 0o700);
-    rdbg.finish(SOON).success();
-    assert!(!path.exists());
-    unharmed(target);
-}
-
-#[test]
-fn clients_that_send_rubbish_flood_or_die_harm_nothing() {
-    let home = Home::new();
-    let target = busy();
-    let mut rdbg = session(&home, &target);
-    let path = socket(&home);
-    let connect = || UnixStream::connect(&path).expect("the session listens");
-
-    for rubbish in [&b"\x00\xff\xfe\n"[..], b"{}\n", b"[]\n", b"{\"id\":1}\n", b"{\"id\":1,\"command\":\"Nonsense\"}\n"]
-    {
-        let mut client = connect();
-        client.set_read_timeout(Some(SOON)).expect("a socket");
-        client.write_all(rubbish).expect("the session reads");
-        let mut line = String::new();
-        BufReader::new(client).read_line(&mut line).expect("an answer");
-        assert!(line.contains("\"error\""), "{rubbish:?}: {line}");
-    }
-    // A line without an end; what is sent after the session hung up is an error, and no fault of the test.
-    let mut endless = connect();
-    let chunk = vec![b'x'; 1 << 16];
+    let (target, rdbg) = session(&home);
+    let socket = sockets(&home).pop().expect("a socket");
+    assert_eq!(std::fs::metadata(&socket).unwrap().permissions().mode() & 0o777, 0o600);
+    let connect = || UnixStream::connect(&socket).unwrap();
+    let mut rubbish = connect();
+    rubbish.write_all(b"\xff\xfe{]}\n{\"id\":1}\n[]\n").unwrap();
+    rubbish.set_read_timeout(Some(SOON)).unwrap();
+    let mut answer = [0; 16];
+    assert!(rubbish.read(&mut answer).unwrap() > 0, "rubbish is answered");
+    let mut flood = connect();
+    flood.set_write_timeout(Some(std::time::Duration::from_secs(2))).unwrap();
+    // Whoever floods may be cut off; the writes may fail.
     for _ in 0..64 {
-        if endless.write_all(&chunk).is_err() {
+        if flood.write_all(&[b'x'; 65_536]).is_err() {
             break;
         }
     }
-    // Commands whose answers nobody reads, from clients that stay, and from clients that go.
-    let floods: Vec<UnixStream> = (0..4).map(|_| connect()).collect();
-    for mut flood in &floods {
-        flood.set_write_timeout(Some(std::time::Duration::from_millis(200))).expect("a socket");
-        for id in 0..3000 {
-            if writeln!(flood, "{{\"id\":{id},\"command\":\"ListThreads\"}}").is_err() {
-                break;
-            }
-        }
-    }
-    for _ in 0..200 {
-        drop(connect());
-    }
-    assert!(ctl(&home, "info threads").success().stdout.contains("hits_3"));
-    rdbg.send("info threads");
-    rdbg.expect_line("hits_3", LONG);
-    drop(floods);
-    rdbg.send("quit");
-    rdbg.finish(SOON).success();
-    unharmed(target);
+    drop(connect());
+    drop((rubbish, flood));
+    home.run(["ctl", "info threads"], SOON).success();
+    end(target, rdbg);
 }
 
 #[test]
-fn without_a_session_the_three_ways_to_name_a_target_are_told() {
-    let home = Home::new();
-    for args in [vec!["break", "--name", "main"], vec!["ctl", "status"]] {
-        let output = home.run(args.iter().map(OsStr::new), SOON);
-        assert_eq!(output.code(), 1, "{output:?}");
-        for way in ["--pid", "--waitfor", "-- PROGRAM"] {
-            assert!(output.stderr.contains(way), "{way}: {output:?}");
-        }
+fn without_a_session_the_ways_to_name_a_target_are_told() {
+    let output = Home::new().run(["break", "--name", "main"], SOON);
+    assert_eq!(output.code(), 1);
+    for way in ["--pid", "--waitfor", "-- PROGRAM"] {
+        assert!(output.stderr.contains(way), "{output:?}");
     }
-}
-
-#[test]
-fn a_socket_that_a_killed_rdbg_left_is_no_session() {
-    let home = Home::new();
-    let directory = home.runtime_dir().join("rdbg");
-    let mut rdbg = home.start(["run", "--stop-at-entry", "--", "/bin/true"]);
-    rdbg.expect_line("Launched", SOON);
-    let path = socket(&home);
-    assert!(path.starts_with(&directory), "{path:?}");
-    // What it launched is held at its entry and goes with its tracer (PTRACE_O_EXITKILL) or runs to its end.
-    rdbg.signal("KILL");
-    rdbg.wait(SOON);
-    assert!(path.exists());
-    let output = ctl(&home, "status");
-    assert_eq!(output.code(), 1, "{output:?}");
-    assert!(output.stderr.contains("no session"), "{output:?}");
-    assert!(!path.exists(), "a stale socket stays");
 }

@@ -156,7 +156,9 @@ fn wrong(message: impl std::fmt::Display) -> clap::Error {
 fn check_regex(regex: Option<&str>) -> Result<(), clap::Error> {
     match regex {
         Some("") => Err(wrong("the regex is empty; `.*` matches everything")),
-        _ => Ok(()),
+        // Before a program is started, or waited for, in vain.
+        Some(regex) => regex::Regex::new(regex).map(|_| ()).map_err(|error| wrong(error.to_string())),
+        None => Ok(()),
     }
 }
 

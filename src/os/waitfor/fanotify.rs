@@ -84,10 +84,38 @@ impl Watch {
     }
 
     pub(super) fn run(mut self, stop: &Stop, sink: &WatchSink) -> Ended {
-        let ended = self.read_events(stop, sink);
-        // Also lets go what was never read.
+        self.read_events(stop, sink)
+    }
+
+    /// Removes every mark and lets every task go on that waits.
+    ///
+    /// Closing the group would do both, but only with its last descriptor: a child of rdbg's that has not come to its
+    /// exec yet holds a copy of it. If that child is itself held, it waits for an answer that nobody gives, and so does
+    /// everybody who executes what is marked. It happened: with whole file systems marked the machine stood still.
+    fn release(&self) {
+        for kind in [0, libc::FAN_MARK_MOUNT, libc::FAN_MARK_FILESYSTEM] {
+            let flush = libc::FAN_MARK_FLUSH | kind;
+            // SAFETY: a flush takes no path (fanotify_mark(2)); the rest are numbers.
+            unsafe { libc::fanotify_mark(self.fd, flush, 0, libc::AT_FDCWD, std::ptr::null()) };
+        }
+        let mut buf = [0u64; 512];
+        // Once more after a moment, for whoever had seen the mark but not yet queued its question.
+        for pause in [Duration::ZERO, Duration::from_millis(2)] {
+            std::thread::sleep(pause);
+            while let Some(got) = self.read(&mut buf) {
+                for (event, _) in events(&buf, got) {
+                    self.group.allow(&event);
+                }
+            }
+        }
         self.group.close();
-        ended
+    }
+
+    /// One read(2) that does not block; `None` with errno set when nothing came of it.
+    fn read(&self, buf: &mut [u64; 512]) -> Option<usize> {
+        // SAFETY: reads at most the buffer's size into it. The group is closed by this thread alone.
+        let got = unsafe { libc::read(self.fd, buf.as_mut_ptr().cast(), size_of_val(buf)) };
+        usize::try_from(got).ok().filter(|got| *got > 0)
     }
 
     fn read_events(&mut self, stop: &Stop, sink: &WatchSink) -> Ended {
@@ -99,19 +127,17 @@ impl Watch {
                 Woken::TimedOut => continue,
                 Woken::Readable => {}
             }
-            // SAFETY: reads at most the buffer's size into it. The group is closed by this thread alone.
-            let got = unsafe { libc::read(self.fd, buf.as_mut_ptr().cast(), size_of_val(&buf)) };
-            if got < 0 {
+            let Some(got) = self.read(&mut buf) else {
                 match last_errno() {
                     libc::EINTR | libc::EAGAIN => continue,
-                    // An event whose file could not be opened for us was allowed by the kernel's error path.
+                    // The event's file could not be opened for rdbg; the kernel has answered it.
                     libc::ENXIO | libc::EACCES | libc::EPERM | libc::ETXTBSY | libc::EMFILE | libc::ENFILE => continue,
                     errno => return Ended::Unusable(format!("read: {}", errno_text(errno))),
                 }
-            }
+            };
             // Each event of what was read is answered, whatever comes of the one before.
             let mut unknown = None;
-            for (event, tid) in events(&buf, got as usize) {
+            for (event, tid) in events(&buf, got) {
                 if let Err(reason) = self.handle(event, tid, stop, sink) {
                     unknown = Some(reason);
                 }
@@ -141,6 +167,12 @@ impl Watch {
         sink(WatchEvent::Exec { tid, answer: ExecAnswer::new(Arc::clone(&question)) });
         question.wait_or_stop(TRACER_PATIENCE, || !stop.is_set() && stop_task(tid));
         Ok(())
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.release();
     }
 }
 

@@ -170,6 +170,19 @@ fn an_unanswered_exec_goes_on_when_the_watch_or_the_answer_ends() {
     assert!(events.try_recv().is_err());
 }
 
+/// Each held child has a copy of the group's descriptor, so that the end of the watch does not close the group.
+#[test]
+fn everybody_who_waits_goes_on_at_the_end_of_the_watch() {
+    let program = program("rdbg-wait-many");
+    for _ in 0..10 {
+        let Some((watch, events)) = watch(program.path.to_str().unwrap(), WatchMethod::Fanotify) else { return };
+        let children: Vec<_> = (0..4).map(|_| spawn(&program.path)).collect();
+        let (_tid, _answer) = exec_of(&events);
+        watch.stop();
+        children.iter().for_each(end);
+    }
+}
+
 #[test]
 fn fanotify_catches_a_name_that_is_no_file_yet() {
     let name = "rdbg-wait-late";

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::arch::StepOver;
+use crate::arch::{OutOfLine, StepOver, SLOT_SIZE};
 use crate::base::{MemError, ReadMem, Tid, VirtAddr};
 
 /// The one-byte breakpoint instruction.
@@ -40,6 +40,15 @@ pub struct Site {
     pub owners: Vec<Owner>,
     /// Where the displaced instruction was copied to, once a thread has needed it.
     pub slot: Option<VirtAddr>,
+    /// How many threads have passed by emulation.
+    pub emulated: u32,
+}
+
+impl Site {
+    /// A site that no thread has passed yet.
+    pub fn new(original: u8, step_over: StepOver, owner: Owner) -> Site {
+        Site { original, step_over, owners: vec![owner], slot: None, emulated: 0 }
+    }
 }
 
 /// All sites of an address space.
@@ -48,6 +57,8 @@ pub struct SiteTable {
     sites: BTreeMap<VirtAddr, Site>,
     /// Sites that were removed while threads ran: a trap that was under way may still be reported, and must rewind.
     retired: BTreeMap<VirtAddr, u8>,
+    /// Every slot, with the site it was made for and what is in it. A slot outlives its site: a thread may be in it.
+    slots: BTreeMap<VirtAddr, (VirtAddr, OutOfLine)>,
 }
 
 impl SiteTable {
@@ -89,6 +100,7 @@ impl SiteTable {
     pub fn forget_range(&mut self, start: VirtAddr, end: VirtAddr) {
         self.sites.retain(|at, _| *at < start || *at >= end);
         self.retired.retain(|at, _| *at < start || *at >= end);
+        self.slots.retain(|_, (at, _)| *at < start || *at >= end);
     }
 
     /// Every site with the byte it displaced.
@@ -109,10 +121,18 @@ impl SiteTable {
         all
     }
 
-    /// The slot that holds `pc`, with the site it belongs to. `slot_size` is in bytes.
-    pub fn find_slot(&self, pc: VirtAddr, slot_size: u64) -> Option<(VirtAddr, &Site)> {
-        let in_slot = |site: &Site| site.slot.is_some_and(|slot| pc.since(slot) < slot_size);
-        self.sites.iter().find(|(_, site)| in_slot(site)).map(|(at, site)| (*at, site))
+    /// Notes that the displaced instruction of the site at `at` is in `slot` now.
+    pub fn add_slot(&mut self, at: VirtAddr, slot: VirtAddr, copy: OutOfLine) {
+        if let Some(site) = self.sites.get_mut(&at) {
+            site.slot = Some(slot);
+        }
+        self.slots.insert(slot, (at, copy));
+    }
+
+    /// The slot that holds `pc`: the site that it was made for, where it begins, and what is in it.
+    pub fn find_slot(&self, pc: VirtAddr) -> Option<(VirtAddr, VirtAddr, &OutOfLine)> {
+        let (slot, (at, copy)) = self.slots.range(..=pc).next_back()?;
+        (pc.since(*slot) < SLOT_SIZE).then_some((*at, *slot, copy))
     }
 
     /// Puts the displaced bytes back into `buf`, which was read from `at`.
@@ -143,11 +163,11 @@ impl ReadMem for CleanMemory<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::arch::plan_step_over;
+    use crate::arch::{plan_out_of_line, plan_step_over};
 
-    fn push_rbp(at: VirtAddr, owners: Vec<Owner>) -> Site {
+    fn push_rbp(at: VirtAddr, owner: Owner) -> Site {
         let step_over = plan_step_over(at, &[0x55, 0x48, 0x89, 0xe5]).unwrap();
-        Site { original: 0x55, step_over, owners, slot: None }
+        Site::new(0x55, step_over, owner)
     }
 
     #[test]
@@ -155,12 +175,27 @@ mod tests {
         let at = VirtAddr(0x1000);
         let (first, second) = (Owner::Breakpoint { id: 1, location: 0 }, Owner::Rendezvous);
         let mut table = SiteTable::default();
-        table.insert(at, push_rbp(at, vec![first, second]));
+        table.insert(at, push_rbp(at, first));
+        table.find_mut(at).unwrap().owners.push(second);
         assert_eq!(table.remove_owner(at, first), None);
         assert_eq!(table.remove_owner(at, second), Some(0x55));
         assert!(table.find(at).is_none() && table.is_retired(at));
-        table.insert(at, push_rbp(at, vec![first]));
+        table.insert(at, push_rbp(at, first));
         assert!(!table.is_retired(at));
+    }
+
+    #[test]
+    fn a_slot_is_known_by_any_pc_in_it_after_its_site_has_gone_too() {
+        let (at, slot) = (VirtAddr(0x1000), VirtAddr(0x9000));
+        let mut table = SiteTable::default();
+        table.insert(at, push_rbp(at, Owner::Rendezvous));
+        let copy = plan_out_of_line(at, &[0x55]).unwrap();
+        table.add_slot(at, slot, copy);
+        assert_eq!(table.find(at).unwrap().slot, Some(slot));
+        table.remove_owner(at, Owner::Rendezvous);
+        assert_eq!(table.find_slot(slot.offset(SLOT_SIZE - 1)), Some((at, slot, &copy)));
+        assert_eq!(table.find_slot(slot.offset(SLOT_SIZE)), None);
+        assert_eq!(table.find_slot(VirtAddr(slot.0 - 1)), None);
     }
 
     #[test]
@@ -174,7 +209,7 @@ mod tests {
         }
         let at = VirtAddr(0x1002);
         let mut table = SiteTable::default();
-        table.insert(at, push_rbp(at, vec![Owner::Rendezvous]));
+        table.insert(at, push_rbp(at, Owner::Rendezvous));
         let mut seen = [0; 4];
         CleanMemory { raw: &Patched, sites: &table }.read_exact(VirtAddr(0x1000), &mut seen).unwrap();
         assert_eq!(seen, [INT3, INT3, 0x55, INT3]);

@@ -3,6 +3,7 @@
 mod class;
 mod membership;
 mod plan;
+mod plausible;
 mod reader;
 mod shape;
 mod text_object;

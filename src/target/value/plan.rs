@@ -1,6 +1,7 @@
 //! How a function's arguments are read, decided once; nothing is parsed at a hit.
 
 use super::membership::{self, Membership};
+use super::plausible::fit;
 use super::reader::ArgumentReader;
 use super::shape::Shape;
 use crate::arch::{place_arguments, ArgumentPlace, IntegerRegister, ParameterClass};
@@ -78,11 +79,12 @@ struct CxxPlan {
 
 /// One argument of a plan.
 #[derive(Clone, Debug)]
-struct Planned {
-    name: Option<&'static str>,
-    shape: Shape,
+pub(super) struct Planned {
+    /// `this` and `result`; the names of others are not known.
+    pub(super) name: Option<&'static str>,
+    pub(super) shape: Shape,
     /// None: an empty class, which is passed nowhere.
-    place: Option<ArgumentPlace>,
+    pub(super) place: Option<ArgumentPlace>,
     certainty: Certainty,
 }
 
@@ -177,7 +179,10 @@ impl CxxPlan {
                 (&self.free, Certainty::Certain)
             };
         }
-        if self.returns_nothing || is_object(first) {
+        // An object that begins with a vtable is a sure sign of a method, unless the arguments fit better without it:
+        // a std::function of libc++ begins with one too.
+        let fits_free = self.membership == Membership::InClass && fit(&self.free, reader) > fit(&self.method, reader);
+        if self.returns_nothing || is_object(first) && !fits_free {
             return (&self.method, Certainty::Certain);
         }
         let second_is_this = is_mapped(second) && !self.starts_with_address && self.method.len() > 1;
@@ -186,7 +191,7 @@ impl CxxPlan {
         }
         match self.membership {
             Membership::Method if !may_be_result => (&self.method, Certainty::Certain),
-            Membership::InClass if !is_mapped(first) => (&self.free, Certainty::Guess),
+            Membership::InClass if fits_free => (&self.free, Certainty::Guess),
             _ => (&self.method, Certainty::Guess),
         }
     }

@@ -1,0 +1,58 @@
+// The least that a tracer can do per hit of a breakpoint, with the int3 left in place: what rdbg is measured against.
+// It trusts that every SIGTRAP is the int3's, that the int3 displaced `push rbp`, and that a copy of it exists.
+//
+// floor PID WORK COPY HOW     (addresses in hex)
+//   copy      waitpid, POKEUSER rip, CONT: a count needs no more
+//   regs      waitpid, GETREGS, POKEUSER rip, CONT: what a condition on registers needs
+//   emulate   waitpid, GETREGS, POKEDATA, SETREGS, CONT: push rbp carried out by the tracer
+// Prints the number of hits when the process has ended.
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/user.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+int main(int argc, char **argv) {
+    if (argc != 5) return 2;
+    pid_t pid = atoi(argv[1]);
+    unsigned long at = strtoul(argv[2], NULL, 16), copy = strtoul(argv[3], NULL, 16);
+    char how = argv[4][0];
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/task", pid);
+    DIR *tasks = opendir(path);
+    struct dirent *task;
+    while (tasks && (task = readdir(tasks)))
+        if (task->d_name[0] != '.' && ptrace(PTRACE_SEIZE, atoi(task->d_name), 0, 0) != 0) perror("seize");
+    snprintf(path, sizeof path, "/proc/%d/mem", pid);
+    int mem = open(path, O_RDWR);
+    if (pwrite(mem, "\xcc", 1, at) != 1) return perror("int3"), 1;
+    long hits = 0;
+    for (;;) {
+        int status;
+        pid_t tid = waitpid(-1, &status, __WALL);
+        if (tid < 0) break;
+        if (!WIFSTOPPED(status)) continue;
+        if (WSTOPSIG(status) != SIGTRAP || status >> 16) {
+            ptrace(PTRACE_CONT, tid, 0, status >> 16 ? 0 : WSTOPSIG(status));
+            continue;
+        }
+        hits++;
+        struct user_regs_struct regs;
+        if (how != 'c') ptrace(PTRACE_GETREGS, tid, 0, &regs);
+        if (how == 'e') {
+            regs.rsp -= 8;
+            ptrace(PTRACE_POKEDATA, tid, regs.rsp, regs.rbp);
+            ptrace(PTRACE_SETREGS, tid, 0, &regs);
+        } else {
+            ptrace(PTRACE_POKEUSER, tid, offsetof(struct user, regs.rip), copy);
+        }
+        ptrace(PTRACE_CONT, tid, 0, 0);
+    }
+    printf("%ld\n", hits);
+}
