@@ -34,11 +34,11 @@ fn a_regex_that_does_not_compile_is_shown_where_it_is_wrong() {
     let target = waiting();
     let pid = target.pid().to_string();
     let output = Rdbg::run(["break", "--regex", "hits_(", "--pid", &pid], LONG);
-    fails(&output, 1, &["bad regular expression", "unclosed group"]);
+    fails(&output, 2, &["regex parse error", "unclosed group"]);
     unharmed(target);
     let program = Fixture::get("hits");
     let args = ["symbols".as_ref(), program.path().as_os_str(), OsStr::new("--regex"), OsStr::new("[z")];
-    fails(&Rdbg::run(args, LONG), 1, &["bad regular expression"]);
+    fails(&Rdbg::run(args, LONG), 2, &["regex parse error", "unclosed"]);
 }
 
 #[test]
