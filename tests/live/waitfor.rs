@@ -223,6 +223,68 @@ fn leaving_a_wait_leaves_nothing_marked() {
     }
 }
 
+/// Whether the process holds a fanotify group that has marks.
+fn has_marks(pid: u32) -> bool {
+    let entries = std::fs::read_dir(format!("/proc/{pid}/fdinfo")).unwrap().flatten();
+    let mut texts = entries.filter_map(|one| std::fs::read_to_string(one.path()).ok());
+    texts.any(|text| text.lines().any(|line| line.starts_with("fanotify ino:") || line.starts_with("fanotify sdev:")))
+}
+
+#[test]
+fn a_wait_that_another_client_gives_up_leaves_nothing_marked_in_a_session_that_goes_on() {
+    for by_path in [true, false] {
+        let program = program("exits");
+        let name = if by_path { program.path.to_str().unwrap() } else { "rdbg-no-such-program" };
+        let target = Target::start(&Fixture::get("hits"), ["--calls", "1"]);
+        let pid = target.pid().to_string();
+        let mut rdbg = program.home.start_on_terminal(["attach", "--pid", &pid]);
+        rdbg.expect_line("Attached", SOON);
+        rdbg.send("detach");
+        rdbg.expect_line("Detached from", SOON);
+        rdbg.send(&format!("attach --waitfor {name}"));
+        rdbg.expect_line("Waiting for ", SOON);
+        assert!(has_marks(rdbg.debugger_pid()), "{name}");
+        let session = rdbg.debugger_pid().to_string();
+        program.home.run(["ctl", "--session", &session, "interrupt"], SOON).success();
+        rdbg.expect_line("no longer waiting for", SOON);
+        assert!(!has_marks(rdbg.debugger_pid()), "{name}");
+        let mut parent = spawn(&program, "--fork", &["churn", "--rounds", "5", "--threads", "1"]);
+        assert_eq!(parent.wait(SOON).success().count("calls"), 5, "{name}");
+        rdbg.never_said("Caught");
+        // It waits anew, and catches.
+        rdbg.send(&format!("attach --waitfor {}", program.path.display()));
+        rdbg.expect_line("Waiting for ", SOON);
+        let mut parent = spawn(&program, "--fork", &["churn", "--rounds", "5", "--threads", "1"]);
+        let (_, line) = caught(&mut rdbg);
+        assert!(line.ends_with("at its first instruction"), "{line}");
+        rdbg.send("quit");
+        assert_eq!(parent.wait(SOON).success().count("calls"), 5, "{name}");
+        Guard::check(target.pid());
+    }
+}
+
+#[test]
+fn a_wait_that_is_ended_amid_execs_holds_nobody() {
+    let program = program("exits");
+    for round in 0..12u32 {
+        let signal = ["INT", "TERM", "HUP", "KILL"][round as usize % 4];
+        let mut rdbg = program.home.start(["attach", "--waitfor", program.path.to_str().unwrap()]);
+        rdbg.expect_line("Waiting for", SOON);
+        let args = ["churn", "--rounds", "5", "--threads", "2"];
+        let before = ["--fork", "--vfork", "--spawn", "--thread"];
+        // The signal comes after none, one or more of them have been started.
+        let (first, rest) = before.split_at(round as usize / 4);
+        let mut parents: Vec<Process> = first.iter().map(|how| spawn(&program, how, &args)).collect();
+        rdbg.signal(signal);
+        parents.extend(rest.iter().map(|how| spawn(&program, how, &args)));
+        rdbg.close_stdin();
+        for parent in &mut parents {
+            assert_eq!(parent.wait(SOON).success().count("calls"), 10, "round {round}, {signal}");
+        }
+        rdbg.wait(SOON);
+    }
+}
+
 /// Waits until every thread of a process has a tracer.
 fn wait_traced(rdbg: &Rdbg, pid: u32) {
     let end = Instant::now() + SOON;
