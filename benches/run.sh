@@ -17,6 +17,7 @@ WORKERD=${WORKERD:-target/real/workerd}
 ENVOY=${ENVOY:-target/real/envoy}
 ROUNDS=5
 SECONDS_EACH=2.4
+SECONDS_SLOW=5
 OUT=target/bench
 PARTS=()
 while [ $# -gt 0 ]; do
@@ -72,27 +73,32 @@ tool() {
 # Runs the loop under a tool; the medians of the second half of its windows: work, other.
 under() {
     # Not by a function, whose pid would be a subshell's; taskset and nice become the program.
-    taskset -c "$CPU" nice -n "$NICE" $OUT/loop "$2" "$3" $SECONDS_EACH >$OUT/loop.out &
+    local seconds=$SECONDS_EACH
+    # lldb takes seconds to attach to threads that it shares a CPU with.
+    case $1 in gdb* | lldb*) seconds=$SECONDS_SLOW ;; esac
+    taskset -c "$CPU" nice -n "$NICE" $OUT/loop "$2" "$3" $seconds >$OUT/loop.out &
     local pid=$!
     sleep 0.1
     tool $pid "$1" >$OUT/tool.out 2>&1 </dev/null
     wait $pid
-    grep -v total $OUT/loop.out | awk '{w[NR] = $1; o[NR] = $2}
+    # Windows from before the tool was ready show more calls than any tracer can follow.
+    grep -v total $OUT/loop.out | awk -v t="$1" 't == "none" || $1 < 2e6' | awk '{w[NR] = $1; o[NR] = $2}
         END {n = 0; for (i = int(NR / 2) + 1; i <= NR; i++) print w[i], o[i]}' >$OUT/half.out
     local mid=$((($(wc -l <$OUT/half.out) + 1) / 2))
     W=$(sort -g -k1,1 $OUT/half.out | awk -v m=$mid 'NR == m {print $1}')
     O=$(sort -g -k2,2 $OUT/half.out | awk -v m=$mid 'NR == m {print $2}')
 }
 
-TOOLS='floor-copy floor-regs floor-emulate rdbg-count rdbg-false rdbg-log gdb-count gdb-false gdb-silent lldb-count lldb-false lldb-auto'
+TOOLS=${TOOLS:-'floor-copy floor-regs floor-emulate rdbg-count rdbg-false rdbg-log gdb-count gdb-false gdb-silent lldb-count lldb-false lldb-auto'}
 
 hits() {
-    for threads in 1 4; do
+    for threads in ${THREADS:-1 4}; do
         : >$OUT/hits$threads
         for ((r = 0; r < ROUNDS; r++)); do
             for one in $TOOLS; do
                 under "$one" $threads all
-                echo "$one ${W:-0}" >>$OUT/hits$threads
+                # Nothing where the tool was never ready.
+                [ -n "$W" ] && echo "$one $W" >>$OUT/hits$threads
             done
         done
         echo "hits/s, $threads thread(s) that hit, one CPU"
@@ -106,8 +112,8 @@ others() {
     for ((r = 0; r < ROUNDS; r++)); do
         for one in none floor-copy rdbg-count rdbg-false gdb-false lldb-auto; do
             under "$one" 4 spin
-            echo "$one ${W:-0}" >>$OUT/others_hits
-            echo "$one ${O:-0}" >>$OUT/others_speed
+            [ -n "$W" ] && echo "$one $W" >>$OUT/others_hits
+            [ -n "$O" ] && echo "$one $O" >>$OUT/others_speed
         done
     done
     echo 'one thread hits, three do not, one CPU: hits/s of the one'

@@ -23,6 +23,9 @@ impl<I: Inferior> Engine<I> {
         if self.processes.contains_key(&pid) {
             return Err(ApiError::user(format!("process {pid} is attached already")));
         }
+        if until_exec.is_none() && crate::os::is_32_bit(pid) {
+            return Err(only_64_bit(pid));
+        }
         if let Some(name) = until_exec {
             self.seize_process(pid, Origin::Attached, Role::Scouted)?;
             self.awaited = Some(Awaited::by_descent(name));
@@ -166,6 +169,10 @@ impl<I: Inferior> Engine<I> {
     }
 
     fn begin_launched(&mut self, pid: Pid) -> Outcome {
+        if crate::os::is_32_bit(pid) {
+            self.kill_process(pid);
+            return Err(only_64_bit(pid));
+        }
         let exe = self.inferior.exe(pid).unwrap_or_default();
         let space = self.add_space();
         if let Some(process) = self.processes.get_mut(&pid) {
@@ -204,6 +211,11 @@ impl<I: Inferior> Engine<I> {
         }
         self.launch(program, args.unwrap_or(last), None)
     }
+}
+
+/// The registers and system calls of i386 are others.
+fn only_64_bit(pid: Pid) -> ApiError {
+    ApiError::user(format!("process {pid} executes a 32-bit program; rdbg debugs 64-bit x86 programs only"))
 }
 
 /// The one process of that name.

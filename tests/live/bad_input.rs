@@ -85,3 +85,46 @@ fn a_program_that_cannot_be_started_and_a_wrong_command_line() {
     assert_eq!(Rdbg::run(["--no-such-option"], SOON).code(), 2);
     assert_eq!(Rdbg::run(["--version"], SOON).code(), 0);
 }
+
+/// A 32-bit program of one segment: `for (;;) pause();` through the system call gate of i386.
+fn elf32() -> Vec<u8> {
+    const BASE: u32 = 0x0804_8000;
+    const HEADERS: u32 = 52 + 32;
+    // mov eax, 29 (pause of i386); int 0x80; jmp to the mov.
+    let code = [0xb8, 29, 0, 0, 0, 0xcd, 0x80, 0xeb, 0xf7];
+    let size = HEADERS + code.len() as u32;
+    let mut file = b"\x7fELF\x01\x01\x01\0\0\0\0\0\0\0\0\0".to_vec();
+    let halves = |file: &mut Vec<u8>, values: &[u16]| values.iter().for_each(|value| file.extend(value.to_le_bytes()));
+    let words = |file: &mut Vec<u8>, values: &[u32]| values.iter().for_each(|value| file.extend(value.to_le_bytes()));
+    // e_type ET_EXEC, e_machine EM_386; e_version, e_entry, e_phoff, e_shoff, e_flags.
+    halves(&mut file, &[2, 3]);
+    words(&mut file, &[1, BASE + HEADERS, 52, 0, 0]);
+    halves(&mut file, &[52, 32, 1, 40, 0, 0]);
+    // PT_LOAD of the whole file, readable and executable.
+    words(&mut file, &[1, 0, BASE, BASE, size, size, 5, 0x1000]);
+    file.extend(code);
+    file
+}
+
+#[test]
+fn programs_of_32_bits_are_refused_and_go_on() {
+    let home = Home::new();
+    let path = home.path().join("elf32");
+    std::fs::write(&path, elf32()).unwrap();
+    std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let name = path.to_str().unwrap();
+    fails(&Rdbg::run(["run", "--batch", "--", name], SOON), 1, "32-bit");
+    let mut child = match Command::new(&path).spawn() {
+        Ok(child) => child,
+        // ENOEXEC: a kernel without CONFIG_IA32_EMULATION.
+        Err(error) => return crate::support::skip(&format!("a 32-bit program: {error}")),
+    };
+    let pid = child.id();
+    fails(&Rdbg::run(["attach", "--pid", &pid.to_string(), "--batch"], SOON), 1, "32-bit");
+    assert_eq!(child.try_wait().unwrap(), None);
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    assert!(status.contains("TracerPid:\t0\n"), "{status}");
+    assert!(!status.contains("State:\tt") && !status.contains("State:\tT"), "{status}");
+    child.kill().unwrap();
+    child.wait().unwrap();
+}

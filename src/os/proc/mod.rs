@@ -20,6 +20,14 @@ pub fn read_status(tid: Tid) -> io::Result<Status> {
     Ok(parse_status(&read_text(&format!("/proc/{tid}/status"))?))
 }
 
+/// Whether a process executes a 32-bit ELF file (EI_CLASS of the gABI, "ELF Identification").
+pub fn is_32_bit(pid: Pid) -> bool {
+    use std::io::Read;
+    let mut ident = [0; 5];
+    let read = std::fs::File::open(format!("/proc/{pid}/exe")).and_then(|mut file| file.read_exact(&mut ident));
+    read.is_ok() && ident == *b"\x7fELF\x01"
+}
+
 /// The group of a task; the task's own number when it has gone.
 pub fn group_of(tid: Tid) -> Pid {
     read_status(tid).map_or(tid.as_leader_of(), |status| status.tgid)
