@@ -10,3 +10,4 @@ pub mod frontend;
 pub mod lang;
 pub mod os;
 pub mod target;
+pub mod trace;

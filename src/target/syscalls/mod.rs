@@ -2,6 +2,7 @@
 
 mod constant;
 mod decode;
+mod kernel;
 mod option;
 mod signature;
 mod sockaddr;
@@ -9,6 +10,7 @@ mod structure;
 mod table;
 
 pub use decode::CallMemory;
+pub use kernel::{find_kernel_call, kernel_call, kernel_calls, KernelCall};
 pub use signature::{Kind, Parameter, Signature};
 pub use table::find_signature;
 

@@ -10,3 +10,4 @@ mod text_object;
 
 pub use plan::{CallPlan, Certainty, DecodedArgument, DecodedCall};
 pub use reader::ArgumentReader;
+pub use text_object::TextLayout;

@@ -1,0 +1,155 @@
+//! What a probe's hit gives to its program: the task, its registers and its memory.
+
+use std::sync::Arc;
+
+use super::value::{StackValue, Text};
+
+/// A system call at its entry or return.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct SyscallHit {
+    /// Which.
+    pub number: u64,
+    /// Its parameters.
+    pub arguments: [u64; 6],
+}
+
+/// The task that hit a probe, while it stands.
+pub trait Hit {
+    /// The process.
+    fn pid(&self) -> u64;
+    /// The thread.
+    fn tid(&self) -> u64;
+    /// The thread's name.
+    fn comm(&self) -> Text;
+    /// The name of a process.
+    fn comm_of(&self, pid: u64) -> Text;
+    /// Its user and group.
+    fn owner(&self) -> (u32, u32);
+    /// The parent process.
+    fn parent(&self) -> u64;
+    /// Reads as much of the memory as there is; how much that was.
+    fn read(&self, at: u64, buf: &mut [u8]) -> usize;
+    /// A register, by arch's number.
+    fn register(&self, number: u16) -> u64;
+    /// An argument of a function at its entry.
+    fn argument(&self, number: u8) -> u64;
+    /// What a function or system call returned.
+    fn return_value(&self) -> u64;
+    /// The system call.
+    fn syscall(&self) -> SyscallHit;
+    /// The signal.
+    fn signal(&self) -> u64;
+    /// The probe's name.
+    fn probe(&self) -> Text;
+    /// The traced function, demangled.
+    fn function(&self) -> Text;
+    /// Nanoseconds that the function or call took.
+    fn duration(&self) -> u64;
+    /// The stack, at most so many frames.
+    fn stack(&self, limit: u32) -> Option<Arc<StackValue>>;
+    /// An address, to be named later.
+    fn symbol(&self, at: u64) -> Option<Arc<StackValue>>;
+    /// The address of a symbol.
+    fn symbol_address(&self, name: &str) -> u64;
+    /// An argument of the command line.
+    fn command_line(&self, number: u64) -> Text;
+    /// The other end of a socket.
+    fn peer(&self, fd: u64) -> Text;
+    /// The launched program.
+    fn child(&self) -> u64;
+}
+
+/// What BEGIN, END and intervals run in: rdbg itself.
+#[derive(Clone, Debug)]
+pub struct NoTask {
+    /// The probe's name.
+    pub probe: String,
+    /// The launched program.
+    pub child: u64,
+}
+
+impl Hit for NoTask {
+    fn pid(&self) -> u64 {
+        u64::from(std::process::id())
+    }
+
+    fn tid(&self) -> u64 {
+        self.pid()
+    }
+
+    fn comm(&self) -> Text {
+        Text::new(b"rdbg")
+    }
+
+    fn comm_of(&self, _: u64) -> Text {
+        Text::new(b"")
+    }
+
+    fn owner(&self) -> (u32, u32) {
+        (0, 0)
+    }
+
+    fn parent(&self) -> u64 {
+        0
+    }
+
+    fn read(&self, _: u64, _: &mut [u8]) -> usize {
+        0
+    }
+
+    fn register(&self, _: u16) -> u64 {
+        0
+    }
+
+    fn argument(&self, _: u8) -> u64 {
+        0
+    }
+
+    fn return_value(&self) -> u64 {
+        0
+    }
+
+    fn syscall(&self) -> SyscallHit {
+        SyscallHit::default()
+    }
+
+    fn signal(&self) -> u64 {
+        0
+    }
+
+    fn probe(&self) -> Text {
+        Text::new(self.probe.as_bytes())
+    }
+
+    fn function(&self) -> Text {
+        Text::new(b"")
+    }
+
+    fn duration(&self) -> u64 {
+        0
+    }
+
+    fn stack(&self, _: u32) -> Option<Arc<StackValue>> {
+        None
+    }
+
+    fn symbol(&self, _: u64) -> Option<Arc<StackValue>> {
+        None
+    }
+
+    fn symbol_address(&self, _: &str) -> u64 {
+        0
+    }
+
+    fn command_line(&self, _: u64) -> Text {
+        Text::new(b"")
+    }
+
+    fn peer(&self, _: u64) -> Text {
+        Text::new(b"")
+    }
+
+    fn child(&self) -> u64 {
+        self.child
+    }
+}

@@ -1,0 +1,175 @@
+//! The printer: takes records off the queue, names and formats them, and hands on text.
+
+use std::sync::Arc;
+
+use crossbeam_channel::Receiver;
+
+use super::json;
+use super::names::Names;
+use super::printf;
+use super::record::Record;
+use super::show::{FormatTime, Shower};
+use crate::lang::script::Program;
+
+/// What a printer is made with.
+pub struct PrinterOptions {
+    /// The program whose records they are.
+    pub program: Arc<Program>,
+    /// How they are written.
+    pub format: OutputFormat,
+    /// The calendar.
+    pub format_time: FormatTime,
+}
+
+/// How records are written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum OutputFormat {
+    /// As people read it.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Where a text belongs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Stream {
+    /// What the script printed.
+    Out,
+    /// What rdbg tells of the run.
+    Err,
+}
+
+/// What the printer hands on.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Printed {
+    /// Text.
+    Text(Stream, Vec<u8>),
+    /// Nothing follows; the script's exit code.
+    End(i32),
+}
+
+/// Texts of so many bytes are handed on without waiting for more.
+const CHUNK: usize = 1 << 16;
+
+/// Prints records until the last one. `sink` may block: the tasks that are traced do not wait for it.
+pub fn run_printer(records: &Receiver<Record>, options: PrinterOptions, mut sink: impl FnMut(Printed)) {
+    let format = options.format;
+    let mut shower = Shower {
+        program: options.program,
+        names: Names::default(),
+        format_time: options.format_time,
+        users: read_users(),
+    };
+    let mut pending = Vec::new();
+    loop {
+        let record = match records.try_recv() {
+            Ok(record) => record,
+            Err(_) => {
+                hand_on(&mut pending, &mut sink);
+                match records.recv() {
+                    Ok(record) => record,
+                    // The machine has gone without a last word: a fault that its owner tells of.
+                    Err(_) => return sink(Printed::End(1)),
+                }
+            }
+        };
+        if let Record::End(code) = record {
+            hand_on(&mut pending, &mut sink);
+            return sink(Printed::End(code));
+        }
+        match print(&record, format, &mut shower) {
+            (Stream::Out, text) => pending.extend(text),
+            (Stream::Err, text) => {
+                hand_on(&mut pending, &mut sink);
+                sink(Printed::Text(Stream::Err, text));
+            }
+        }
+        if pending.len() >= CHUNK {
+            hand_on(&mut pending, &mut sink);
+        }
+    }
+}
+
+fn hand_on(pending: &mut Vec<u8>, sink: &mut impl FnMut(Printed)) {
+    if !pending.is_empty() {
+        sink(Printed::Text(Stream::Out, std::mem::take(pending)));
+    }
+}
+
+/// A record's text.
+fn print(record: &Record, format: OutputFormat, shower: &mut Shower) -> (Stream, Vec<u8>) {
+    let json = format == OutputFormat::Json;
+    let out = |text: String| (Stream::Out, text.into_bytes());
+    let err = |text: String| (Stream::Err, text.into_bytes());
+    match record {
+        Record::Attached(count) if json => out(json::count("attached_probes", "probes", *count)),
+        Record::Attached(1) => err("Attached 1 probe\n".into()),
+        Record::Attached(count) => err(format!("Attached {count} probes\n")),
+        Record::Printf(format, values) => {
+            let text = printf::format(format, values, shower);
+            if json {
+                out(json::text("printf", &String::from_utf8_lossy(&text)))
+            } else {
+                (Stream::Out, text)
+            }
+        }
+        Record::Value(ty, value) if json => out(json::value(shower, ty, value)),
+        Record::Value(ty, value) => out(shower.value(ty, value) + "\n"),
+        Record::Map(rows) if json => out(json::map(shower, rows)),
+        Record::Map(rows) => out(shower.map(rows)),
+        Record::Time(format, at) => {
+            let text = (shower.format_time)(format, *at);
+            out(if json { json::text("time", &text) } else { text })
+        }
+        Record::Cat(format, values) => {
+            let name = String::from_utf8_lossy(&printf::format(format, values, shower)).into_owned();
+            match cat(&name, shower.program.config.max_cat_bytes) {
+                Ok(text) if json => out(json::text("cat", &text)),
+                Ok(text) => out(text),
+                Err(error) => err(format!("failed to open file '{name}': {error}\n")),
+            }
+        }
+        Record::System(format, values) => {
+            let command = String::from_utf8_lossy(&printf::format(format, values, shower)).into_owned();
+            let text = run(&command);
+            out(if json { json::text("syscall", &text) } else { text })
+        }
+        Record::Join(parts, separator) => {
+            let parts: Vec<String> =
+                parts.iter().map(|part| String::from_utf8_lossy(part.bytes()).into_owned()).collect();
+            let text = parts.join(separator);
+            out(if json { json::text("join", &text) } else { text + "\n" })
+        }
+        Record::Lost(count) if json => out(json::count("lost_events", "events", *count)),
+        Record::Lost(count) => err(format!("Lost {count} events\n")),
+        Record::Warning(text) => err(format!("WARNING: {text}\n")),
+        Record::Gap if json => out(String::new()),
+        Record::Gap => out("\n\n".into()),
+        Record::End(_) => out(String::new()),
+    }
+}
+
+fn cat(name: &str, limit: usize) -> std::io::Result<String> {
+    use std::io::Read;
+    let mut bytes = Vec::new();
+    std::fs::File::open(name)?.take(limit as u64).read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// `system`: what the command prints.
+fn run(command: &str) -> String {
+    match std::process::Command::new("/bin/sh").args(["-c", command]).stdin(std::process::Stdio::null()).output() {
+        Ok(output) => String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr),
+        Err(error) => format!("{command}: {error}\n"),
+    }
+}
+
+fn read_users() -> Vec<(u32, String)> {
+    let text = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let user = |line: &str| {
+        let mut fields = line.split(':');
+        let name = fields.next()?.to_owned();
+        Some((fields.nth(1)?.parse().ok()?, name))
+    };
+    text.lines().filter_map(user).collect()
+}
