@@ -8,9 +8,12 @@ mod live {
     mod arguments;
     mod bad_input;
     mod breakpoints;
+    mod differential;
     mod envoy;
     mod forks;
+    mod guarded;
     mod hits;
+    mod interpretation;
     mod leaving;
     mod leaving_under_load;
     mod prompt;
