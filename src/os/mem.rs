@@ -1,13 +1,15 @@
 //! Memory of other processes: `process_vm_readv` and /proc/PID/mem.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::rc::Rc;
 
 use crate::base::{MemError, Pid, Tid, VirtAddr};
+
+use rustc_hash::FxHashMap;
 
 use super::proc;
 
@@ -17,7 +19,7 @@ const PAGE: u64 = 4096;
 /// The open /proc/PID/mem files. Such a file refers to the address space that the process had when it was opened.
 #[derive(Debug, Default)]
 pub struct MemFiles {
-    files: RefCell<HashMap<Pid, Rc<File>>>,
+    files: RefCell<FxHashMap<Pid, Rc<File>>>,
 }
 
 impl MemFiles {
