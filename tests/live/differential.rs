@@ -231,11 +231,11 @@ fn every_form_at_a_functions_entry_does_what_the_cpu_does() {
         let entries: u64 = forms.values().map(|(_, count)| count).sum();
         eprintln!("{name}: {entries} entries, {} forms", forms.len());
         for (form, (sample, count)) in forms {
-            if !samples.contains_key(&form) {
+            samples.entry(form).or_insert_with(|| {
                 // For the corpus, as a line of it.
                 eprintln!("new {} {} # {count} in {name}", sample.hex(), sample.text());
-                samples.insert(form, sample);
-            }
+                sample
+            });
         }
     }
     let mut sandbox = Sandbox::start();

@@ -312,11 +312,10 @@ fn point_branches(sample: &Sample, regs: &mut Regs, operands: &mut [u8], stack: 
         _ => SITE.0 + 0x1000 + random.below(0x1000),
     };
     match one.flow_control() {
+        // A jump into the stack is one like any other, as nothing is executed there.
+        FlowControl::IndirectBranch | FlowControl::IndirectCall if one.op0_register() == Iced::RSP => {}
         FlowControl::IndirectBranch | FlowControl::IndirectCall if one.op0_kind() == OpKind::Register => {
-            // A jump into the stack is one like any other, as nothing is executed there.
-            if one.op0_register() != Iced::RSP {
-                *field(regs, one.op0_register()) = target();
-            }
+            *field(regs, one.op0_register()) = target();
         }
         FlowControl::IndirectBranch | FlowControl::IndirectCall | FlowControl::Return => {
             // Wherever it is read from: the same word again and again, for any alignment of eight.
