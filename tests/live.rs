@@ -19,6 +19,7 @@ mod live {
     mod session;
     mod session_clients;
     mod signals;
+    mod source;
     mod stacks;
     mod waitfor;
 }

@@ -5,6 +5,7 @@ pub mod command;
 pub mod event;
 pub mod reply;
 pub mod session;
+pub mod source;
 
 pub use command::{
     BreakpointAction, BreakpointSpec, Command, FollowFork, FrameMove, Leave, ModuleFilter, RegisterSet, SignalPolicy,
@@ -16,3 +17,4 @@ pub use reply::{
     LocationRow, ModuleRow, Place, ProcessRow, Reply, SignalRow, Stack, SymbolRow, ThreadRef, ThreadRow,
 };
 pub use session::{ClientId, Outcome, Request, Session, Subscription};
+pub use source::{SourceLine, SourceQuery, SourceText};

@@ -49,6 +49,7 @@ impl<I: Inferior> Engine<I> {
             Command::ListBreakpoints => {
                 Ok(Reply::Breakpoints { rows: self.breakpoints.values().map(|one| self.breakpoint_row(one)).collect() })
             }
+            Command::Source { query } => self.source_query(query),
             Command::ListThreads => self.list_threads(),
             Command::ListModules => self.list_modules(),
             Command::ListInferiors => Ok(Reply::Inferiors { rows: self.inferior_rows() }),
