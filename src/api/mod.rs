@@ -15,6 +15,7 @@ pub use event::{CaughtAt, Event, StopReason};
 pub use reply::{
     ApiError, Argument, BreakpointRow, ErrorKind, FrameRow, FunctionCall, HowFound, InferiorRow, InstructionRow,
     LocationRow, ModuleRow, Place, ProcessRow, Reply, SignalRow, Stack, SymbolRow, ThreadRef, ThreadRow,
+    LISTED_LOCATIONS,
 };
 pub use session::{ClientId, Outcome, Request, Session, Subscription};
 pub use source::{SourceLine, SourceQuery, SourceText};
