@@ -11,6 +11,7 @@ mod family;
 mod files;
 mod hits;
 mod inspect;
+mod interrupted;
 mod leave;
 mod memory;
 mod modules;

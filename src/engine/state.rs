@@ -85,6 +85,8 @@ pub struct Engine<I: Inferior> {
     pub(super) epoch: u64,
     pub(super) step: Option<StepGoal>,
     pub(super) awaited: Option<Awaited>,
+    /// What the scheduler kept of threads before they were last told to stop.
+    pub(super) asleep: HashMap<Tid, crate::base::RunRecord>,
     /// Return sites that are armed.
     pub(super) returns: Vec<(SpaceId, VirtAddr, crate::target::breakpoint::Owner)>,
     /// Files that have been parsed, by device and inode.
@@ -140,6 +142,7 @@ impl<I: Inferior> Engine<I> {
             epoch: 0,
             step: None,
             awaited: None,
+            asleep: HashMap::new(),
             returns: Vec::new(),
             files: HashMap::new(),
             launched: None,
@@ -266,6 +269,8 @@ impl<I: Inferior> Engine<I> {
             resumed: crate::base::ResumeHow::Continue,
             held: false,
             in_vfork: false,
+            broken: None,
+            redone: None,
         };
         self.threads.insert(tid, thread);
     }
