@@ -139,6 +139,9 @@ pub struct Argument {
     pub certain: Toggle,
 }
 
+/// How many of its locations `break` answers with: naming thousands takes longer than patching them.
+pub const LISTED_LOCATIONS: usize = 10;
+
 /// A breakpoint.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BreakpointRow {
@@ -160,8 +163,10 @@ pub struct BreakpointRow {
     pub hits: u64,
     /// How many hits will still pass.
     pub ignore: u64,
-    /// Where it stands. None: pending.
+    /// Where it stands; `break` answers with the first [`LISTED_LOCATIONS`] only.
     pub locations: Vec<LocationRow>,
+    /// In how many places it stands. 0: pending.
+    pub total: u32,
     /// What the user should know: why it is pending, what was left out.
     pub note: Option<String>,
 }

@@ -1,5 +1,6 @@
 //! Breakpoints: what the user meant, where that is now, and what a hit does.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::state::{Engine, Space};
@@ -126,6 +127,11 @@ impl Breakpoint {
         self.live().flat_map(of).collect()
     }
 
+    /// The addresses of its locations in one space.
+    pub(super) fn addresses_in(&self, space: SpaceId) -> HashSet<VirtAddr> {
+        self.live().filter(|(_, one)| one.spaces.contains(&space)).map(|(_, one)| one.addr).collect()
+    }
+
     /// Its live locations with their indices.
     pub(super) fn live(&self) -> impl Iterator<Item = (u32, &Location)> {
         self.locations.iter().enumerate().filter_map(|(at, one)| Some((at as u32, one.as_ref()?)))
@@ -210,10 +216,15 @@ impl<I: Inferior> Engine<I> {
             return;
         }
         let Some(breakpoint) = self.breakpoints.get(&id) else { return };
-        for (space, at, location) in breakpoint.places() {
-            let Some(pid) = self.pid_of_space(space) else { continue };
-            if let Err(error) = self.arm(pid, space, at, Owner::Breakpoint { id, location }) {
-                self.emit(Event::Notice { text: format!("breakpoint {id} is not armed at {at}: {error}") });
+        let mut places = breakpoint.places();
+        places.sort_unstable();
+        for group in places.chunk_by(|(a, ..), (b, ..)| a == b) {
+            let Some(pid) = self.pid_of_space(group[0].0) else { continue };
+            let of = |&(_, at, location): &(_, VirtAddr, u32)| (at, Owner::Breakpoint { id, location });
+            let failed = self.arm_all(pid, group[0].0, &group.iter().map(of).collect::<Vec<_>>());
+            if let Some((at, error)) = failed.first() {
+                let text = format!("breakpoint {id} is not armed at {} of its places: {at}: {error}", failed.len());
+                self.emit(Event::Notice { text });
             }
         }
     }

@@ -277,14 +277,14 @@ impl<I: Inferior> Engine<I> {
         Reply::Signals { rows: Signal::all().map(row).collect() }
     }
 
-    /// `info breakpoints`.
-    pub(super) fn breakpoint_row(&self, breakpoint: &Breakpoint) -> BreakpointRow {
+    /// A breakpoint with at most `limit` of its locations.
+    pub(super) fn breakpoint_row(&self, breakpoint: &Breakpoint, limit: usize) -> BreakpointRow {
         let module = match &breakpoint.spec.module {
             ModuleFilter::Any => None,
             ModuleFilter::Named(name) => Some(name.clone()),
         };
         let mut locations = Vec::new();
-        for (index, location) in breakpoint.live() {
+        for (index, location) in breakpoint.live().take(limit) {
             let Some(space) = location.spaces.first() else { continue };
             let (Some(pid), Some(one)) = (self.pid_of_space(*space), self.spaces.get(space)) else { continue };
             let mut place = place(location.addr, location.addr, one);
@@ -305,6 +305,7 @@ impl<I: Inferior> Engine<I> {
             hits: breakpoint.hits,
             ignore: breakpoint.ignore,
             locations,
+            total: breakpoint.live().count() as u32,
             note: breakpoint.note.clone(),
         }
     }

@@ -2,6 +2,7 @@
 //!
 //! One loop ([`Engine::run`]) handles one thing at a time to its end. Nothing here calls a front end.
 
+mod arming;
 mod attach;
 mod breakpoints;
 mod commands;

@@ -1,9 +1,10 @@
 //! All that the engine holds, and its loop.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError};
+use rustc_hash::FxHashMap;
 
 use crate::api::{ApiError, ClientId, Event, Request, StopReason, Subscription};
 use crate::base::{Inferior, InferiorError, Pid, Signal, TaskUid, Tid, VirtAddr, WaitStatus};
@@ -70,11 +71,11 @@ pub struct Engine<I: Inferior> {
     pub(super) input_sender: Sender<Input>,
     pub(super) doorbell: crate::os::Doorbell,
     pub(super) subscribers: Vec<Subscriber>,
-    pub(super) threads: HashMap<Tid, Thread>,
+    pub(super) threads: FxHashMap<Tid, Thread>,
     pub(super) processes: BTreeMap<Pid, Process>,
-    pub(super) spaces: HashMap<SpaceId, Space>,
+    pub(super) spaces: FxHashMap<SpaceId, Space>,
     /// First stops of tasks whose creation has not been reported yet.
-    pub(super) early: HashMap<Tid, WaitStatus>,
+    pub(super) early: FxHashMap<Tid, WaitStatus>,
     /// Reports that were taken while another task's was awaited.
     pub(super) backlog: VecDeque<(Tid, WaitStatus)>,
     pub(super) breakpoints: BTreeMap<u32, Breakpoint>,
@@ -90,7 +91,7 @@ pub struct Engine<I: Inferior> {
     /// Return sites that are armed.
     pub(super) returns: Vec<(SpaceId, VirtAddr, crate::target::breakpoint::Owner)>,
     /// Files that have been parsed, by device and inode.
-    pub(super) files: HashMap<(u64, u64), std::sync::Arc<crate::binary::Module>>,
+    pub(super) files: FxHashMap<(u64, u64), std::sync::Arc<crate::binary::Module>>,
     pub(super) launched: Option<(PathBuf, Vec<std::ffi::OsString>)>,
     pub(super) history: Vec<crate::lang::Value>,
     pub(super) examine_next: Option<VirtAddr>,
@@ -129,10 +130,10 @@ impl<I: Inferior> Engine<I> {
             input_sender: inputs.0,
             doorbell,
             subscribers: Vec::new(),
-            threads: HashMap::new(),
+            threads: FxHashMap::default(),
             processes: BTreeMap::new(),
-            spaces: HashMap::new(),
-            early: HashMap::new(),
+            spaces: FxHashMap::default(),
+            early: FxHashMap::default(),
             backlog: VecDeque::new(),
             breakpoints: BTreeMap::new(),
             settings: Settings::default(),
@@ -144,7 +145,7 @@ impl<I: Inferior> Engine<I> {
             awaited: None,
             asleep: HashMap::new(),
             returns: Vec::new(),
-            files: HashMap::new(),
+            files: FxHashMap::default(),
             launched: None,
             history: Vec::new(),
             examine_next: None,

@@ -198,6 +198,7 @@ impl Canned {
             hits: 0,
             ignore: 0,
             locations: Vec::new(),
+            total: 0,
             note: None,
         }
     }

@@ -1,7 +1,7 @@
 //! Memory of other processes: `process_vm_readv` and /proc/PID/mem.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -9,12 +9,14 @@ use std::rc::Rc;
 
 use crate::base::{MemError, Pid, VirtAddr};
 
+use rustc_hash::FxHashMap;
+
 use super::proc;
 
 /// The open /proc/PID/mem files. Such a file refers to the address space that the process had when it was opened.
 #[derive(Debug, Default)]
 pub struct MemFiles {
-    files: RefCell<HashMap<Pid, Rc<File>>>,
+    files: RefCell<FxHashMap<Pid, Rc<File>>>,
 }
 
 impl MemFiles {

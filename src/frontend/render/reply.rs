@@ -9,9 +9,6 @@ use super::places::{arguments_text, frame_text, how_text, place_text, thread_tex
 use super::style::Style;
 use super::tables;
 
-/// How many locations of a new breakpoint are listed.
-const SHOWN_LOCATIONS: usize = 10;
-
 /// A reply; empty where there is nothing to say.
 pub fn reply_text(reply: &Reply, detail: Detail, style: Style) -> String {
     match reply {
@@ -56,12 +53,12 @@ pub fn breakpoint_text(row: &BreakpointRow, style: Style) -> String {
             format!("Breakpoint {}: {}, {address}", row.id, place_text(&one.place, style))
         }
         many => {
-            let mut text = format!("Breakpoint {}: {} locations", row.id, many.len());
-            for location in many.iter().take(SHOWN_LOCATIONS) {
+            let mut text = format!("Breakpoint {}: {} locations", row.id, row.total);
+            for location in many {
                 text.push_str(&format!("\n  {}", tables::location(row.id, location, style)));
             }
-            if many.len() > SHOWN_LOCATIONS {
-                text.push_str(&format!("\n  .. and {} more (info breakpoints)", many.len() - SHOWN_LOCATIONS));
+            if row.total as usize > many.len() {
+                text.push_str(&format!("\n  .. and {} more (info breakpoints)", row.total as usize - many.len()));
             }
             text
         }

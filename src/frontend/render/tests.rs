@@ -101,7 +101,7 @@ fn hits_catches_waits_and_ends() {
     assert_eq!(exit(0, Some(Signal::KILL)), "Process 123 was killed by SIGKILL");
 }
 
-fn breakpoint(locations: u32) -> BreakpointRow {
+fn breakpoint(total: u32) -> BreakpointRow {
     let location = |number| LocationRow { number, pid: Pid(1), place: place(), aliases: vec![], hits: 0 };
     BreakpointRow {
         id: 1,
@@ -113,7 +113,8 @@ fn breakpoint(locations: u32) -> BreakpointRow {
         condition: None,
         hits: 4,
         ignore: 0,
-        locations: (1..=locations).map(location).collect(),
+        locations: (1..=total).take(LISTED_LOCATIONS).map(location).collect(),
+        total,
         note: None,
     }
 }
