@@ -87,7 +87,7 @@ pub struct Engine<I: Inferior> {
     pub(super) step: Option<StepGoal>,
     pub(super) awaited: Option<Awaited>,
     /// What the scheduler kept of threads before they were last told to stop.
-    pub(super) asleep: HashMap<Tid, crate::base::RunRecord>,
+    pub(super) asleep: FxHashMap<Tid, crate::base::RunRecord>,
     /// Return sites that are armed.
     pub(super) returns: Vec<(SpaceId, VirtAddr, crate::target::breakpoint::Owner)>,
     /// Files that have been parsed, by device and inode.
@@ -143,7 +143,7 @@ impl<I: Inferior> Engine<I> {
             epoch: 0,
             step: None,
             awaited: None,
-            asleep: HashMap::new(),
+            asleep: FxHashMap::default(),
             returns: Vec::new(),
             files: FxHashMap::default(),
             launched: None,
