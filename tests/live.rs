@@ -8,6 +8,7 @@ mod live {
     mod arguments;
     mod bad_input;
     mod breakpoints;
+    mod eintr;
     mod envoy;
     mod forks;
     mod hits;

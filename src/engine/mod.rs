@@ -12,6 +12,7 @@ mod family;
 mod files;
 mod hits;
 mod inspect;
+mod interrupted;
 mod leave;
 mod memory;
 mod modules;

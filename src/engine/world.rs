@@ -135,6 +135,7 @@ impl<I: Inferior> Engine<I> {
         }
         let Some(pid) = self.selected_pid().ok() else { return };
         let chosen = self.selection.tid.filter(|tid| self.threads.contains_key(tid));
+        self.note_sleepers(pid);
         self.stop_world();
         let first =
             self.threads_of(pid).into_iter().find(|tid| self.threads.get(tid).is_some_and(|one| one.is_stopped()));
