@@ -9,6 +9,7 @@ mod live {
     mod bad_input;
     mod breakpoints;
     mod differential;
+    mod eintr;
     mod envoy;
     mod forks;
     mod guarded;
@@ -22,6 +23,7 @@ mod live {
     mod session;
     mod session_clients;
     mod signals;
+    mod source;
     mod stacks;
     mod waitfor;
 }

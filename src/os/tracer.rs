@@ -12,7 +12,7 @@ use libc::{c_int, c_uint, c_void};
 
 use crate::base::{
     Inferior, InferiorError, Mapping, MappingSource, MemError, PendingScope, Pid, PtraceEvent, Regs, Resume, ResumeHow,
-    SigInfo, Signal, Tid, TraceOptions, VectorRegs, VirtAddr, WaitStatus,
+    RunRecord, SigInfo, Signal, SignalMasks, Tid, TraceOptions, VectorRegs, VirtAddr, WaitStatus,
 };
 
 use super::error::{errno_text, last_errno};
@@ -367,6 +367,16 @@ impl Inferior for LiveInferior {
             PendingScope::Group => status.pending | status.group_pending,
         };
         Ok(waiting & !status.blocked)
+    }
+
+    fn signal_masks(&self, tid: Tid) -> Option<SignalMasks> {
+        let status = proc::read_status(tid).ok()?;
+        let pending = (status.pending | status.group_pending) & !status.blocked;
+        Some(SignalMasks { pending, ignored: status.ignored, caught: status.caught })
+    }
+
+    fn run_record(&self, tid: Tid) -> Option<RunRecord> {
+        proc::read_sched(tid)
     }
 
     fn is_dead(&self, _pid: Pid, tid: Tid) -> bool {
