@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::source::SourceQuery;
+use super::trace::TraceSpec;
 use crate::base::{Pid, Signal};
 
 /// One request. Every command is answered by exactly one [`super::Reply`] or [`super::ApiError`]; `Continue` and the
@@ -29,6 +30,12 @@ pub enum Command {
     Ignore { id: u32, count: u64 },
     /// Replace a breakpoint's condition; `None` removes it.
     Condition { id: u32, condition: Option<String> },
+    /// Begin a trace script; the answer says which processes it can concern.
+    Trace { spec: Box<TraceSpec> },
+    /// The probes whose names match a pattern.
+    TraceProbes { glob: String },
+    /// End the trace: its END runs and its maps are printed.
+    TraceEnd,
     /// Let the target go on.
     Continue,
     /// Execute `count` instructions of the selected thread.

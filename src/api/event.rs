@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::reply::{FrameRow, FunctionCall, InferiorRow, Place, ThreadRef};
 use super::session::ClientId;
 use super::source::SourceText;
+use super::trace::TraceStream;
 use crate::base::{Pid, Signal};
 
 /// Something that happened to the target.
@@ -48,6 +49,10 @@ pub enum Event {
     WaitEnded { reason: String },
     /// Something the user should know.
     Notice { text: String },
+    /// What a trace script printed.
+    TraceOutput { stream: TraceStream, text: String },
+    /// The trace has ended, and all that it printed has been handed on.
+    TraceEnded { status: i32 },
     /// The session ends; no event follows.
     Ended,
 }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::command::{BreakpointAction, SignalPolicy, Toggle, Where};
 use super::event::StopReason;
 use super::source::{SourceLine, SourceText};
+use super::trace::TraceScope;
 use crate::base::{FileAddr, Pid, Signal, Tid, VirtAddr};
 
 /// The answer to one command.
@@ -15,6 +16,8 @@ use crate::base::{FileAddr, Pid, Signal, Tid, VirtAddr};
 pub enum Reply {
     /// Done; nothing to show.
     Done,
+    /// A trace has begun: its probes, the processes that it can concern, and what its author should know.
+    Tracing { probes: u64, scope: TraceScope, warnings: Vec<String> },
     /// Text to show as it is.
     Text { text: String },
     /// The target goes on.

@@ -72,6 +72,25 @@ pub enum ResumeHow {
     Listen,
 }
 
+/// What a syscall-stop is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SyscallStop {
+    /// The call is about to be made.
+    Entry {
+        /// Its number.
+        number: u64,
+        /// Its parameters.
+        arguments: [u64; 6],
+    },
+    /// It has been made.
+    Return {
+        /// What it returns; a negative number up to -4095 is an errno.
+        value: u64,
+    },
+    /// The task stands in no syscall-stop, or the kernel does not say.
+    Other,
+}
+
 /// Which events a seized task reports. EXEC, CLONE and SYSGOOD are always on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct TraceOptions {
@@ -158,6 +177,9 @@ pub trait Inferior {
 
     /// The SSE registers.
     fn vector_regs(&self, tid: Tid) -> Result<VectorRegs, InferiorError>;
+
+    /// What the task's syscall-stop is (PTRACE_GET_SYSCALL_INFO).
+    fn syscall_stop(&self, tid: Tid) -> Result<SyscallStop, InferiorError>;
 
     /// The siginfo of the stop.
     fn siginfo(&self, tid: Tid) -> Result<SigInfo, InferiorError>;

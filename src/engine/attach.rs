@@ -42,11 +42,13 @@ impl<I: Inferior> Engine<I> {
     /// Seizes a process that runs, and places breakpoints in it; it runs on.
     pub(super) fn attach_debugged(&mut self, pid: Pid) -> Result<crate::api::InferiorRow, ApiError> {
         self.seize_process(pid, Origin::Attached, Role::Debugged)?;
+        self.note_traced_process();
         self.selection.pid = Some(pid);
         self.selection.tid = self.threads_of(pid).first().copied();
         if let Some(tid) = self.selection.tid {
             self.begin_space(tid);
         }
+        self.begin_seeing_calls();
         self.inferior_row(pid).ok_or_else(|| ApiError::target(format!("process {pid} has gone")))
     }
 
@@ -184,6 +186,7 @@ impl<I: Inferior> Engine<I> {
         self.drop_unused_spaces();
         self.selection.pid = Some(pid);
         self.selection.tid = Some(pid.leader());
+        self.note_traced_process();
         self.begin_space(pid.leader());
         self.world = World::Stopped;
         self.epoch += 1;

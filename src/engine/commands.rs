@@ -30,6 +30,9 @@ impl<I: Inferior> Engine<I> {
             Command::Interrupt => self.interrupt_or_cancel(),
             Command::Detach => self.detach(),
             Command::Kill => self.kill(),
+            Command::Trace { spec } => self.begin_trace(client, *spec),
+            Command::TraceProbes { glob } => self.list_probes(&glob),
+            Command::TraceEnd => self.end_trace_now(),
             Command::Quit { leave } => {
                 self.leave_all(leave);
                 self.end();

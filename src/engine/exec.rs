@@ -21,6 +21,7 @@ impl<I: Inferior> Engine<I> {
             thread.reported_at = None;
             thread.passed_at = None;
         }
+        self.traced_exec(tid);
         self.inferior.forget(pid);
         self.step = None;
         let space = self.add_space();
@@ -60,7 +61,9 @@ impl<I: Inferior> Engine<I> {
         }
         self.selection.pid = Some(pid);
         self.selection.tid = Some(tid);
+        self.note_traced_process();
         self.begin_space(tid);
+        self.on_watched_exec(tid);
         // The caught one stands while the others are let go.
         self.world = World::Stopped;
         self.let_others_go(pid);

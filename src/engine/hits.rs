@@ -56,6 +56,8 @@ impl<I: Inferior> Engine<I> {
                     Owner::Rendezvous => self.modules_changed(tid, space),
                     Owner::Return { tid: whose, cfa } if whose == tid && regs.sp() >= cfa => returned = Some(cfa),
                     Owner::Return { .. } => {}
+                    Owner::Probe { site } => self.on_probe(tid, site, &regs),
+                    Owner::ProbeReturn => self.on_probe_return(tid, &regs),
                 }
             }
         }

@@ -28,6 +28,8 @@ mod stack;
 mod state;
 mod stepping;
 mod stops;
+mod trace;
+mod trace_scope;
 mod waiting;
 mod world;
 

@@ -59,12 +59,16 @@ impl<I: Inferior> Engine<I> {
             .map(|module| module.range)
             .filter(|range| !starts.contains(&range.start))
             .collect();
+        let changed = !gone.is_empty();
         for range in gone {
             one.modules.remove(range.start);
             one.sites.forget_range(range.start, range.end);
             for breakpoint in self.breakpoints.values_mut() {
                 breakpoint.forget_range(space, range);
             }
+        }
+        if changed {
+            self.forget_probes_in(space);
         }
     }
 
@@ -131,6 +135,7 @@ impl<I: Inferior> Engine<I> {
             }
         }
         self.resolve_in_module(pid, space, start);
+        self.place_probes(space, start);
     }
 
     /// A process that has a space.

@@ -22,6 +22,9 @@ impl<I: Inferior> Engine<I> {
             return;
         }
         let debugged = self.process_of(tid).is_some_and(|one| one.role == Role::Debugged);
+        if debugged {
+            self.on_traced_signal(tid, signal);
+        }
         if debugged && policy.stop == Some(Toggle::On) {
             self.stop_for(tid, StopReason::Signal { signal });
             return;

@@ -24,6 +24,10 @@ pub enum Input {
     Watch(WatchEvent),
     /// rdbg was told to end.
     Terminate(Signal),
+    /// A probe by time of the trace is due.
+    Tick(crate::engine::trace::Tick),
+    /// The trace is to end.
+    TraceDone,
 }
 
 /// Whether threads run.
@@ -98,6 +102,8 @@ pub struct Engine<I: Inferior> {
     pub(super) examine_next: Option<VirtAddr>,
     pub(super) next: Counters,
     pub(super) ended: bool,
+    /// The trace script that runs.
+    pub(super) trace: Option<Box<crate::engine::trace::Tracing>>,
 }
 
 /// A front end that listens, and how many events it was too slow for.
@@ -153,6 +159,7 @@ impl<I: Inferior> Engine<I> {
             examine_next: None,
             next: Counters::default(),
             ended: false,
+            trace: None,
         }
     }
 
@@ -206,6 +213,8 @@ impl<I: Inferior> Engine<I> {
     fn take_input(&mut self, input: Input) {
         match input {
             Input::Watch(event) => self.on_watch(event),
+            Input::Tick(tick) => self.on_tick(tick),
+            Input::TraceDone => self.finish_trace(),
             Input::Terminate(_) => {
                 self.leave_all(crate::api::Leave::Default);
                 self.end();

@@ -34,7 +34,9 @@ impl<I: Inferior> Engine<I> {
                 self.on_new_task(tid, event)
             }
             WaitStatus::Event(PtraceEvent::VforkDone) => self.on_vfork_done(tid),
+            WaitStatus::SyscallStop => self.on_traced_call(tid),
             WaitStatus::Event(PtraceEvent::Stop) => {
+                self.on_traced_stop(tid);
                 self.note_broken_call(tid);
                 self.leave_slot(tid);
                 self.go_on(tid);
@@ -83,6 +85,7 @@ impl<I: Inferior> Engine<I> {
     /// A task has ended.
     fn thread_gone(&mut self, tid: Tid, status: i32, signal: Option<Signal>) {
         let Some(thread) = self.threads.remove(&tid) else { return };
+        self.traced_thread_gone(tid);
         self.forget_returns_of(tid);
         if self.step.as_ref().is_some_and(|goal| goal.tid() == tid) {
             self.step = None;
@@ -114,6 +117,7 @@ impl<I: Inferior> Engine<I> {
         }
         let launched = if process.origin == Origin::Launched { Toggle::On } else { Toggle::Off };
         self.emit(Event::Exited { pid, status, signal, launched });
+        self.traced_process_gone();
         if self.threads.is_empty() {
             self.world = World::Running;
             self.stop = None;
@@ -130,6 +134,7 @@ impl<I: Inferior> Engine<I> {
 
     /// Resumes, remembering how. A task that has gone in the meantime reports so itself.
     pub(super) fn resume_task(&mut self, tid: Tid, how: ResumeHow, signal: Option<Signal>) {
+        let how = self.traced_resume(tid, how);
         self.mend_call(tid, signal);
         if let Some(thread) = self.threads.get_mut(&tid) {
             thread.state = RunState::Running;

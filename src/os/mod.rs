@@ -3,11 +3,13 @@
 //! The rooms above see values and errors; what the kernel does differently from its man pages is written at the line
 //! that copes with it.
 
+pub mod clock;
 pub mod doorbell;
 pub mod error;
 pub mod file;
 pub mod launch;
 pub mod mem;
+pub mod peer;
 pub mod proc;
 pub mod refusal;
 pub mod signals;
@@ -19,10 +21,12 @@ pub mod waitfor;
 #[cfg(test)]
 mod tests;
 
+pub use clock::{clock_nanoseconds, format_time, Clock};
 pub use doorbell::Doorbell;
 pub use error::OsError;
 pub use file::{map_file, FileBytes};
 pub use launch::{launch, Aslr, LaunchSpec, Launched, Stdio};
+pub use peer::{inspect_socket, listen_backlog, SocketFacts};
 pub use proc::{find_by_name, is_32_bit, list_processes, ProcessRow};
 pub use signals::{block_termination_signals, spawn_signal_thread};
 pub use socket::{own_uid, peer_uid, runtime_dir, set_private_mode};

@@ -12,7 +12,7 @@ use libc::{c_int, c_uint, c_void};
 
 use crate::base::{
     Inferior, InferiorError, Mapping, MappingSource, MemError, PendingScope, Pid, PtraceEvent, Regs, Resume, ResumeHow,
-    RunRecord, SigInfo, Signal, SignalMasks, Tid, TraceOptions, VectorRegs, VirtAddr, WaitStatus,
+    RunRecord, SigInfo, Signal, SignalMasks, SyscallStop, Tid, TraceOptions, VectorRegs, VirtAddr, WaitStatus,
 };
 
 use super::error::{errno_text, last_errno};
@@ -244,6 +244,26 @@ impl Inferior for LiveInferior {
             }
         }
         Ok(regs)
+    }
+
+    fn syscall_stop(&self, tid: Tid) -> Result<SyscallStop, InferiorError> {
+        // SAFETY: the structure is plain data, for which zeros are valid; the kernel stores at most the size that it is
+        // given. `op` says which member of the union it has filled.
+        unsafe {
+            let mut info: libc::ptrace_syscall_info = std::mem::zeroed();
+            let size = size_of_val(&info) as *mut c_void;
+            let got = libc::syscall(libc::SYS_ptrace, libc::PTRACE_GET_SYSCALL_INFO, tid.0, size, &mut info);
+            if got < 0 {
+                return Err(failed("the system call", tid, last_errno()));
+            }
+            Ok(match info.op {
+                libc::PTRACE_SYSCALL_INFO_ENTRY => {
+                    SyscallStop::Entry { number: info.u.entry.nr, arguments: info.u.entry.args }
+                }
+                libc::PTRACE_SYSCALL_INFO_EXIT => SyscallStop::Return { value: info.u.exit.sval as u64 },
+                _ => SyscallStop::Other,
+            })
+        }
     }
 
     fn siginfo(&self, tid: Tid) -> Result<SigInfo, InferiorError> {

@@ -25,6 +25,8 @@ pub trait Hit {
     fn comm_of(&self, pid: u64) -> Text;
     /// Its user and group.
     fn owner(&self) -> (u32, u32);
+    /// The processor that it ran on last.
+    fn cpu(&self) -> u64;
     /// The parent process.
     fn parent(&self) -> u64;
     /// Reads as much of the memory as there is; how much that was.
@@ -87,6 +89,10 @@ impl Hit for NoTask {
 
     fn owner(&self) -> (u32, u32) {
         (0, 0)
+    }
+
+    fn cpu(&self) -> u64 {
+        0
     }
 
     fn parent(&self) -> u64 {

@@ -19,8 +19,8 @@ const TURNS: u64 = 1 << 20;
 pub trait Machinery {
     /// A clock, nanoseconds.
     fn clock(&self, clock: crate::lang::script::program::Clock) -> u64;
-    /// The processor on which the caller runs, and how many there are.
-    fn processors(&self) -> (u32, u32);
+    /// How many processors there are.
+    fn processors(&self) -> u32;
 }
 
 /// A script that runs.
@@ -32,7 +32,6 @@ pub struct Machine {
     started: u64,
     random: u64,
     exit: Option<i32>,
-    stop: bool,
     signals: Vec<u64>,
     turns: u64,
     /// Maps that were told to be full.
@@ -68,7 +67,6 @@ impl Machine {
             started,
             random: started | 1,
             exit: None,
-            stop: false,
             signals: Vec::new(),
             turns: 0,
             told_full,
@@ -88,11 +86,6 @@ impl Machine {
     /// The exit code, once the script has called `exit`.
     pub fn exit(&self) -> Option<i32> {
         self.exit
-    }
-
-    /// Whether the script has asked for the prompt at the last hit.
-    pub fn take_stop(&mut self) -> bool {
-        std::mem::take(&mut self.stop)
     }
 
     /// The signals that the script sent to the task of the last hit.
@@ -284,10 +277,6 @@ impl Machine {
                 let number = self.eval(code, frame).number();
                 return self.signals.push(number);
             }
-            Action::Stop => {
-                self.stop = true;
-                return;
-            }
             _ => return,
         };
         self.output.send(record);
@@ -426,8 +415,8 @@ impl Machine {
             Builtin::Comm => return Value::Text(hit.comm()),
             Builtin::Nanoseconds => self.machinery.clock(Clock::Boot),
             Builtin::Elapsed => self.machinery.clock(Clock::Boot).wrapping_sub(self.started),
-            Builtin::Cpu => u64::from(self.machinery.processors().0),
-            Builtin::Cpus => u64::from(self.machinery.processors().1),
+            Builtin::Cpu => hit.cpu(),
+            Builtin::Cpus => u64::from(self.machinery.processors()),
             Builtin::Random => self.random(),
             Builtin::Argument(number) => hit.argument(number),
             Builtin::ReturnValue => hit.return_value(),

@@ -38,6 +38,9 @@ impl Hit for FakeTask {
     fn owner(&self) -> (u32, u32) {
         (0, 7)
     }
+    fn cpu(&self) -> u64 {
+        1
+    }
     fn parent(&self) -> u64 {
         1
     }
@@ -100,8 +103,8 @@ impl Machinery for Still {
     fn clock(&self, _: Clock) -> u64 {
         1_000
     }
-    fn processors(&self) -> (u32, u32) {
-        (0, 2)
+    fn processors(&self) -> u32 {
+        2
     }
 }
 

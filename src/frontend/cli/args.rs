@@ -74,6 +74,8 @@ pub enum Verb {
     Run(Run),
     /// Stop at, or log, functions
     Break(Box<Break>),
+    /// Run a trace script, in bpftrace's language
+    Trace(Box<Trace>),
     /// What is known of a file's functions
     Symbols(Symbols),
     /// Send a command to a live session
@@ -177,6 +179,57 @@ pub struct Break {
     /// No target: which live session, by name or pid
     #[arg(long, value_name = "SESSION")]
     pub session: Option<String>,
+    /// Target: a program to start
+    #[arg(value_name = "PROGRAM", last = true)]
+    pub program: Vec<OsString>,
+}
+
+/// `--format`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum TraceOutput {
+    /// As bpftrace prints it
+    Text,
+    /// One JSON object a line
+    Json,
+}
+
+/// `rdbg trace`.
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("target").args(["pid", "command", "attach", "waitfor", "program"]))]
+pub struct Trace {
+    /// Run this program text
+    #[arg(short = 'e', value_name = "PROGRAM", allow_hyphen_values = true)]
+    pub text: Option<String>,
+    /// List the probes that match, and end
+    #[arg(short = 'l', value_name = "GLOB", num_args = 0..=1, default_missing_value = "*")]
+    pub list: Option<String>,
+    /// How what the script prints is written
+    #[arg(short = 'f', long = "format", value_name = "FORMAT", default_value = "text")]
+    pub format: TraceOutput,
+    /// Write what the script prints there
+    #[arg(short = 'o', long = "output", value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Tell nothing of the run
+    #[arg(short = 'q', long)]
+    pub quiet: bool,
+    /// Allow system() and signal()
+    #[arg(long = "unsafe")]
+    pub allow_unsafe: bool,
+    /// Target: a running process by id
+    #[arg(short = 'p', long, value_parser = clap::value_parser!(i32).range(1..))]
+    pub pid: Option<i32>,
+    /// Target: a command to start
+    #[arg(short = 'c', value_name = "COMMAND")]
+    pub command: Option<String>,
+    /// Target: a running process by name
+    #[arg(long, value_name = "NAME")]
+    pub attach: Option<String>,
+    /// Target: a process to come.
+    #[command(flatten)]
+    pub waiting: Waiting,
+    /// The script (- for standard input) and its parameters; with -e the parameters
+    #[arg(value_name = "SCRIPT")]
+    pub args: Vec<String>,
     /// Target: a program to start
     #[arg(value_name = "PROGRAM", last = true)]
     pub program: Vec<OsString>,

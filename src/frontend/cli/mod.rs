@@ -6,4 +6,6 @@ pub mod plan;
 #[cfg(test)]
 mod tests;
 
-pub use plan::{parse_args, AtEntry, Batch, Options, OutputKind, Plan, Scripted, SessionPlan, SymbolsPlan};
+pub use plan::{
+    parse_args, AtEntry, Batch, Options, OutputKind, Plan, Scripted, SessionPlan, SymbolsPlan, TracePlan, TraceScript,
+};

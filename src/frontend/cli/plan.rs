@@ -6,8 +6,10 @@ use std::path::PathBuf;
 use clap::error::ErrorKind;
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
 
-use super::args::{Attach, Break, Cli, Common, Ctl, Follow, Run, Verb, WaitMethod, Waiting};
-use crate::api::{BreakpointAction, BreakpointSpec, Command, FollowFork, ModuleFilter, TargetSelector, Toggle, Where};
+use super::args::{Attach, Break, Cli, Common, Ctl, Follow, Run, Trace, TraceOutput, Verb, WaitMethod, Waiting};
+use crate::api::{
+    BreakpointAction, BreakpointSpec, Command, FollowFork, ModuleFilter, TargetSelector, Toggle, TraceFormat, Where,
+};
 use crate::base::Pid;
 use crate::frontend::repl::{line_place, parse_line, plain_spec, Detail, Parsed, DEFAULT_LIMIT};
 
@@ -32,6 +34,8 @@ pub enum Plan {
         /// How its answer is shown.
         detail: Detail,
     },
+    /// A trace script.
+    Trace(TracePlan),
     /// The functions of a file.
     Symbols(SymbolsPlan),
     /// The processes of the machine.
@@ -52,6 +56,36 @@ pub struct SessionPlan {
     pub breakpoint: Option<BreakpointSpec>,
     /// What a launched program does at its entry.
     pub at_entry: AtEntry,
+}
+
+/// `rdbg trace`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TracePlan {
+    /// What to run.
+    pub script: TraceScript,
+    /// `$1`, `$2`..
+    pub parameters: Vec<String>,
+    /// Which process, where the user says.
+    pub target: Option<TargetSelector>,
+    /// How what it prints is written.
+    pub format: TraceFormat,
+    /// Where to; standard output if not given.
+    pub output: Option<PathBuf>,
+    /// Whether nothing is told of the run.
+    pub quiet: Toggle,
+    /// `--unsafe`.
+    pub unsafe_functions: Toggle,
+}
+
+/// What `rdbg trace` runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TraceScript {
+    /// A file; `-` for standard input.
+    File(PathBuf),
+    /// `-e`.
+    Text(String),
+    /// `-l`: nothing; probes that match are listed.
+    List(String),
 }
 
 /// `--stop-at-entry`.
@@ -140,6 +174,7 @@ pub fn parse_args(args: impl IntoIterator<Item = OsString>) -> Result<(Plan, Opt
         Verb::Attach(attach) => Plan::Session(attach_plan(attach)?),
         Verb::Run(run) => Plan::Session(run_plan(run)?),
         Verb::Break(args) => break_plan(*args)?,
+        Verb::Trace(args) => Plan::Trace(trace_plan(*args)?),
         Verb::Symbols(args) => {
             check_regex(args.regex.as_deref())?;
             let limit = Some(args.limit).filter(|limit| *limit > 0);
@@ -265,6 +300,41 @@ fn break_plan(args: Break) -> Result<Plan, clap::Error> {
         _ => return Ok(Plan::RemoteBreak { session: args.session, spec }),
     };
     Ok(Plan::Session(session_plan(target, args.until_exec, Some(spec), AtEntry::GoOn)?))
+}
+
+fn trace_plan(mut args: Trace) -> Result<TracePlan, clap::Error> {
+    let script = match (&args.list, args.text) {
+        (Some(glob), None) => TraceScript::List(glob.clone()),
+        (Some(_), Some(_)) => return Err(wrong("-l lists probes; it runs no program")),
+        (None, Some(text)) => TraceScript::Text(text),
+        (None, None) if args.args.is_empty() => {
+            return Err(wrong("name a script, or give a program with -e"));
+        }
+        (None, None) => TraceScript::File(PathBuf::from(args.args.remove(0))),
+    };
+    let command = args.command.map(|text| split_command(&text)).transpose()?.unwrap_or_default();
+    let launched = launch_selector(command)?.map_or_else(|| launch_selector(args.program), |one| Ok(Some(one)))?;
+    let target = match (args.pid, args.attach, wait_selector(args.waiting)?, launched) {
+        (Some(pid), ..) => Some(TargetSelector::Pid { pid: Pid(pid) }),
+        (_, Some(name), ..) => Some(TargetSelector::Name { name }),
+        (_, _, Some(selector), _) | (_, _, _, Some(selector)) => Some(selector),
+        _ => None,
+    };
+    Ok(TracePlan {
+        script,
+        parameters: args.args,
+        target,
+        format: if args.format == TraceOutput::Json { TraceFormat::Json } else { TraceFormat::Text },
+        output: args.output,
+        quiet: on(args.quiet),
+        unsafe_functions: on(args.allow_unsafe),
+    })
+}
+
+/// The words of a command, as a shell splits them.
+fn split_command(text: &str) -> Result<Vec<OsString>, clap::Error> {
+    let words = crate::frontend::repl::split_words(text).map_err(|error| wrong(format!("-c: {error}")))?;
+    Ok(words.into_iter().map(OsString::from).collect())
 }
 
 fn control_plan(ctl: Ctl) -> Result<Plan, clap::Error> {

@@ -36,7 +36,8 @@ pub fn event_text(event: &Event, style: Style) -> String {
         Event::Detached { pid } => format!("Detached from process {pid}"),
         Event::WaitEnded { reason } => format!("The wait has ended: {reason}"),
         Event::Notice { text } => text.clone(),
-        Event::Ended => String::new(),
+        Event::TraceOutput { text, .. } => text.trim_end_matches('\n').to_owned(),
+        Event::TraceEnded { .. } | Event::Ended => String::new(),
     }
 }
 

@@ -14,6 +14,7 @@ use super::tables;
 pub fn reply_text(reply: &Reply, detail: Detail, style: Style) -> String {
     match reply {
         Reply::Done => String::new(),
+        Reply::Tracing { warnings, .. } => warnings.join("\n"),
         Reply::Text { text } => text.trim_end_matches('\n').to_owned(),
         Reply::Resumed => "Continuing.".to_owned(),
         Reply::Attached { process, stopped } => attached_text(process, *stopped),

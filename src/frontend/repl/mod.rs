@@ -28,3 +28,4 @@ mod session_tests;
 pub use breakpoints::{plain_spec, DEFAULT_LIMIT};
 pub use parse::{parse_line, Detail, Local, ParseError, Parsed};
 pub use source::line_place;
+pub use words::split_words;

@@ -41,7 +41,7 @@ impl Parser<'_> {
     }
 
     fn binary(&mut self, least: u8, slash: Slash) -> Result<Expr, Diagnostic> {
-        let mut left = self.unary(slash)?;
+        let mut left = self.unary()?;
         for _ in 0..CHAIN {
             let token = self.peek()?;
             let TokenKind::Punct(punct) = token.kind else { return Ok(left) };
@@ -65,7 +65,7 @@ impl Parser<'_> {
         Ok(matches!(after.kind, TokenKind::Punct("{") | TokenKind::End))
     }
 
-    fn unary(&mut self, slash: Slash) -> Result<Expr, Diagnostic> {
+    fn unary(&mut self) -> Result<Expr, Diagnostic> {
         let token = self.peek()?;
         let TokenKind::Punct(punct) = token.kind else { return self.postfix() };
         let op = match punct {
@@ -77,7 +77,7 @@ impl Parser<'_> {
             "++" | "--" => {
                 self.next()?;
                 self.deeper(token.span)?;
-                let operand = self.unary(slash)?;
+                let operand = self.unary()?;
                 self.depth -= 1;
                 let by = if punct == "++" { Step::Up } else { Step::Down };
                 let target = self.step_target(&operand.kind, token.span, by)?;
@@ -87,7 +87,7 @@ impl Parser<'_> {
             "(" => {
                 if let Some(ty) = self.cast_type()? {
                     self.deeper(token.span)?;
-                    let operand = self.unary(slash)?;
+                    let operand = self.unary()?;
                     self.depth -= 1;
                     let span = token.span.to(operand.span);
                     return Ok(Expr { kind: ExprKind::Cast(ty, Box::new(operand)), span });
@@ -98,7 +98,7 @@ impl Parser<'_> {
         };
         self.next()?;
         self.deeper(token.span)?;
-        let operand = self.unary(slash)?;
+        let operand = self.unary()?;
         self.depth -= 1;
         let span = token.span.to(operand.span);
         Ok(Expr { kind: ExprKind::Unary(op, Box::new(operand)), span })

@@ -85,7 +85,7 @@ fn scan(line: &str, mut within: Within) -> Within {
             (Within::Code, [b'"', ..]) => quoted = !quoted,
             (Within::Code, b"//") if !quoted => return within,
             // A path may have `/*` in it: `/usr/lib*/x`, `/usr/*/y`.
-            (Within::Code, b"/*") if !quoted && !(at > 0 && is_path_byte(bytes[at - 1])) => {
+            (Within::Code, b"/*") if !quoted && (at == 0 || !is_path_byte(bytes[at - 1])) => {
                 (within, at) = (Within::Comment, at + 1);
             }
             _ => {}

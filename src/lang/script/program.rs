@@ -332,6 +332,4 @@ pub enum Action {
     Exit(Code),
     /// `signal(number)`.
     Signal(Code),
-    /// `stop()`: the prompt opens at this hit.
-    Stop,
 }

@@ -27,6 +27,13 @@ pub enum Owner {
         /// The canonical frame address of the frame that returns.
         cfa: VirtAddr,
     },
+    /// Probes of a trace script, by the number of what is to be run there.
+    Probe {
+        /// The number.
+        site: u32,
+    },
+    /// Where traced calls return to; which of them did is seen from the stack pointer.
+    ProbeReturn,
 }
 
 /// One patched instruction.

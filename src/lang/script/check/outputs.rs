@@ -29,7 +29,6 @@ pub(super) fn is_statement(name: &str) -> bool {
             | "zero"
             | "signal"
             | "signal_thread"
-            | "stop"
             | "errorf"
             | "warnf"
     )
@@ -114,10 +113,6 @@ impl Checker<'_> {
                 count(1, 1)?;
                 self.needs_unsafe(function, span)?;
                 Action::Signal(self.signal_number(&arguments[0])?)
-            }
-            "stop" => {
-                count(0, 0)?;
-                Action::Stop
             }
             _ => Action::Evaluate(self.value(expression)?.code),
         })

@@ -1,0 +1,68 @@
+//! Trace scripts: what is run, and what comes of it.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::command::Toggle;
+use crate::base::Pid;
+
+/// A script to run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TraceSpec {
+    /// The name by which messages call it: a file's, or `stdin`.
+    pub name: String,
+    /// Its text.
+    pub text: String,
+    /// `$1`, `$2`..
+    pub parameters: Vec<String>,
+    /// What `${NAME}` in its attach points stands for.
+    pub environment: BTreeMap<String, String>,
+    /// How what it prints is written.
+    pub format: TraceFormat,
+    /// `--unsafe`: whether functions that change something may be called.
+    pub unsafe_functions: Toggle,
+    /// The process that the user named.
+    pub pid: Option<Pid>,
+}
+
+/// How what a script prints is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TraceFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// The processes that a script can concern.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum TraceScope {
+    /// None: it has no probe in a process.
+    Nothing,
+    /// One.
+    Process {
+        /// Which.
+        pid: Pid,
+    },
+    /// Those that execute a program.
+    Program {
+        /// Its path or name.
+        name: String,
+    },
+    /// Any.
+    Everything,
+}
+
+/// Where a text belongs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TraceStream {
+    /// What the script printed.
+    Out,
+    /// What is told of the run.
+    Err,
+}

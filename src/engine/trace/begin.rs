@@ -1,0 +1,295 @@
+//! The beginning of a trace: the script is compiled, its files are searched, the printer starts, BEGIN runs.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crossbeam_channel::bounded;
+
+use super::super::state::Engine;
+use super::timers::Timers;
+use super::{files, Caches, Target, TracedCalls, TracedFile, Tracing};
+use crate::api::{ApiError, ClientId, Event, Outcome, Reply, Toggle, TraceFormat, TraceScope, TraceSpec, TraceStream};
+use crate::base::{Inferior, Pid, Signal};
+use crate::lang::script::point::{Point, Side};
+use crate::lang::script::program::{Clock, Missing, Program};
+use crate::lang::script::{compile, CompileOptions, Safety, Source};
+use crate::target::syscalls::find_kernel_call;
+use crate::target::task::Origin;
+use crate::trace::printer::OutputFormat;
+use crate::trace::record::QUEUE;
+use crate::trace::{run_printer, Machine, Machinery, NoTask, Output, Printed, PrinterOptions, Record, Stream};
+
+/// Clocks and processors, by os.
+struct System;
+
+impl Machinery for System {
+    fn clock(&self, clock: Clock) -> u64 {
+        crate::os::clock_nanoseconds(match clock {
+            Clock::Boot => crate::os::Clock::Boot,
+            Clock::Monotonic => crate::os::Clock::Monotonic,
+            Clock::Tai => crate::os::Clock::Tai,
+            Clock::Real => crate::os::Clock::Real,
+        })
+    }
+
+    fn processors(&self) -> u32 {
+        std::thread::available_parallelism().map_or(1, |count| count.get() as u32)
+    }
+}
+
+impl<I: Inferior> Engine<I> {
+    /// `rdbg trace`: compiles and begins. Processes come afterwards, by `Target`, or are there already.
+    pub(in crate::engine) fn begin_trace(&mut self, client: ClientId, spec: TraceSpec) -> Outcome {
+        if self.trace.is_some() {
+            return Err(ApiError::user("a trace is under way already").with_hint("end it first"));
+        }
+        let source = Source { name: spec.name.clone(), text: spec.text.clone() };
+        let environment = |name: &str| spec.environment.get(name).cloned();
+        let safety = if spec.unsafe_functions == Toggle::On { Safety::Unsafe } else { Safety::Safe };
+        let options = CompileOptions { parameters: &spec.parameters, environment: &environment, safety };
+        let compiled = compile(&source, &options).map_err(|errors| {
+            let told: Vec<String> = errors.iter().map(|error| source.explain(error)).collect();
+            ApiError::user(told.join("\n"))
+        })?;
+        let mut warnings: Vec<String> = compiled.warnings.iter().map(|one| source.explain(one)).collect();
+        let program = Arc::new(compiled.program);
+        let files = self.find_files(&program, &source, &mut warnings)?;
+        let probes = count_probes(&program, &files);
+        let scope = scope_of(&program, spec.pid);
+        let mut tracing = self.start(client, &program, files, &spec)?;
+        for signal in Signal::all() {
+            let pass =
+                crate::api::SignalPolicy { stop: Some(Toggle::Off), print: Some(Toggle::Off), pass: Some(Toggle::On) };
+            self.settings.handle(signal, pass);
+        }
+        tracing.machine.output().send(Record::Attached(probes));
+        for (at, probe) in program.probes.iter().enumerate() {
+            if probe.point == Point::Begin {
+                tracing.machine.run(at, &NoTask { probe: "BEGIN".into(), child: 0 });
+            }
+        }
+        let done = tracing.machine.exit().is_some();
+        self.trace = Some(Box::new(tracing));
+        if !self.debugged().is_empty() {
+            self.note_traced_process();
+            self.place_probes_everywhere();
+        }
+        if done {
+            self.end_trace_soon();
+        }
+        Ok(Reply::Tracing { probes, scope, warnings })
+    }
+
+    fn start(
+        &mut self,
+        client: ClientId,
+        program: &Arc<Program>,
+        files: Vec<TracedFile>,
+        spec: &TraceSpec,
+    ) -> Result<Tracing, ApiError> {
+        let internal = |error: std::io::Error| ApiError::internal(format!("a thread of the trace: {error}"));
+        let (queue, records) = bounded(QUEUE);
+        let machine = Machine::new(Arc::clone(program), Output::new(queue), Box::new(System));
+        let options = PrinterOptions {
+            program: Arc::clone(program),
+            format: if spec.format == TraceFormat::Json { OutputFormat::Json } else { OutputFormat::Text },
+            format_time: Box::new(crate::os::format_time),
+        };
+        let events = self.subscribers.iter().find(|one| one.to.client == client).map(|one| one.to.events.clone());
+        let print = move |printed: Printed| {
+            let event = match printed {
+                Printed::Text(stream, text) => {
+                    let stream = if stream == Stream::Out { TraceStream::Out } else { TraceStream::Err };
+                    Event::TraceOutput { stream, text: String::from_utf8_lossy(&text).into_owned() }
+                }
+                Printed::End(status) => Event::TraceEnded { status },
+            };
+            // This thread may wait for its reader: the tasks do not.
+            if let Some(events) = &events {
+                let _ = events.send(event);
+            }
+        };
+        let printer = std::thread::Builder::new().name("rdbg-trace".into());
+        printer.spawn(move || run_printer(&records, options, print)).map_err(internal)?;
+        let (timed, samples) = timed_probes(program);
+        let timers = Timers::start(&timed, self.input_sender.clone(), self.doorbell.clone()).map_err(internal)?;
+        Ok(Tracing {
+            machine,
+            files,
+            sites: Vec::new(),
+            site_numbers: HashMap::new(),
+            calls: traced_calls(program),
+            signals: traced_signals(program),
+            samples,
+            sampled: HashSet::new(),
+            return_sites: HashSet::new(),
+            threads: HashMap::new(),
+            caches: Caches::default(),
+            _timers: timers,
+            target: Target::Awaited,
+            child: None,
+            hits: 0,
+            told: HashSet::new(),
+        })
+    }
+
+    /// A process has come to the session.
+    pub(in crate::engine) fn note_traced_process(&mut self) {
+        let launched = self.processes.values().find(|one| one.origin == Origin::Launched).map(|one| one.pid);
+        if let Some(tracing) = &mut self.trace {
+            tracing.target = Target::Seen;
+            tracing.child = tracing.child.or(launched);
+        }
+    }
+
+    /// The places of the script's function probes, file by file.
+    fn find_files(
+        &mut self,
+        program: &Program,
+        source: &Source,
+        warnings: &mut Vec<String>,
+    ) -> Result<Vec<TracedFile>, ApiError> {
+        let mut found: BTreeMap<PathBuf, TracedFile> = BTreeMap::new();
+        let mut missing = Vec::new();
+        let mut total = 0;
+        for (number, probe) in program.probes.iter().enumerate() {
+            let Point::Function { path, place, side } = &probe.point else { continue };
+            let paths = files::find(path);
+            let mut matched = 0;
+            let mut reason = match paths.is_empty() {
+                true => format!("uprobe target file '{path}' does not exist or is not executable"),
+                false => format!("No matches for {}.", probe.text.replacen(':', " ", 1)),
+            };
+            for path in paths {
+                let file = match found.entry(path.clone()) {
+                    std::collections::btree_map::Entry::Occupied(entry) => entry.into_mut(),
+                    std::collections::btree_map::Entry::Vacant(entry) => match files::open(&path) {
+                        Ok(module) => entry.insert(TracedFile { module, places: Vec::new() }),
+                        Err(error) => {
+                            reason = error;
+                            continue;
+                        }
+                    },
+                };
+                match files::places(&file.module, place) {
+                    Ok(places) => {
+                        matched += places.len();
+                        add_places(file, places, number as u32, *side);
+                    }
+                    Err(error) => reason = error,
+                }
+            }
+            total += matched;
+            if matched == 0 {
+                let error = crate::lang::script::Diagnostic::error(probe.span, reason);
+                match program.config.missing_probes {
+                    Missing::Error => missing.push(source.explain(&error)),
+                    Missing::Warn => warnings.push(source.explain(&error).replace("ERROR:", "WARNING:")),
+                    Missing::Ignore => {}
+                }
+            }
+        }
+        let limit = program.config.max_probes;
+        if !missing.is_empty() {
+            return Err(ApiError::user(missing.join("\n"))
+                .with_hint("`rdbg trace -l 'uprobe:PATH:*'` lists the functions of a file; config = { missing_probes = \"warn\" } goes on without"));
+        }
+        if total > limit {
+            return Err(ApiError::user(format!(
+                "Can't attach to {total} probes because it exceeds the current limit of {limit} probes."
+            ))
+            .with_hint(format!(
+                "narrow the pattern, or put config = {{ max_probes = {total} }} at the top of the script"
+            )));
+        }
+        Ok(found.into_values().collect())
+    }
+}
+
+fn add_places(file: &mut TracedFile, places: Vec<super::TracedPlace>, probe: u32, side: Side) {
+    for place in places {
+        let at = match file.places.iter().position(|one| one.at == place.at) {
+            Some(at) => at,
+            None => {
+                file.places.push(place);
+                file.places.len() - 1
+            }
+        };
+        match side {
+            Side::Entry => file.places[at].entry.push(probe),
+            Side::Return => file.places[at].returns.push(probe),
+        }
+    }
+}
+
+fn count_probes(program: &Program, files: &[TracedFile]) -> u64 {
+    let functions: usize =
+        files.iter().flat_map(|file| &file.places).map(|place| place.entry.len() + place.returns.len()).sum();
+    let others = program.probes.iter().filter(|one| !matches!(one.point, Point::Function { .. })).count();
+    (functions + others) as u64
+}
+
+fn timed_probes(program: &Program) -> (Vec<(u32, u64)>, Vec<u32>) {
+    let (mut timed, mut samples) = (Vec::new(), Vec::new());
+    for (number, probe) in program.probes.iter().enumerate() {
+        match probe.point {
+            Point::Interval { period } => timed.push((number as u32, period)),
+            Point::Profile { period } => {
+                timed.push((number as u32, period));
+                samples.push(number as u32);
+            }
+            _ => {}
+        }
+    }
+    (timed, samples)
+}
+
+fn traced_signals(program: &Program) -> Vec<(Option<i32>, u32)> {
+    let wanted = |(number, probe): (usize, &crate::lang::script::program::Probe)| match &probe.point {
+        Point::Signal { name } if name == "*" => Some((None, number as u32)),
+        Point::Signal { name } => Some((Signal::find_by_name(name).map(|one| one.0), number as u32)),
+        _ => None,
+    };
+    program.probes.iter().enumerate().filter_map(wanted).collect()
+}
+
+fn traced_calls(program: &Program) -> TracedCalls {
+    let mut calls = TracedCalls::default();
+    for (number, probe) in program.probes.iter().enumerate() {
+        let number = number as u32;
+        match &probe.point {
+            Point::Syscall { name, side } => {
+                let Some(call) = find_kernel_call(name) else { continue };
+                let table = if *side == Side::Entry { &mut calls.entry } else { &mut calls.exit };
+                table.entry(u64::from(call.number)).or_default().push(number);
+                if name == "execve" && *side == Side::Entry {
+                    calls.execve.push(number);
+                }
+            }
+            Point::AnySyscall { side: Side::Entry } => calls.any_entry.push(number),
+            Point::AnySyscall { side: Side::Return } => calls.any_exit.push(number),
+            Point::Accepted => calls.accepted.push(number),
+            _ => {}
+        }
+    }
+    calls
+}
+
+/// Which processes a script can concern, where the user names none.
+fn scope_of(program: &Program, given: Option<Pid>) -> TraceScope {
+    use super::super::trace_scope as scope;
+    if let Some(pid) = given {
+        return TraceScope::Process { pid };
+    }
+    if program.probes.iter().all(|one| matches!(one.point, Point::Begin | Point::End | Point::Interval { .. })) {
+        return TraceScope::Nothing;
+    }
+    if let Some(pid) = scope::filtered_pid(program) {
+        return TraceScope::Process { pid };
+    }
+    if let Some(name) = scope::awaited_program(program) {
+        return TraceScope::Program { name };
+    }
+    scope::probed_file(program).map_or(TraceScope::Everything, |name| TraceScope::Program { name })
+}

@@ -1,0 +1,93 @@
+//! The end of a trace: END, the maps, the last record. Ticks, too.
+
+use super::super::state::{Engine, Input, World};
+use super::timers::Tick;
+use crate::api::{ApiError, Outcome, Reply};
+use crate::base::{Inferior, Tid};
+use crate::lang::script::point::Point;
+use crate::lang::script::program::PrintMaps;
+use crate::target::task::Role;
+use crate::trace::{NoTask, Record};
+
+impl<I: Inferior> Engine<I> {
+    /// `trace end`.
+    pub(in crate::engine) fn end_trace_now(&mut self) -> Outcome {
+        if self.trace.is_none() {
+            return Err(ApiError::user("nothing is traced"));
+        }
+        self.finish_trace();
+        Ok(Reply::Done)
+    }
+
+    /// The trace ends when what is being done now is done.
+    pub(super) fn end_trace_soon(&mut self) {
+        // An engine that has ended has ended the trace.
+        let _ = self.input_sender.send(Input::TraceDone);
+        self.doorbell.ring();
+    }
+
+    /// Runs END, prints the maps, and tells the printer that nothing follows. Probes stay in place until their process
+    /// is left, and do nothing.
+    pub(in crate::engine) fn finish_trace(&mut self) {
+        let Some(mut tracing) = self.trace.take() else { return };
+        let program = std::sync::Arc::clone(tracing.machine.program());
+        let child = tracing.child.map_or(0, |pid| pid.0 as u64);
+        for (at, probe) in program.probes.iter().enumerate() {
+            if probe.point == Point::End {
+                tracing.machine.run_always(at, &NoTask { probe: "END".into(), child });
+            }
+        }
+        tracing.machine.output().send_surely(Record::Gap);
+        if program.config.print_maps_on_exit == PrintMaps::AtExit {
+            tracing.machine.print_maps();
+        }
+        let code = tracing.machine.exit().unwrap_or(0);
+        tracing.machine.output().send_surely(Record::End(code));
+    }
+
+    /// A probe by time is due.
+    pub(in crate::engine) fn on_tick(&mut self, tick: Tick) {
+        let probe = tick.take();
+        let Some(mut tracing) = self.trace.take() else { return };
+        let program = std::sync::Arc::clone(tracing.machine.program());
+        let Some(known) = program.probes.get(probe as usize) else { return };
+        if matches!(known.point, Point::Profile { .. }) {
+            self.trace = Some(tracing);
+            self.sample_threads();
+            return;
+        }
+        let child = tracing.child.map_or(0, |pid| pid.0 as u64);
+        tracing.machine.run(probe as usize, &NoTask { probe: known.text.clone(), child });
+        if tracing.machine.exit().is_some() {
+            self.end_trace_soon();
+        }
+        self.trace = Some(tracing);
+    }
+
+    /// Stops for a moment each thread that is on a processor, or waits for one.
+    fn sample_threads(&mut self) {
+        if self.world != World::Running {
+            return;
+        }
+        let running: Vec<Tid> = self
+            .threads
+            .iter()
+            .filter(|(tid, one)| !one.is_stopped() && is_runnable(one.pid, **tid))
+            .map(|(tid, _)| *tid)
+            .collect();
+        for tid in running {
+            let debugged = self.process_of(tid).is_some_and(|one| one.role == Role::Debugged);
+            if debugged && self.inferior.interrupt(tid).is_ok() {
+                if let Some(tracing) = &mut self.trace {
+                    tracing.sampled.insert(tid);
+                }
+            }
+        }
+    }
+}
+
+/// Whether a thread is in state R (proc(5), /proc/PID/stat).
+fn is_runnable(pid: crate::base::Pid, tid: Tid) -> bool {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/task/{tid}/stat")).unwrap_or_default();
+    text.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('R'))
+}

@@ -1,0 +1,48 @@
+//! `rdbg trace -l`: the probes there are.
+
+use super::super::state::Engine;
+use super::files;
+use crate::api::{ApiError, Outcome, Reply};
+use crate::base::Inferior;
+use crate::lang::script::point::{glob, Place};
+use crate::target::syscalls::kernel_calls;
+
+/// Probes that need no file.
+const KINDS: [&str; 8] = [
+    "BEGIN",
+    "END",
+    "interval:hz:",
+    "interval:ms:",
+    "interval:s:",
+    "profile:hz:",
+    "signal:",
+    "kretprobe:inet_csk_accept",
+];
+
+impl<I: Inferior> Engine<I> {
+    /// The probes whose names match a pattern, one a line.
+    pub(in crate::engine) fn list_probes(&self, pattern: &str) -> Outcome {
+        let mut names = Vec::new();
+        let parts: Vec<&str> = pattern.splitn(3, ':').collect();
+        if let [provider @ ("uprobe" | "u" | "uretprobe" | "ur"), path, function] = parts.as_slice() {
+            let kind = if provider.contains('r') && *provider != "uprobe" { "uretprobe" } else { "uprobe" };
+            for file in files::find(path) {
+                let module = files::open(&file).map_err(ApiError::user)?;
+                let place = match function.strip_prefix("cpp:") {
+                    Some(demangled) => Place::Demangled(demangled.to_owned()),
+                    None => Place::Linked((*function).to_owned(), 0),
+                };
+                let found = files::places(&module, &place).map_err(ApiError::user)?;
+                names.extend(found.iter().map(|one| format!("{kind}:{}:{}", file.display(), one.name)));
+            }
+        } else {
+            let calls = kernel_calls()
+                .flat_map(|call| ["enter", "exit"].map(|side| format!("tracepoint:syscalls:sys_{side}_{}", call.name)));
+            let raw = ["sys_enter", "sys_exit"].map(|side| format!("tracepoint:raw_syscalls:{side}"));
+            let all = KINDS.iter().map(|one| (*one).to_owned()).chain(calls).chain(raw);
+            names.extend(all.filter(|name| glob(pattern, name)));
+        }
+        names.push(String::new());
+        Ok(Reply::Text { text: names.join("\n") })
+    }
+}

@@ -1,0 +1,152 @@
+//! Trace scripts on live processes: probes are sites and system call stops, and a hit runs the script's program.
+//!
+//! **A probe's hit never stops the thread for longer than its program runs**: what it prints goes to the printer's queue.
+//! **Nothing of a program runs while the world stands**: a hit that comes then is judged when the thread goes on.
+
+mod begin;
+mod calls;
+mod end;
+mod files;
+mod hits;
+mod list;
+mod place;
+mod task;
+mod timers;
+
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
+use std::fs::File;
+use std::sync::Arc;
+
+use crate::base::{FileAddr, Pid, Regs, Tid, VirtAddr};
+use crate::binary::Module;
+use crate::lang::script::point::Side;
+use crate::target::task::SpaceId;
+use crate::target::AddressSpace;
+use crate::trace::{Machine, SyscallHit};
+
+pub(super) use timers::Tick;
+
+/// A trace under way.
+pub(super) struct Tracing {
+    machine: Machine,
+    /// The functions of files that are traced.
+    files: Vec<TracedFile>,
+    /// What each site runs, by the number in its owner.
+    sites: Vec<TracedSite>,
+    /// Where a site's number is known already, by file and place.
+    site_numbers: HashMap<(usize, FileAddr), u32>,
+    calls: TracedCalls,
+    /// Probes of signals: the signal, or any, and the probe.
+    signals: Vec<(Option<i32>, u32)>,
+    /// Probes by time: the probe, and whether it samples threads.
+    samples: Vec<u32>,
+    /// Threads that are being stopped for a sample.
+    sampled: HashSet<Tid>,
+    /// Return addresses that are sites.
+    return_sites: HashSet<(SpaceId, VirtAddr)>,
+    threads: HashMap<Tid, TracedThread>,
+    caches: Caches,
+    /// Dropped to end the timers' thread.
+    _timers: Option<timers::Timers>,
+    /// The trace ends with the last process.
+    target: Target,
+    child: Option<Pid>,
+    hits: u64,
+    told: HashSet<String>,
+}
+
+/// Whether the trace has had a process.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Target {
+    /// Not yet.
+    Awaited,
+    /// It has.
+    Seen,
+}
+
+/// A file with functions that are traced.
+struct TracedFile {
+    module: Arc<Module>,
+    places: Vec<TracedPlace>,
+}
+
+/// A place of a file, and the probes on it.
+struct TracedPlace {
+    at: FileAddr,
+    /// As the linker wrote the function's name.
+    name: Arc<str>,
+    entry: Vec<u32>,
+    returns: Vec<u32>,
+}
+
+/// What a site runs.
+struct TracedSite {
+    name: Arc<str>,
+    /// The probe and its name, spelled out.
+    entry: Vec<(u32, Arc<str>)>,
+    returns: Vec<(u32, Arc<str>)>,
+}
+
+/// The probes on system calls, by number.
+#[derive(Default)]
+struct TracedCalls {
+    entry: HashMap<u64, Vec<u32>>,
+    exit: HashMap<u64, Vec<u32>>,
+    any_entry: Vec<u32>,
+    any_exit: Vec<u32>,
+    accepted: Vec<u32>,
+    execve: Vec<u32>,
+}
+
+/// What is known of a thread.
+#[derive(Default)]
+struct TracedThread {
+    /// Traced calls that have not returned, the outermost first.
+    calls: Vec<PendingReturn>,
+    /// The system call it is in.
+    syscall: Option<(SyscallHit, u64)>,
+}
+
+/// A traced function's call that has not returned.
+struct PendingReturn {
+    /// The stack pointer when it has returned.
+    cfa: VirtAddr,
+    site: u32,
+    began: u64,
+}
+
+/// What is looked up once and kept.
+#[derive(Default)]
+struct Caches {
+    /// The modules of each space as they are now.
+    spaces: RefCell<HashMap<SpaceId, Arc<AddressSpace>>>,
+    /// The files that hold the threads' names.
+    comms: RefCell<HashMap<Tid, File>>,
+}
+
+/// How a task came to its hit.
+#[derive(Clone)]
+enum At<'a> {
+    /// At a function's entry or return, with these registers.
+    Function { regs: &'a Regs, site: &'a TracedSite, side: Side, duration: u64 },
+    /// In a system call.
+    Syscall { call: SyscallHit, returned: u64, duration: u64 },
+    /// A connection was accepted: the image of a `struct sock`.
+    Accepted { image: &'a [u8] },
+    /// A signal is delivered.
+    Signal(u64),
+    /// A sample.
+    Sample,
+}
+
+impl TracedCalls {
+    /// Whether threads have to report their system calls.
+    fn wanted(&self) -> bool {
+        !(self.entry.is_empty()
+            && self.exit.is_empty()
+            && self.any_entry.is_empty()
+            && self.any_exit.is_empty()
+            && self.accepted.is_empty())
+    }
+}

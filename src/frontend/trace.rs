@@ -1,0 +1,221 @@
+//! `rdbg trace`: gives the engine a script and a target, hands on what the script prints, and lets everybody go at the
+//! end.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read, Write};
+
+use crossbeam_channel::{never, Receiver};
+
+use super::cli::{Options, TracePlan, TraceScript};
+use super::render::Renderer;
+use super::surroundings::{Interruption, Surroundings};
+use crate::api::{
+    ApiError, ClientId, Command, Event, FollowFork, Leave, Reply, Session, TargetSelector, Toggle, TraceScope,
+    TraceSpec, TraceStream,
+};
+
+/// Where things are told.
+struct Teller {
+    out: Box<dyn Write>,
+    renderer: Renderer,
+    quiet: Toggle,
+}
+
+/// Whether the trace goes on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Course {
+    On,
+    Done(i32),
+}
+
+/// Runs a script to its end; the exit status.
+pub fn run_trace(plan: TracePlan, options: &Options, surroundings: Surroundings, renderer: Renderer) -> i32 {
+    let out: Box<dyn Write> = match &plan.output {
+        None => Box::new(io::stdout()),
+        Some(path) => match File::create(path) {
+            Ok(file) => Box::new(file),
+            Err(error) => {
+                eprintln!("error: cannot write {}: {error}", path.display());
+                return 1;
+            }
+        },
+    };
+    let mut teller = Teller { out, renderer, quiet: plan.quiet };
+    let session = (surroundings.start_engine)().connect(ClientId(0));
+    let done = conduct(&plan, options, &session, surroundings.interrupts, &mut teller);
+    // An engine that has ended has left everybody.
+    let _ = session.request(Command::Quit { leave: Leave::Default });
+    match done {
+        Ok(status) => status,
+        Err(error) => {
+            teller.fail(&error);
+            1
+        }
+    }
+}
+
+fn conduct(
+    plan: &TracePlan,
+    options: &Options,
+    session: &Session,
+    interrupts: Receiver<Interruption>,
+    teller: &mut Teller,
+) -> Result<i32, ApiError> {
+    let (name, text) = match &plan.script {
+        TraceScript::List(glob) => return list(glob, session, teller),
+        TraceScript::Text(text) => ("stdin".to_owned(), text.clone()),
+        TraceScript::File(path) => (path.display().to_string(), read_script(path)?),
+    };
+    let follow = match options.follow.unwrap_or(FollowFork::Both) {
+        FollowFork::Parent => "parent",
+        FollowFork::Child => "child",
+        FollowFork::Both => "both",
+    };
+    session.request(Command::Set { name: "follow-fork-mode".into(), value: follow.into() })?;
+    let pid = match &plan.target {
+        Some(TargetSelector::Pid { pid }) => Some(*pid),
+        _ => None,
+    };
+    let spec = TraceSpec {
+        environment: variables(&text),
+        name,
+        text,
+        parameters: plan.parameters.clone(),
+        format: plan.format,
+        unsafe_functions: plan.unsafe_functions,
+        pid,
+    };
+    let Reply::Tracing { scope, warnings, .. } = session.request(Command::Trace { spec: Box::new(spec) })? else {
+        return Err(ApiError::internal("the trace did not begin"));
+    };
+    warnings.iter().for_each(|warning| teller.tell(warning));
+    for selector in targets(plan, scope, teller)? {
+        // One that is launched stands anyway; nobody else needs to be held.
+        match session.request(Command::Target { selector, until_exec: None, hold: Toggle::Off })? {
+            Reply::Waiting => {}
+            _ => {
+                session.request(Command::Continue)?;
+            }
+        }
+    }
+    Ok(watch(session, interrupts, teller))
+}
+
+/// The processes to trace: what the user names, else what the script can concern.
+fn targets(plan: &TracePlan, scope: TraceScope, teller: &mut Teller) -> Result<Vec<TargetSelector>, ApiError> {
+    if let Some(target) = &plan.target {
+        return Ok(vec![target.clone()]);
+    }
+    match scope {
+        TraceScope::Nothing => Ok(Vec::new()),
+        TraceScope::Process { pid } => Ok(vec![TargetSelector::Pid { pid }]),
+        TraceScope::Program { name } => {
+            let name = match name.contains('/') {
+                true => std::fs::canonicalize(&name).map_or(name, |path| path.display().to_string()),
+                false => name,
+            };
+            teller.tell(&format!("The script can concern processes that execute {name}: no other is touched."));
+            Ok(vec![TargetSelector::WaitFor { name, include_existing: Toggle::On, method: None }])
+        }
+        TraceScope::Everything => Err(ApiError::user("the script names no process, and could concern every one")
+            .with_hint(
+                "name one: -p PID, --attach NAME, --waitfor NAME, -c COMMAND; or filter all probes by /pid == $1/",
+            )),
+    }
+}
+
+fn read_script(path: &std::path::Path) -> Result<String, ApiError> {
+    let mut bytes = Vec::new();
+    let read = match path.to_str() {
+        Some("-") => io::stdin().read_to_end(&mut bytes),
+        _ => File::open(path).and_then(|mut file| file.read_to_end(&mut bytes)),
+    };
+    read.map_err(|error| ApiError::user(format!("cannot read {}: {error}", path.display())))?;
+    String::from_utf8(bytes).map_err(|_| ApiError::user(format!("{} is no UTF-8 text", path.display())))
+}
+
+/// The variables of the environment that a script names as `${NAME}`.
+fn variables(text: &str) -> BTreeMap<String, String> {
+    let names = text.split("${").skip(1).filter_map(|rest| rest.split('}').next());
+    names.filter_map(|name| Some((name.to_owned(), std::env::var(name).ok()?))).collect()
+}
+
+/// Hands on what is printed until the trace has ended. Ctrl-C ends it; a second one does not wait for its maps.
+fn watch(session: &Session, mut interrupts: Receiver<Interruption>, teller: &mut Teller) -> i32 {
+    let mut interrupted = 0;
+    loop {
+        crossbeam_channel::select! {
+            recv(session.events) -> event => match event {
+                Ok(event) => {
+                    if let Course::Done(status) = teller.event(&event) {
+                        return status;
+                    }
+                }
+                Err(_) => return 1,
+            },
+            recv(interrupts) -> interruption => match interruption {
+                Ok(_) => {
+                    interrupted += 1;
+                    if interrupted > 1 || session.request(Command::TraceEnd).is_err() {
+                        return 130;
+                    }
+                }
+                Err(_) => interrupts = never(),
+            },
+        }
+    }
+}
+
+fn list(glob: &str, session: &Session, teller: &mut Teller) -> Result<i32, ApiError> {
+    if let Reply::Text { text } = session.request(Command::TraceProbes { glob: glob.to_owned() })? {
+        teller.print(&text);
+    }
+    Ok(0)
+}
+
+impl Teller {
+    /// What the script printed; nobody may read it any more.
+    fn print(&mut self, text: &str) -> Course {
+        let written = self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush());
+        if written.is_ok() {
+            Course::On
+        } else {
+            Course::Done(0)
+        }
+    }
+
+    /// Something about the run.
+    fn tell(&self, text: &str) {
+        if self.quiet == Toggle::Off {
+            let _ = writeln!(io::stderr().lock(), "{text}");
+        }
+    }
+
+    fn fail(&self, error: &ApiError) {
+        // A script's errors have their form already.
+        let _ = match error.message.contains(": ERROR: ") {
+            true => writeln!(io::stderr().lock(), "{error}"),
+            false => writeln!(io::stderr().lock(), "{}", self.renderer.error(error)),
+        };
+    }
+
+    fn event(&mut self, event: &Event) -> Course {
+        match event {
+            Event::TraceOutput { stream: TraceStream::Out, text } => return self.print(text),
+            Event::TraceOutput { stream: TraceStream::Err, text } => self.tell(text.trim_end_matches('\n')),
+            Event::TraceEnded { status } => return Course::Done(*status),
+            Event::Ended => return Course::Done(1),
+            Event::WaitEnded { reason } => {
+                self.tell(&format!("The wait has ended: {reason}"));
+            }
+            Event::Notice { .. } | Event::Lost { .. } | Event::WaitMethod { .. } | Event::Caught { .. } => {
+                if let Some(text) = self.renderer.event(event) {
+                    self.tell(&text);
+                }
+            }
+            _ => {}
+        }
+        Course::On
+    }
+}
