@@ -117,6 +117,7 @@ fn take_target(shell: &mut Shell, plan: &SessionPlan) -> Option<()> {
     if shell.ended {
         return None;
     }
+    shell.catching = WaitFor::Stop;
     if plan.until_exec.is_some() && reply != Reply::Waiting {
         let waited = go_on(shell, WaitFor::Catch);
         if waited != Some(Waited::Stopped) {
