@@ -20,6 +20,7 @@ mod live {
     mod session;
     mod session_clients;
     mod signals;
+    mod source;
     mod stacks;
     mod waitfor;
 }

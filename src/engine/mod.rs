@@ -21,6 +21,8 @@ mod remote;
 mod resume;
 mod settings;
 mod signals;
+mod source;
+mod source_places;
 mod spawn;
 mod stack;
 mod state;

@@ -92,6 +92,7 @@ pub struct Engine<I: Inferior> {
     pub(super) returns: Vec<(SpaceId, VirtAddr, crate::target::breakpoint::Owner)>,
     /// Files that have been parsed, by device and inode.
     pub(super) files: FxHashMap<(u64, u64), std::sync::Arc<crate::binary::Module>>,
+    pub(super) sources: super::source::Sources,
     pub(super) launched: Option<(PathBuf, Vec<std::ffi::OsString>)>,
     pub(super) history: Vec<crate::lang::Value>,
     pub(super) examine_next: Option<VirtAddr>,
@@ -146,6 +147,7 @@ impl<I: Inferior> Engine<I> {
             asleep: FxHashMap::default(),
             returns: Vec::new(),
             files: FxHashMap::default(),
+            sources: Default::default(),
             launched: None,
             history: Vec::new(),
             examine_next: None,
