@@ -172,6 +172,13 @@ pub trait Inferior {
     /// Writes memory whatever its protection; the process need not be stopped.
     fn write_mem(&mut self, pid: Pid, at: VirtAddr, bytes: &[u8]) -> Result<(), MemError>;
 
+    /// Reads all of `buf` as an instruction of the task would: where the page may not be read it fails.
+    fn load(&self, tid: Tid, at: VirtAddr, buf: &mut [u8]) -> Result<(), MemError>;
+
+    /// Writes all of `bytes` as an instruction of the task would: where the page may not be written it fails, and then
+    /// nothing is written. Bytes on two pages are refused, since the kernel could write those on the first alone.
+    fn store(&mut self, tid: Tid, at: VirtAddr, bytes: &[u8]) -> Result<(), MemError>;
+
     /// Sends a signal to one task, which need not be stopped.
     fn tkill(&mut self, pid: Pid, tid: Tid, signal: Signal) -> Result<(), InferiorError>;
 

@@ -16,7 +16,7 @@ use crate::base::{
 };
 
 use super::error::{errno_text, last_errno};
-use super::mem::MemFiles;
+use super::mem::{load, store, MemFiles};
 use super::{proc, refusal, Doorbell};
 
 /// Tracing through ptrace(2). Requests are obeyed only from the thread that seized, hence it cannot leave its thread.
@@ -281,6 +281,14 @@ impl Inferior for LiveInferior {
             return Ok(());
         }
         Err(refused)
+    }
+
+    fn load(&self, tid: Tid, at: VirtAddr, buf: &mut [u8]) -> Result<(), MemError> {
+        load(tid, at, buf)
+    }
+
+    fn store(&mut self, tid: Tid, at: VirtAddr, bytes: &[u8]) -> Result<(), MemError> {
+        store(tid, at, bytes)
     }
 
     fn tkill(&mut self, pid: Pid, tid: Tid, signal: Signal) -> Result<(), InferiorError> {
