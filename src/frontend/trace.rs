@@ -94,8 +94,11 @@ fn conduct(
         // One that is launched stands anyway; nobody else needs to be held.
         match session.request(Command::Target { selector, until_exec: None, hold: Toggle::Off })? {
             Reply::Waiting => {}
-            _ => {
+            reply => {
                 session.request(Command::Continue)?;
+                if let Reply::Attached { process, .. } = reply {
+                    teller.tell(&format!("Tracing process {} ({})", process.pid, process.exe.display()));
+                }
             }
         }
     }

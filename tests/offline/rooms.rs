@@ -12,7 +12,7 @@ const ROOMS: [(&str, &[&str]); 10] = [
     ("os", &["base", "arch"]),
     ("target", &["base", "arch", "binary"]),
     ("lang", &["base", "arch", "binary", "target"]),
-    ("engine", &["base", "api", "arch", "binary", "os", "target", "lang"]),
+    ("engine", &["base", "api", "arch", "binary", "os", "target", "lang", "trace"]),
     ("frontend", &["api", "base"]),
     ("trace", &["base", "api", "arch", "binary", "target", "lang"]),
 ];

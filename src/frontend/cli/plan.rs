@@ -11,6 +11,8 @@ use crate::api::{
     BreakpointAction, BreakpointSpec, Command, FollowFork, ModuleFilter, TargetSelector, Toggle, TraceFormat, Where,
 };
 use crate::base::Pid;
+use crate::frontend::repl::parse::find_spec;
+use crate::frontend::repl::table::Group;
 use crate::frontend::repl::{line_place, parse_line, plain_spec, Detail, Parsed, DEFAULT_LIMIT};
 
 /// What is to be done.
@@ -338,10 +340,7 @@ fn split_command(text: &str) -> Result<Vec<OsString>, clap::Error> {
 }
 
 fn control_plan(ctl: Ctl) -> Result<Plan, clap::Error> {
-    let line = match ctl.command.as_slice() {
-        [line] => line.clone(),
-        words => words.iter().map(|word| quote_word(word)).collect::<Vec<_>>().join(" "),
-    };
+    let line = join_words(&ctl.command);
     match parse_line(&line).map_err(wrong)? {
         Parsed::Engine { command, detail } => Ok(Plan::Control { session: ctl.session, command, detail }),
         Parsed::Local(_) => Err(wrong(format!("`{line}` is a command of the prompt itself, not of a session"))),
@@ -349,7 +348,18 @@ fn control_plan(ctl: Ctl) -> Result<Plan, clap::Error> {
     }
 }
 
-/// The shell has taken the quotes away; a word with blanks among several gets them back.
+/// The line that words of the shell stand for. The shell has taken the quotes away; a word with blanks among several
+/// gets them back, but where it is an expression, of which a quote would be a part.
+fn join_words(words: &[String]) -> String {
+    let plain = words.join(" ");
+    let takes_expression = find_spec(&plain).is_some_and(|spec| spec.group == Group::Data || spec.name == "condition");
+    match words {
+        [_] => plain,
+        _ if takes_expression => plain,
+        _ => words.iter().map(|word| quote_word(word)).collect::<Vec<_>>().join(" "),
+    }
+}
+
 fn quote_word(word: &str) -> String {
     match word {
         word if !word.is_empty() && !word.contains(char::is_whitespace) => word.to_owned(),
