@@ -13,6 +13,7 @@ mod live {
     mod hits;
     mod leaving;
     mod leaving_under_load;
+    mod pinning;
     mod prompt;
     mod prompt_keys;
     mod refusals;

@@ -19,6 +19,7 @@ impl<I: Inferior> Engine<I> {
         let Ok(message) = self.inferior.event_message(parent) else { return };
         let child = Tid(message as i32);
         let Some(pid) = self.threads.get(&parent).map(|one| one.pid) else { return };
+        self.inherit_pin(parent, child);
         let group = self.inferior.thread_group(child).unwrap_or(pid);
         if group == pid {
             self.add_thread(child, pid, RunState::Running);

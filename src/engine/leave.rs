@@ -4,7 +4,7 @@ use super::remote::Wait;
 use super::state::{Engine, World};
 use crate::api::{Event, Leave};
 use crate::base::{Inferior, Pid, ResumeHow, Signal, Tid};
-use crate::target::task::{Origin, Role, RunState, StopKind};
+use crate::target::task::{Origin, Role, RunState, SpaceId, StopKind};
 
 /// munmap(2) on x86-64.
 const SYS_MUNMAP: u64 = 11;
@@ -13,6 +13,12 @@ impl<I: Inferior> Engine<I> {
     /// Lets one process go: stops its threads for as long as it takes to restore them, and detaches.
     pub(super) fn detach_process(&mut self, pid: Pid) {
         let Some(role) = self.processes.get(&pid).map(|one| one.role) else { return };
+        // The code first, while threads run: they stand still for the rest only. A trap that is under way is that of a
+        // retired site.
+        let space = self.processes.get(&pid).map(|one| one.space);
+        if let Some(space) = space.filter(|space| self.is_alone(pid, *space)) {
+            self.restore_text(pid, space);
+        }
         let world = std::mem::replace(&mut self.world, World::Stopping);
         self.stop_process(pid);
         self.release_process(pid);
@@ -39,7 +45,7 @@ impl<I: Inferior> Engine<I> {
     pub(super) fn release_process(&mut self, pid: Pid) {
         let Some(process) = self.processes.get(&pid) else { return };
         let space = process.space;
-        let alone = !self.processes.values().any(|one| one.space == space && one.pid != pid);
+        let alone = self.is_alone(pid, space);
         let tids = self.threads_of(pid);
         for tid in &tids {
             self.settle(*tid);
@@ -48,6 +54,7 @@ impl<I: Inferior> Engine<I> {
             self.restore_text(pid, space);
             self.unmap_slots(&tids, space);
         }
+        self.unpin_process(pid);
         for tid in tids {
             let Some(thread) = self.threads.remove(&tid) else { continue };
             if let RunState::Stopped(_) = thread.state {
@@ -63,6 +70,11 @@ impl<I: Inferior> Engine<I> {
         }
     }
 
+    /// Whether no other process of ours has that memory.
+    fn is_alone(&self, pid: Pid, space: SpaceId) -> bool {
+        !self.processes.values().any(|one| one.space == space && one.pid != pid)
+    }
+
     /// Makes a stopped thread's registers what they would be without rdbg.
     fn settle(&mut self, tid: Tid) {
         let stopped = self.threads.get(&tid).is_some_and(|one| one.is_stopped());
@@ -71,7 +83,7 @@ impl<I: Inferior> Engine<I> {
         }
     }
 
-    fn restore_text(&mut self, pid: Pid, space: crate::target::task::SpaceId) {
+    fn restore_text(&mut self, pid: Pid, space: SpaceId) {
         let Some(one) = self.spaces.get_mut(&space) else { return };
         let mut failed = None;
         for (at, original) in one.sites.retire_all() {
@@ -88,7 +100,7 @@ impl<I: Inferior> Engine<I> {
 
     /// Takes the pages of displaced instructions out of the target again. No pc and no signal's frame points into them:
     /// [`Engine::leave_slot`] sees to both. Where no thread can be made to do it the pages stay; they harm nobody.
-    fn unmap_slots(&mut self, tids: &[Tid], space: crate::target::task::SpaceId) {
+    fn unmap_slots(&mut self, tids: &[Tid], space: SpaceId) {
         let runs: Vec<_> = self.spaces.get_mut(&space).map(|one| std::mem::take(&mut one.slots)).unwrap_or_default();
         let stands = |tid: &&Tid| {
             self.threads

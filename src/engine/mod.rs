@@ -15,6 +15,7 @@ mod inspect;
 mod leave;
 mod memory;
 mod modules;
+mod pinning;
 mod placing;
 mod remote;
 mod resume;

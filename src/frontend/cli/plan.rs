@@ -83,6 +83,8 @@ pub struct Options {
     pub batch: Batch,
     /// `--follow`.
     pub follow: Option<FollowFork>,
+    /// `--pin`: `on`, or a CPU.
+    pub pin: Option<String>,
     /// Text or JSON.
     pub output: OutputKind,
     /// `--log-filter`.
@@ -302,6 +304,7 @@ fn options(common: Common, matches: &ArgMatches) -> Options {
             Follow::Child => FollowFork::Child,
             Follow::Both => FollowFork::Both,
         }),
+        pin: common.pin,
         output: if common.json { OutputKind::Json } else { OutputKind::Text },
         log_filter: common.log_filter.or_else(|| std::env::var("RDBG_LOG").ok()),
     }
