@@ -8,9 +8,13 @@ mod live {
     mod arguments;
     mod bad_input;
     mod breakpoints;
+    mod differential;
+    mod eintr;
     mod envoy;
     mod forks;
+    mod guarded;
     mod hits;
+    mod interpretation;
     mod leaving;
     mod leaving_under_load;
     mod pinning;
@@ -20,6 +24,7 @@ mod live {
     mod session;
     mod session_clients;
     mod signals;
+    mod source;
     mod stacks;
     mod waitfor;
 }

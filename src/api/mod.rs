@@ -5,6 +5,7 @@ pub mod command;
 pub mod event;
 pub mod reply;
 pub mod session;
+pub mod source;
 
 pub use command::{
     BreakpointAction, BreakpointSpec, Command, FollowFork, FrameMove, Leave, ModuleFilter, RegisterSet, SignalPolicy,
@@ -17,3 +18,4 @@ pub use reply::{
     LISTED_LOCATIONS,
 };
 pub use session::{ClientId, Outcome, Request, Session, Subscription};
+pub use source::{SourceLine, SourceQuery, SourceText};

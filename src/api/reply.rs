@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::command::{BreakpointAction, SignalPolicy, Toggle, Where};
 use super::event::StopReason;
+use super::source::{SourceLine, SourceText};
 use crate::base::{FileAddr, Pid, Signal, Tid, VirtAddr};
 
 /// The answer to one command.
@@ -31,7 +32,9 @@ pub enum Reply {
     /// Stacks, one a thread.
     Stacks { stacks: Vec<Stack> },
     /// The selected frame.
-    Frame { thread: ThreadRef, frame: FrameRow },
+    Frame { thread: ThreadRef, frame: FrameRow, source: Option<Box<SourceText>> },
+    /// Source lines.
+    Source { source: SourceText },
     /// All modules of the selected process.
     Modules { rows: Vec<ModuleRow> },
     /// All processes of the session.
@@ -115,6 +118,8 @@ pub struct Place {
     pub function: Option<String>,
     /// Bytes past the function's start.
     pub offset: u64,
+    /// The source line, where it is known.
+    pub line: Option<SourceLine>,
 }
 
 /// A call as it is shown at a function's entry.

@@ -8,6 +8,7 @@ use std::sync::{Arc, OnceLock};
 
 use object::elf;
 
+use super::dwarf::{DebugFile, Dwarf};
 use super::image::Image;
 use super::{BinaryError, Dynamic, FileBytes, Section, Segment, SymbolIndex, UnwindTables};
 use crate::base::{FileAddr, LoadBias, VirtAddr};
@@ -30,6 +31,7 @@ pub struct Module {
     dynamic: Dynamic,
     unwind: OnceLock<Arc<UnwindTables>>,
     symbols: OnceLock<SymbolIndex>,
+    dwarf: OnceLock<Dwarf>,
 }
 
 impl Module {
@@ -41,7 +43,7 @@ impl Module {
     pub fn parse(path: PathBuf, bytes: FileBytes) -> Result<Module, BinaryError> {
         let image = Arc::new(Image::parse(path, bytes)?);
         let dynamic = Dynamic::parse(&image);
-        Ok(Module { image, dynamic, unwind: OnceLock::new(), symbols: OnceLock::new() })
+        Ok(Module { image, dynamic, unwind: OnceLock::new(), symbols: OnceLock::new(), dwarf: OnceLock::new() })
     }
 
     /// The path that the module was parsed with.
@@ -135,6 +137,11 @@ impl Module {
     /// The call frame information of the module; located at the first call.
     pub fn unwind(&self) -> &UnwindTables {
         self.unwind_tables()
+    }
+
+    /// The debug information; empty where the file has none. Read as far as it is asked for.
+    pub fn dwarf(&self) -> &Dwarf {
+        self.dwarf.get_or_init(|| Dwarf::new(DebugFile::new(self.image.clone())))
     }
 
     /// DT_NEEDED in order: the libraries that are loaded with the module.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::state::{Engine, Space};
 use crate::api::{ApiError, BreakpointAction, BreakpointSpec, ClientId, Event, ModuleFilter, Toggle, Where};
 use crate::base::{AddrRange, FileAddr, Inferior, Regs, Tid, VirtAddr};
+use crate::binary::dwarf::SourceName;
 use crate::binary::NamePattern;
 use crate::engine::expressions::ThreadEnvironment;
 use crate::engine::memory::RawMemory;
@@ -39,6 +40,8 @@ pub(super) enum Pattern {
     Names(NamePattern),
     /// At an address of a module, by the module's name.
     InModule { module: String, at: FileAddr },
+    /// A line of a source file.
+    Line { file: SourceName, line: u32 },
     /// At an address of no module.
     Absolute(VirtAddr),
 }
@@ -173,6 +176,7 @@ impl<I: Inferior> Engine<I> {
             Where::Name(name) => Pattern::Names(NamePattern::Plain(name.clone())),
             Where::BaseName(name) => Pattern::Names(NamePattern::BaseName(name.clone())),
             Where::Regex(regex) => Pattern::Names(NamePattern::parse_regex(regex).map_err(bad)?),
+            Where::Line { file, line } => self.parse_line_place(file.as_deref(), *line)?,
             Where::Address(text) => {
                 let at = self.evaluate_address(text)?;
                 let pid = self.selected_pid().ok();

@@ -50,6 +50,7 @@ impl<I: Inferior> Engine<I> {
                 let rows = self.breakpoints.values().map(|one| self.breakpoint_row(one, usize::MAX));
                 Ok(Reply::Breakpoints { rows: rows.collect() })
             }
+            Command::Source { query } => self.source_query(query),
             Command::ListThreads => self.list_threads(),
             Command::ListModules => self.list_modules(),
             Command::ListInferiors => Ok(Reply::Inferiors { rows: self.inferior_rows() }),

@@ -3,8 +3,8 @@
 use super::stack::{innermost_row, place};
 use super::state::{Engine, Space};
 use crate::api::{
-    ApiError, BreakpointRow, InferiorRow, InstructionRow, LocationRow, ModuleFilter, ModuleRow, RegisterSet, Reply,
-    SignalRow, SymbolRow, ThreadRow, Toggle,
+    self, ApiError, BreakpointRow, InferiorRow, InstructionRow, LocationRow, ModuleFilter, ModuleRow, RegisterSet,
+    Reply, SignalRow, SymbolRow, ThreadRow, Toggle,
 };
 use crate::arch::Register;
 use crate::base::{Inferior, Pid, ReadMem, Signal, Tid, VirtAddr};
@@ -178,7 +178,7 @@ impl<I: Inferior> Engine<I> {
         let pc = self.selected_frame_regs().map(|regs| regs.pc());
         let lines = crate::arch::disassemble(at, &bytes[..got], count, &name_of);
         let row = |line: crate::arch::DisassembledLine| InstructionRow {
-            place: place(line.at, line.at, space),
+            place: api::Place { line: None, ..place(line.at, line.at, space) },
             bytes: line.bytes,
             text: line.text,
             current: if pc == Some(line.at) { Toggle::On } else { Toggle::Off },

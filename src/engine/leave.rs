@@ -19,6 +19,7 @@ impl<I: Inferior> Engine<I> {
         if let Some(space) = space.filter(|space| self.is_alone(pid, *space)) {
             self.restore_text(pid, space);
         }
+        self.note_sleepers(pid);
         let world = std::mem::replace(&mut self.world, World::Stopping);
         self.stop_process(pid);
         self.release_process(pid);
@@ -56,6 +57,7 @@ impl<I: Inferior> Engine<I> {
         }
         self.unpin_process(pid);
         for tid in tids {
+            self.mend_call(tid, self.threads.get(&tid).and_then(|one| one.owed));
             let Some(thread) = self.threads.remove(&tid) else { continue };
             if let RunState::Stopped(_) = thread.state {
                 // Gone is an answer. A signal that was taken from the program and not delivered goes along.

@@ -114,6 +114,10 @@ impl<I: Inferior> Engine<I> {
         let limit = breakpoint.spec.limit as usize;
         match &breakpoint.pattern {
             Pattern::Names(pattern) => Some(module.symbols().functions_named(pattern, limit)),
+            Pattern::Line { file, line } => {
+                let found = module.dwarf().addresses_of_line(file, *line);
+                Some(self.line_matches(id, found))
+            }
             Pattern::InModule { module, at } if *module == name => {
                 let function = FunctionMatch { address: *at, names: Vec::new(), kind: SymbolKind::Function, size: 0 };
                 Some(Matches { functions: vec![function], total: 1 })
@@ -240,6 +244,11 @@ impl<I: Inferior> Engine<I> {
     fn note_if_pending(&mut self, id: u32) {
         let Some(breakpoint) = self.breakpoints.get(&id) else { return };
         if breakpoint.live().next().is_some() || breakpoint.note.is_some() {
+            return;
+        }
+        if let Pattern::Line { file, .. } = &breakpoint.pattern {
+            let note = format!("{}; it is set when one is loaded that does", super::source::no_such_file(file.text()));
+            self.set_note(id, note);
             return;
         }
         let Pattern::Names(pattern) = &breakpoint.pattern else { return };

@@ -90,11 +90,14 @@ pub struct Engine<I: Inferior> {
     pub(super) epoch: u64,
     pub(super) step: Option<StepGoal>,
     pub(super) awaited: Option<Awaited>,
+    /// What the scheduler kept of threads before they were last told to stop.
+    pub(super) asleep: FxHashMap<Tid, crate::base::RunRecord>,
     /// Return sites that are armed.
     pub(super) returns: Vec<(SpaceId, VirtAddr, crate::target::breakpoint::Owner)>,
     /// Files that have been parsed, by device and inode.
     pub(super) files: FxHashMap<(u64, u64), std::sync::Arc<crate::binary::Module>>,
     pub(super) pinned: Option<super::pinning::Pinned>,
+    pub(super) sources: super::source::Sources,
     pub(super) launched: Option<(PathBuf, Vec<std::ffi::OsString>)>,
     pub(super) history: Vec<crate::lang::Value>,
     pub(super) examine_next: Option<VirtAddr>,
@@ -146,9 +149,11 @@ impl<I: Inferior> Engine<I> {
             epoch: 0,
             step: None,
             awaited: None,
+            asleep: FxHashMap::default(),
             returns: Vec::new(),
             files: FxHashMap::default(),
             pinned: None,
+            sources: Default::default(),
             launched: None,
             history: Vec::new(),
             examine_next: None,
@@ -272,6 +277,8 @@ impl<I: Inferior> Engine<I> {
             resumed: crate::base::ResumeHow::Continue,
             held: false,
             in_vfork: false,
+            broken: None,
+            redone: None,
         };
         self.threads.insert(tid, thread);
     }

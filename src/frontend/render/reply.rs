@@ -6,6 +6,7 @@ use crate::base::Pid;
 use super::super::repl::Detail;
 use super::event::reason_text;
 use super::places::{arguments_text, frame_text, how_text, place_text, thread_text};
+use super::source::{source_text, with_source};
 use super::style::Style;
 use super::tables;
 
@@ -21,7 +22,10 @@ pub fn reply_text(reply: &Reply, detail: Detail, style: Style) -> String {
         Reply::Breakpoints { rows } => tables::breakpoints(rows, style),
         Reply::Threads { rows } => tables::threads(rows, style),
         Reply::Stacks { stacks } => stacks_text(stacks, detail, style),
-        Reply::Frame { thread, frame } => selected_text(thread, frame, style),
+        Reply::Frame { thread, frame, source } => {
+            with_source(selected_text(thread, frame, style), source.as_deref(), style)
+        }
+        Reply::Source { source } => source_text(source, style),
         Reply::Modules { rows } => tables::modules(rows),
         Reply::Inferiors { rows } => tables::inferiors(rows),
         Reply::Signals { rows } => tables::signals(rows),
@@ -132,5 +136,7 @@ pub fn where_text(location: &Where) -> String {
         Where::Regex(regex) => format!("regex {regex}"),
         Where::BaseName(name) => format!("basename {name}"),
         Where::Address(address) => format!("*{address}"),
+        Where::Line { file: Some(file), line } => format!("{file}:{line}"),
+        Where::Line { file: None, line } => format!("line {line}"),
     }
 }

@@ -15,6 +15,7 @@ fn place() -> Place {
         module: Some("libc.so.6".into()),
         function: Some("epoll_ctl".into()),
         offset: 0,
+        line: None,
     }
 }
 
@@ -37,7 +38,14 @@ fn inferior() -> InferiorRow {
 }
 
 fn stop(reason: StopReason, call: Option<FunctionCall>) -> Event {
-    Event::Stopped { epoch: 1, reason, thread: thread(), frame: Some(frame(0, HowFound::Registers)), call }
+    Event::Stopped {
+        epoch: 1,
+        reason,
+        thread: thread(),
+        frame: Some(frame(0, HowFound::Registers)),
+        call,
+        source: None,
+    }
 }
 
 fn event(event: &Event) -> String {
