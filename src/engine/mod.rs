@@ -16,9 +16,13 @@ mod interrupted;
 mod leave;
 mod memory;
 mod modules;
+#[cfg(test)]
+mod order_tests;
 mod placing;
 mod remote;
 mod resume;
+#[cfg(test)]
+mod scripted;
 mod settings;
 mod signals;
 mod source;
@@ -28,6 +32,7 @@ mod stack;
 mod state;
 mod stepping;
 mod stops;
+mod strays;
 mod waiting;
 mod world;
 

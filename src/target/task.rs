@@ -27,6 +27,8 @@ pub struct Thread {
     pub resumed: ResumeHow,
     /// The user has stopped this thread alone (non-stop mode): it does not go on with the others.
     pub held: bool,
+    /// It was taken out of a group-stop so that it reports a trap that was queued behind it.
+    pub left_group_stop: bool,
     /// It waits in the kernel for its vfork child, where nothing can stop it.
     pub in_vfork: bool,
     /// The system call that the stop it is in has broken off.
