@@ -26,5 +26,6 @@ mod live {
     mod signals;
     mod source;
     mod stacks;
+    mod stepping;
     mod waitfor;
 }

@@ -56,6 +56,7 @@ impl<I: Inferior> Engine<I> {
             self.remember_departed(pid);
         }
         for tid in tids {
+            self.apply_queued(tid);
             self.mend_call(tid, self.threads.get(&tid).and_then(|one| one.owed));
             let Some(thread) = self.threads.remove(&tid) else { continue };
             if let RunState::Stopped(_) = thread.state {
