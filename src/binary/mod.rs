@@ -7,6 +7,8 @@ mod dynamic;
 mod error;
 mod image;
 mod module;
+mod naming;
+pub mod rtti;
 mod segment;
 pub mod symbols;
 pub mod unwind;
@@ -15,6 +17,7 @@ pub use dynamic::Dynamic;
 pub use error::BinaryError;
 pub use image::{FileBytes, Section};
 pub use module::{Module, ModuleKind};
+pub use rtti::{Recovered, RecoveredName, Sureness, VtableNames};
 pub use segment::Segment;
 pub use symbols::{
     FunctionMatch, Matches, MethodKind, NamePattern, Signature, Symbol, SymbolIndex, SymbolKind, SymbolSource,

@@ -9,7 +9,7 @@ use std::sync::{Arc, OnceLock};
 use object::elf;
 
 use super::image::Image;
-use super::{BinaryError, Dynamic, FileBytes, Section, Segment, SymbolIndex, UnwindTables};
+use super::{BinaryError, Dynamic, FileBytes, Recovered, Section, Segment, SymbolIndex, UnwindTables, VtableNames};
 use crate::base::{FileAddr, LoadBias, VirtAddr};
 
 const PAGE: u64 = 4096;
@@ -26,10 +26,12 @@ pub enum ModuleKind {
 /// An executable or shared object. Immutable and `Sync`; used as `Arc<Module>`. The name index and the unwind tables
 /// are built when they are first asked for.
 pub struct Module {
-    image: Arc<Image>,
-    dynamic: Dynamic,
+    pub(super) image: Arc<Image>,
+    pub(super) dynamic: Dynamic,
     unwind: OnceLock<Arc<UnwindTables>>,
     symbols: OnceLock<SymbolIndex>,
+    pub(super) recovered: OnceLock<Recovered>,
+    pub(super) vtable_names: OnceLock<Arc<VtableNames>>,
 }
 
 impl Module {
@@ -41,7 +43,14 @@ impl Module {
     pub fn parse(path: PathBuf, bytes: FileBytes) -> Result<Module, BinaryError> {
         let image = Arc::new(Image::parse(path, bytes)?);
         let dynamic = Dynamic::parse(&image);
-        Ok(Module { image, dynamic, unwind: OnceLock::new(), symbols: OnceLock::new() })
+        Ok(Module {
+            image,
+            dynamic,
+            unwind: OnceLock::new(),
+            symbols: OnceLock::new(),
+            recovered: OnceLock::new(),
+            vtable_names: OnceLock::new(),
+        })
     }
 
     /// The path that the module was parsed with.
@@ -147,7 +156,7 @@ impl Module {
         &self.dynamic
     }
 
-    fn unwind_tables(&self) -> &Arc<UnwindTables> {
+    pub(super) fn unwind_tables(&self) -> &Arc<UnwindTables> {
         self.unwind.get_or_init(|| Arc::new(UnwindTables::new(self.image.clone())))
     }
 }

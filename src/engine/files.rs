@@ -11,10 +11,9 @@ pub fn file_symbols(file: &Path, regex: Option<&str>, limit: Option<u32>) -> Out
     let pattern = NamePattern::parse_regex(regex.unwrap_or("")).map_err(|error| user(error.to_string()))?;
     let bytes = crate::os::map_file(file).map_err(|error| user(error.to_string()))?;
     let module = Module::parse(file.to_path_buf(), bytes).map_err(|error| user(error.to_string()))?;
-    let index = module.symbols();
-    let matches = index.functions_named(&pattern, limit.map_or(usize::MAX, |limit| limit as usize));
+    let matches = module.functions_named(&pattern, limit.map_or(usize::MAX, |limit| limit as usize));
     if let (0, Some(regex)) = (matches.total, regex) {
-        let near = index.nearest_names(regex, 3);
+        let near = module.symbols().nearest_names(regex, 3);
         let error = user(format!("no function of {} matches `{regex}`", file.display()));
         return Err(if near.is_empty() {
             error
@@ -22,7 +21,6 @@ pub fn file_symbols(file: &Path, regex: Option<&str>, limit: Option<u32>) -> Out
             error.with_hint(format!("nearest names: {}", near.join(", ")))
         });
     }
-    let name = module.name();
-    let rows = matches.functions.iter().map(|one| super::inspect::symbol_row(one, index, &name)).collect();
+    let rows = matches.functions.iter().map(|one| super::inspect::symbol_row(one, &module)).collect();
     Ok(Reply::Symbols { rows, total: matches.total as u64 })
 }

@@ -171,7 +171,7 @@ impl<I: Inferior> Engine<I> {
         let mut bytes = vec![0; (u64::from(count.min(EXAMINE_LIMIT)) * LONGEST_INSTRUCTION) as usize];
         let got = memory.read_mem(at, &mut bytes).map_err(|error| ApiError::target(error.to_string()))?;
         let name_of = |at: VirtAddr| {
-            let named = space.modules.find_symbol(at)?;
+            let named = space.modules.find_name(at)?;
             let name = demangle(&named.name);
             Some(if named.offset == 0 { name.into_owned() } else { format!("{name}+{}", named.offset) })
         };
@@ -315,11 +315,11 @@ impl<I: Inferior> Engine<I> {
         let space = self.space_of_pid(self.selected_pid()?)?;
         let (mut rows, mut total) = (Vec::new(), 0);
         for loaded in space.modules.modules() {
-            let matches = loaded.module.symbols().functions_named(&pattern, limit as usize);
+            let matches = loaded.module.functions_named(&pattern, limit as usize);
             total += matches.total as u64;
             for function in matches.functions {
                 if rows.len() < limit as usize {
-                    rows.push(symbol_row(&function, loaded.module.symbols(), &loaded.module.name()));
+                    rows.push(symbol_row(&function, &loaded.module));
                 }
             }
         }
@@ -330,7 +330,7 @@ impl<I: Inferior> Engine<I> {
     pub(super) fn info_symbol(&self, expression: &str) -> Result<Reply, ApiError> {
         let at = self.evaluate_address(expression)?;
         let space = self.space_of_pid(self.selected_pid()?)?;
-        let Some(named) = space.modules.find_symbol(at) else {
+        let Some(named) = space.modules.find_name(at) else {
             return Err(ApiError::user(format!("no symbol is known at {at}")));
         };
         let module = named.module.module.name();
@@ -342,7 +342,7 @@ impl<I: Inferior> Engine<I> {
         let mut names = Vec::new();
         if let Ok(space) = self.selected_pid().and_then(|pid| self.space_of_pid(pid)) {
             for loaded in space.modules.modules() {
-                names.extend(loaded.module.symbols().complete(prefix, limit as usize));
+                names.extend(loaded.module.complete(prefix, limit as usize));
             }
         }
         names.sort_unstable();
@@ -381,7 +381,7 @@ impl<I: Inferior> Engine<I> {
 impl<I: Inferior> lang::Labels for Engine<I> {
     fn label(&self, at: VirtAddr) -> Option<lang::Label> {
         let space = self.selected_pid().ok().and_then(|pid| self.space_of_pid(pid).ok())?;
-        let named = space.modules.find_symbol(at)?;
+        let named = space.modules.find_name(at)?;
         Some(lang::Label { name: demangle(&named.name).into_owned(), offset: named.offset })
     }
 }
@@ -392,18 +392,8 @@ fn parse_format(letter: Option<char>) -> Result<Format, ApiError> {
 }
 
 /// A function that a pattern matched, as a row.
-pub fn symbol_row(
-    function: &crate::binary::FunctionMatch,
-    index: &crate::binary::SymbolIndex,
-    module: &str,
-) -> SymbolRow {
+pub fn symbol_row(function: &crate::binary::FunctionMatch, module: &crate::binary::Module) -> SymbolRow {
     let mangled = function.names.first().cloned().unwrap_or_default();
-    let source = match index.find_exact(&mangled).map(|symbol| symbol.source) {
-        Some(SymbolSource::Symtab) => "symtab",
-        Some(SymbolSource::Dynsym) => "dynsym",
-        Some(SymbolSource::Plt) => "plt",
-        Some(SymbolSource::EhFrame) | None => "eh_frame",
-    };
     let name = demangle(&mangled).into_owned();
     let differs = (name != mangled).then_some(mangled);
     SymbolRow {
@@ -411,7 +401,7 @@ pub fn symbol_row(
         size: function.size,
         name,
         mangled: differs,
-        module: module.to_string(),
-        source: source.to_string(),
+        module: module.name(),
+        source: module.source_of(function).text().to_string(),
     }
 }

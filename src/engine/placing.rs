@@ -162,7 +162,7 @@ impl<I: Inferior> Engine<I> {
         breakpoint.searched.push((space, start));
         let limit = breakpoint.spec.limit as usize;
         match &breakpoint.pattern {
-            Pattern::Names(pattern) => Some(module.symbols().functions_named(pattern, limit)),
+            Pattern::Names(pattern) => Some(module.functions_named(pattern, limit)),
             Pattern::InModule { module, at } if *module == name => {
                 let function = FunctionMatch { address: *at, names: Vec::new(), kind: SymbolKind::Function, size: 0 };
                 Some(Matches { functions: vec![function], total: 1 })

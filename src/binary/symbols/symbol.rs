@@ -45,6 +45,27 @@ pub enum SymbolSource {
     Plt,
     /// .eh_frame or .debug_frame.
     EhFrame,
+    /// C++ type information and virtual tables.
+    Rtti,
+    /// The program's entry, and what it runs before and after `main`.
+    Startup,
+    /// Something that the function's code refers to.
+    Hint,
+}
+
+impl SymbolSource {
+    /// As it is shown.
+    pub fn text(self) -> &'static str {
+        match self {
+            SymbolSource::Symtab => "symtab",
+            SymbolSource::Dynsym => "dynsym",
+            SymbolSource::Plt => "plt",
+            SymbolSource::EhFrame => "eh_frame",
+            SymbolSource::Rtti => "rtti",
+            SymbolSource::Startup => "startup",
+            SymbolSource::Hint => "hint",
+        }
+    }
 }
 
 /// One function that a pattern matched.

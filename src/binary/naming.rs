@@ -1,0 +1,99 @@
+//! A module's names from every source: its symbol tables first, and where it is stripped, what can be recovered.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use super::rtti::{may_match, Recovered, RecoveredName, Sureness, VtableNames};
+use super::{FunctionMatch, Matches, Module, NamePattern, Symbol, SymbolKind, SymbolSource};
+use crate::base::FileAddr;
+
+impl Module {
+    /// Whether the file has no .symtab, so that its own functions have no names but those that it exports.
+    pub fn is_stripped(&self) -> bool {
+        self.section_bytes(".symtab").is_none_or(<[u8]>::is_empty)
+    }
+
+    /// Tables of known names to use beside the built-in ones. Without effect once a name has been recovered.
+    pub fn set_vtable_names(&self, names: Arc<VtableNames>) {
+        let _ = self.vtable_names.set(names);
+    }
+
+    /// What can be known of functions without a symbol. Built at the first call: some tenths of a second for 100 MB.
+    pub fn recovered(&self) -> &Recovered {
+        self.recovered.get_or_init(|| {
+            let known = self.vtable_names.get_or_init(|| Arc::new(VtableNames::built_in())).clone();
+            Recovered::build(self.image.clone(), &self.dynamic, self.unwind_tables().clone(), self.symbols(), known)
+        })
+    }
+
+    /// What stands at an address, and how many bytes into it the address lies: by the symbol tables; in a stripped file
+    /// then by what is recovered; else by the FDE, as `sub_<file address>`.
+    pub fn name_at(&self, at: FileAddr) -> Option<(Symbol<'_>, u64)> {
+        let found = self.symbols().find_at(at);
+        if found.as_ref().is_some_and(|(symbol, _)| symbol.kind != SymbolKind::Unwind) || !self.is_stripped() {
+            return found;
+        }
+        match self.recovered().name_at(at) {
+            Some(name) => {
+                let offset = at.since(name.function.start);
+                Some((self.recovered_symbol(name), offset))
+            }
+            None => found,
+        }
+    }
+
+    /// The functions whose name matches, in address order, at most `limit` of them: those of the symbol tables; in a
+    /// stripped file, where none of them matches, recovered names; where none of these matches, hints.
+    pub fn functions_named(&self, pattern: &NamePattern, limit: usize) -> Matches {
+        let found = self.symbols().functions_named(pattern, limit);
+        if found.total > 0 || !self.is_stripped() || !may_match(&self.image, pattern) {
+            return found;
+        }
+        let found = self.recovered().functions_named(pattern, limit);
+        if found.total > 0 {
+            return found;
+        }
+        self.recovered().functions_hinted(pattern, limit)
+    }
+
+    /// The function names, without parameters, that start with `prefix`; sorted, at most `limit`.
+    pub fn complete(&self, prefix: &str, limit: usize) -> Vec<String> {
+        let found = self.symbols().complete(prefix, limit);
+        let enough = found.len() >= limit || prefix.is_empty() || !self.is_stripped();
+        if enough || !may_match(&self.image, &NamePattern::Plain(prefix.to_owned())) {
+            return found;
+        }
+        let mut found = found;
+        found.extend(self.recovered().complete(prefix, limit - found.len()));
+        found
+    }
+
+    /// Where the name of a function comes from that [`Module::functions_named`] found.
+    pub fn source_of(&self, function: &FunctionMatch) -> SymbolSource {
+        let name = function.names.first().map(String::as_str).unwrap_or_default();
+        if let Some(symbol) = self.symbols().find_exact(name) {
+            return symbol.source;
+        }
+        let recovered = if self.is_stripped() { self.recovered().name_at(function.address) } else { None };
+        match recovered {
+            Some(recovered) if recovered.text == name => self.recovered_symbol(recovered).source,
+            _ => SymbolSource::EhFrame,
+        }
+    }
+
+    fn recovered_symbol(&self, name: RecoveredName) -> Symbol<'_> {
+        let function = name.function;
+        let is_startup = || self.recovered().is_startup(function.start);
+        Symbol {
+            name: Cow::Owned(name.text),
+            address: function.start,
+            size: function.end.since(function.start),
+            kind: SymbolKind::Function,
+            source: match name.sureness {
+                Sureness::Hint => SymbolSource::Hint,
+                _ if is_startup() => SymbolSource::Startup,
+                _ => SymbolSource::Rtti,
+            },
+        }
+    }
+}
