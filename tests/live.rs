@@ -8,17 +8,23 @@ mod live {
     mod arguments;
     mod bad_input;
     mod breakpoints;
+    mod differential;
+    mod eintr;
     mod envoy;
     mod forks;
+    mod guarded;
     mod hits;
+    mod interpretation;
     mod leaving;
     mod leaving_under_load;
     mod prompt;
     mod prompt_keys;
+    mod recovered;
     mod refusals;
     mod session;
     mod session_clients;
     mod signals;
+    mod source;
     mod stacks;
     mod waitfor;
 }

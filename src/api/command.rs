@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::source::SourceQuery;
 use crate::base::{Pid, Signal};
 
 /// One request. Every command is answered by exactly one [`super::Reply`] or [`super::ApiError`]; `Continue` and the
@@ -44,6 +45,8 @@ pub enum Command {
     Thread { number: Option<u32> },
     /// Select a process by its number.
     Inferior { number: u32 },
+    /// Source lines.
+    Source { query: SourceQuery },
     /// `info breakpoints`.
     ListBreakpoints,
     /// `info threads`.
@@ -143,6 +146,8 @@ pub enum Where {
     BaseName(String),
     /// An expression that gives an address.
     Address(String),
+    /// A line of a source file, by the last parts of its path; `None`: the selected frame's file.
+    Line { file: Option<String>, line: u32 },
 }
 
 /// Which modules a breakpoint looks in.

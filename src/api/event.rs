@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::reply::{FrameRow, FunctionCall, InferiorRow, Place, ThreadRef};
 use super::session::ClientId;
+use super::source::SourceText;
 use crate::base::{Pid, Signal};
 
 /// Something that happened to the target.
@@ -17,7 +18,14 @@ pub enum Event {
     /// The awaited process is held.
     Caught { process: InferiorRow, at: CaughtAt },
     /// The target stopped; `epoch` counts stops.
-    Stopped { epoch: u64, reason: StopReason, thread: ThreadRef, frame: Option<FrameRow>, call: Option<FunctionCall> },
+    Stopped {
+        epoch: u64,
+        reason: StopReason,
+        thread: ThreadRef,
+        frame: Option<FrameRow>,
+        call: Option<FunctionCall>,
+        source: Option<Box<SourceText>>,
+    },
     /// A breakpoint in log mode was hit. `client` set the breakpoint; `time_ns` is CLOCK_REALTIME.
     Hit { breakpoint: u32, client: ClientId, count: u64, time_ns: u64, thread: ThreadRef, call: FunctionCall },
     /// Hits that were counted but not shown since the queue was full.

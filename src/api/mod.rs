@@ -5,6 +5,7 @@ pub mod command;
 pub mod event;
 pub mod reply;
 pub mod session;
+pub mod source;
 
 pub use command::{
     BreakpointAction, BreakpointSpec, Command, FollowFork, FrameMove, Leave, ModuleFilter, RegisterSet, SignalPolicy,
@@ -14,5 +15,7 @@ pub use event::{CaughtAt, Event, StopReason};
 pub use reply::{
     ApiError, Argument, BreakpointRow, ErrorKind, FrameRow, FunctionCall, HowFound, InferiorRow, InstructionRow,
     LocationRow, ModuleRow, Place, ProcessRow, Reply, SignalRow, Stack, SymbolRow, ThreadRef, ThreadRow,
+    LISTED_LOCATIONS,
 };
 pub use session::{ClientId, Outcome, Request, Session, Subscription};
+pub use source::{SourceLine, SourceQuery, SourceText};

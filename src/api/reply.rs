@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::command::{BreakpointAction, SignalPolicy, Toggle, Where};
 use super::event::StopReason;
+use super::source::{SourceLine, SourceText};
 use crate::base::{FileAddr, Pid, Signal, Tid, VirtAddr};
 
 /// The answer to one command.
@@ -31,7 +32,9 @@ pub enum Reply {
     /// Stacks, one a thread.
     Stacks { stacks: Vec<Stack> },
     /// The selected frame.
-    Frame { thread: ThreadRef, frame: FrameRow },
+    Frame { thread: ThreadRef, frame: FrameRow, source: Option<Box<SourceText>> },
+    /// Source lines.
+    Source { source: SourceText },
     /// All modules of the selected process.
     Modules { rows: Vec<ModuleRow> },
     /// All processes of the session.
@@ -115,6 +118,8 @@ pub struct Place {
     pub function: Option<String>,
     /// Bytes past the function's start.
     pub offset: u64,
+    /// The source line, where it is known.
+    pub line: Option<SourceLine>,
 }
 
 /// A call as it is shown at a function's entry.
@@ -139,6 +144,9 @@ pub struct Argument {
     pub certain: Toggle,
 }
 
+/// How many of its locations `break` answers with: naming thousands takes longer than patching them.
+pub const LISTED_LOCATIONS: usize = 10;
+
 /// A breakpoint.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BreakpointRow {
@@ -160,8 +168,10 @@ pub struct BreakpointRow {
     pub hits: u64,
     /// How many hits will still pass.
     pub ignore: u64,
-    /// Where it stands. None: pending.
+    /// Where it stands; `break` answers with the first [`LISTED_LOCATIONS`] only.
     pub locations: Vec<LocationRow>,
+    /// In how many places it stands. 0: pending.
+    pub total: u32,
     /// What the user should know: why it is pending, what was left out.
     pub note: Option<String>,
 }

@@ -1,13 +1,16 @@
 //! What a short function does with its arguments: whom it calls, and what it hands on.
 
-use iced_x86::{Code, Decoder, DecoderOptions, FlowControl, Instruction, InstructionInfoFactory, OpAccess, OpKind, Register};
+use iced_x86::{
+    Code, Decoder, DecoderOptions, FlowControl, Instruction, InstructionInfoFactory, OpAccess, OpKind, Register,
+};
 
 use crate::base::FileAddr;
 
 /// Longer functions are read no further.
 const MAX_INSTRUCTIONS: usize = 192;
 /// The registers of integer arguments in order (SysV psABI, 3.2.3).
-const ARGUMENTS: [Register; 6] = [Register::RDI, Register::RSI, Register::RDX, Register::RCX, Register::R8, Register::R9];
+const ARGUMENTS: [Register; 6] =
+    [Register::RDI, Register::RSI, Register::RDX, Register::RCX, Register::R8, Register::R9];
 
 /// The calls of one function, in the order of its code.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -139,13 +142,15 @@ impl Origins {
 
     /// A copy from register to register carries an argument on; any other write ends what the register held.
     fn follow(&mut self, one: &Instruction, factory: &mut InstructionInfoFactory) {
-        let copies = matches!(one.code(), Code::Mov_r64_rm64 | Code::Mov_rm64_r64 | Code::Mov_r32_rm32 | Code::Mov_rm32_r32);
+        let copies =
+            matches!(one.code(), Code::Mov_r64_rm64 | Code::Mov_rm64_r64 | Code::Mov_r32_rm32 | Code::Mov_rm32_r32);
         if copies && one.op0_kind() == OpKind::Register && one.op1_kind() == OpKind::Register {
             self.0[one.op0_register().number()] = self.0[one.op1_register().number()];
             return;
         }
         for used in factory.info(one).used_registers() {
-            let writes = !matches!(used.access(), OpAccess::Read | OpAccess::CondRead | OpAccess::None | OpAccess::NoMemAccess);
+            let writes =
+                !matches!(used.access(), OpAccess::Read | OpAccess::CondRead | OpAccess::None | OpAccess::NoMemAccess);
             if writes && used.register().is_gpr() {
                 self.0[used.register().number() & 15] = None;
             }
@@ -172,8 +177,8 @@ mod tests {
     fn behind_a_call_and_a_branch_nothing_is_known() {
         // mov %rdi,%rbx; call 0x2000; mov %rbx,%rdi; call 0x2000; je +0; call *0x10(%rip)
         let code = [
-            0x48, 0x89, 0xfb, 0xe8, 0xf8, 0x0f, 0, 0, 0x48, 0x89, 0xdf, 0xe8, 0xf0, 0x0f, 0, 0, 0x74, 0, 0xff, 0x15, 0x10,
-            0, 0, 0,
+            0x48, 0x89, 0xfb, 0xe8, 0xf8, 0x0f, 0, 0, 0x48, 0x89, 0xdf, 0xe8, 0xf0, 0x0f, 0, 0, 0x74, 0, 0xff, 0x15,
+            0x10, 0, 0, 0,
         ];
         let body = read_body(&code, FileAddr(0x1000));
         let arguments: Vec<_> = body.calls.iter().map(|call| call.arguments[..2].to_vec()).collect();

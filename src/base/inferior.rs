@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use super::{AddrRange, MemError, Pid, Regs, Signal, Tid, VectorRegs, VirtAddr, WaitStatus};
+use super::{AddrRange, MemError, Pid, Regs, RunRecord, Signal, Tid, VectorRegs, VirtAddr, WaitStatus};
 
 /// Why an operation on a task failed.
 #[derive(Debug, thiserror::Error)]
@@ -172,6 +172,13 @@ pub trait Inferior {
     /// Writes memory whatever its protection; the process need not be stopped.
     fn write_mem(&mut self, pid: Pid, at: VirtAddr, bytes: &[u8]) -> Result<(), MemError>;
 
+    /// Reads all of `buf` as an instruction of the task would: where the page may not be read it fails.
+    fn load(&self, tid: Tid, at: VirtAddr, buf: &mut [u8]) -> Result<(), MemError>;
+
+    /// Writes all of `bytes` as an instruction of the task would: where the page may not be written it fails, and then
+    /// nothing is written. Bytes on two pages are refused, since the kernel could write those on the first alone.
+    fn store(&mut self, tid: Tid, at: VirtAddr, bytes: &[u8]) -> Result<(), MemError>;
+
     /// Sends a signal to one task, which need not be stopped.
     fn tkill(&mut self, pid: Pid, tid: Tid, signal: Signal) -> Result<(), InferiorError>;
 
@@ -207,6 +214,16 @@ pub trait Inferior {
     /// /proc/PID/task/TID/status).
     fn pending_signals(&self, pid: Pid, tid: Tid, scope: PendingScope) -> Result<u64, InferiorError>;
 
+    /// Which signals wait for the task, and what it does with each; the task need not be stopped.
+    fn signal_masks(&self, _tid: Tid) -> Option<SignalMasks> {
+        None
+    }
+
+    /// What the scheduler keeps of the task, which need not be stopped; `None` where the kernel does not tell.
+    fn run_record(&self, _tid: Tid) -> Option<RunRecord> {
+        None
+    }
+
     /// Whether the task is a zombie or gone: a leader that exits first stays so until the group ends, and reports
     /// nothing before.
     fn is_dead(&self, pid: Pid, tid: Tid) -> bool;
@@ -229,4 +246,44 @@ pub enum PendingScope {
     Task,
     /// The task's own and its group's.
     Group,
+}
+
+/// Sets of signals: bit N-1 for signal N (SigPnd, ShdPnd, SigBlk, SigIgn, SigCgt of /proc/TID/status).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct SignalMasks {
+    /// They wait for the task or its group, and are not blocked.
+    pub pending: u64,
+    /// SIG_IGN.
+    pub ignored: u64,
+    /// They have a handler.
+    pub caught: u64,
+}
+
+impl SignalMasks {
+    /// The signals that do nothing to a program that has not asked for them: SIGCHLD, SIGCONT, SIGURG, SIGWINCH
+    /// (signal(7), "Standard signals").
+    const HARMLESS: u64 = 1 << 16 | 1 << 17 | 1 << 22 | 1 << 27;
+
+    /// Whether one that waits, or `delivered`, has an effect on the program. Untraced the others never reach a task:
+    /// the kernel drops them when they are sent, but keeps them where a tracer is to see them.
+    pub fn has_effect(&self, delivered: Option<Signal>) -> bool {
+        let coming = self.pending | delivered.map_or(0, |signal| 1u64 << (signal.0 - 1).clamp(0, 63));
+        coming & !(self.ignored | Self::HARMLESS & !self.caught) != 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signal_that_nobody_wants_has_no_effect() {
+        let chld = 1u64 << (Signal::CHLD.0 - 1);
+        let quiet = SignalMasks { pending: chld, ..SignalMasks::default() };
+        assert!(!quiet.has_effect(None) && quiet.has_effect(Some(Signal::TERM)));
+        assert!(SignalMasks { caught: chld, ..quiet }.has_effect(None));
+        assert!(!SignalMasks { ignored: u64::MAX, ..quiet }.has_effect(Some(Signal::TERM)));
+        assert!(!SignalMasks::default().has_effect(Some(Signal::URG)));
+        assert!(SignalMasks::default().has_effect(Some(Signal(64))));
+    }
 }

@@ -4,16 +4,19 @@ pub mod addr;
 pub mod inferior;
 pub mod mem;
 pub mod regs;
+pub mod rest;
 pub mod signal;
 pub mod task;
 pub mod wait;
 
 pub use addr::{AddrRange, FileAddr, LoadBias, VirtAddr};
 pub use inferior::{
-    Inferior, InferiorError, Mapping, MappingSource, PendingScope, Resume, ResumeHow, SigInfo, TraceOptions,
+    Inferior, InferiorError, Mapping, MappingSource, PendingScope, Resume, ResumeHow, SigInfo, SignalMasks,
+    TraceOptions,
 };
 pub use mem::{MemError, Memory, ReadMem};
 pub use regs::{Regs, VectorRegs};
+pub use rest::RunRecord;
 pub use signal::Signal;
 pub use task::{Pid, TaskUid, Tid};
 pub use wait::{PtraceEvent, WaitStatus};

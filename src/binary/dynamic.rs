@@ -110,7 +110,8 @@ impl Dynamic {
         wanted: impl Fn(&[u8]) -> bool + 'a,
     ) -> impl Iterator<Item = (&'a [u8], FileAddr)> + 'a {
         let hashed = self.hash.and_then(|hash| image.bytes_at(hash, 8)).map(|header| word(header, 0) >> 32);
-        let before_strings = self.symbols.zip(self.strings).map(|(start, (end, _))| end.0.saturating_sub(start.0) / SYMBOL);
+        let before_strings =
+            self.symbols.zip(self.strings).map(|(start, (end, _))| end.0.saturating_sub(start.0) / SYMBOL);
         let count = hashed.or(before_strings).unwrap_or(0).min(image.bytes().len() as u64 / SYMBOL) as u32;
         (0..count).filter_map(move |number| {
             let value = self.defined_symbol(image, number)?;

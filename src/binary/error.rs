@@ -55,6 +55,16 @@ pub enum BinaryError {
         /// gimli's reason.
         reason: String,
     },
+    /// Debug information that cannot be read.
+    #[error("{path}: bad debug information in the unit at {unit:#x} of .debug_info: {reason}")]
+    BadDwarf {
+        /// Which file.
+        path: PathBuf,
+        /// The unit's offset in .debug_info.
+        unit: u64,
+        /// gimli's reason.
+        reason: String,
+    },
     /// A regular expression that does not compile.
     #[error("bad regular expression '{pattern}': {reason}")]
     BadPattern {

@@ -29,6 +29,8 @@ pub struct Section {
     pub(super) sh_type: u32,
     /// sh_link.
     pub(super) link: usize,
+    /// SHF_COMPRESSED: `bytes` begin with a compression header.
+    pub(super) compressed: bool,
 }
 
 /// A parsed file. Shared by the module and its lazy indexes.
@@ -203,6 +205,7 @@ fn parse_sections(header: &FileHeader64<LittleEndian>, bytes: &[u8]) -> Vec<Sect
             bytes: clip(offset, size, bytes.len()),
             sh_type: section.sh_type(ENDIAN),
             link: section.sh_link(ENDIAN) as usize,
+            compressed: section.sh_flags(ENDIAN) & u64::from(elf::SHF_COMPRESSED) != 0,
         }
     };
     table.iter().map(parse).collect()

@@ -3,6 +3,7 @@
 //! Everything here is an immutable value made from bytes; no pid and no load bias is known. All addresses are
 //! [`crate::base::FileAddr`]s, found through program headers, never through a section's offset.
 
+pub mod dwarf;
 mod dynamic;
 mod error;
 mod image;
@@ -13,6 +14,7 @@ mod segment;
 pub mod symbols;
 pub mod unwind;
 
+pub use dwarf::Dwarf;
 pub use dynamic::Dynamic;
 pub use error::BinaryError;
 pub use image::{FileBytes, Section};

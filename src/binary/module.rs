@@ -8,8 +8,10 @@ use std::sync::{Arc, OnceLock};
 
 use object::elf;
 
+use super::dwarf::{DebugFile, Dwarf};
 use super::image::Image;
-use super::{BinaryError, Dynamic, FileBytes, Recovered, Section, Segment, SymbolIndex, UnwindTables, VtableNames};
+use super::naming::Recovery;
+use super::{BinaryError, Dynamic, FileBytes, Section, Segment, SymbolIndex, UnwindTables};
 use crate::base::{FileAddr, LoadBias, VirtAddr};
 
 const PAGE: u64 = 4096;
@@ -30,8 +32,8 @@ pub struct Module {
     pub(super) dynamic: Dynamic,
     unwind: OnceLock<Arc<UnwindTables>>,
     symbols: OnceLock<SymbolIndex>,
-    pub(super) recovered: OnceLock<Recovered>,
-    pub(super) vtable_names: OnceLock<Arc<VtableNames>>,
+    dwarf: OnceLock<Dwarf>,
+    pub(super) recovery: Recovery,
 }
 
 impl Module {
@@ -48,8 +50,8 @@ impl Module {
             dynamic,
             unwind: OnceLock::new(),
             symbols: OnceLock::new(),
-            recovered: OnceLock::new(),
-            vtable_names: OnceLock::new(),
+            dwarf: OnceLock::new(),
+            recovery: Recovery::default(),
         })
     }
 
@@ -144,6 +146,11 @@ impl Module {
     /// The call frame information of the module; located at the first call.
     pub fn unwind(&self) -> &UnwindTables {
         self.unwind_tables()
+    }
+
+    /// The debug information; empty where the file has none. Read as far as it is asked for.
+    pub fn dwarf(&self) -> &Dwarf {
+        self.dwarf.get_or_init(|| Dwarf::new(DebugFile::new(self.image.clone())))
     }
 
     /// DT_NEEDED in order: the libraries that are loaded with the module.

@@ -1,11 +1,18 @@
 //! A module's names from every source: its symbol tables first, and where it is stripped, what can be recovered.
 
 use std::borrow::Cow;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::rtti::{may_match, Recovered, RecoveredName, Sureness, VtableNames};
 use super::{FunctionMatch, Matches, Module, NamePattern, Symbol, SymbolKind, SymbolSource};
 use crate::base::FileAddr;
+
+/// What a module has recovered, once it has been asked for.
+#[derive(Default)]
+pub(super) struct Recovery {
+    names: OnceLock<Recovered>,
+    known: OnceLock<Arc<VtableNames>>,
+}
 
 impl Module {
     /// Whether the file has no .symtab, so that its own functions have no names but those that it exports.
@@ -15,13 +22,13 @@ impl Module {
 
     /// Tables of known names to use beside the built-in ones. Without effect once a name has been recovered.
     pub fn set_vtable_names(&self, names: Arc<VtableNames>) {
-        let _ = self.vtable_names.set(names);
+        let _ = self.recovery.known.set(names);
     }
 
     /// What can be known of functions without a symbol. Built at the first call: some tenths of a second for 100 MB.
     pub fn recovered(&self) -> &Recovered {
-        self.recovered.get_or_init(|| {
-            let known = self.vtable_names.get_or_init(|| Arc::new(VtableNames::built_in())).clone();
+        self.recovery.names.get_or_init(|| {
+            let known = self.recovery.known.get_or_init(|| Arc::new(VtableNames::built_in())).clone();
             Recovered::build(self.image.clone(), &self.dynamic, self.unwind_tables().clone(), self.symbols(), known)
         })
     }
@@ -78,6 +85,18 @@ impl Module {
         match recovered {
             Some(recovered) if recovered.text == name => self.recovered_symbol(recovered).source,
             _ => SymbolSource::EhFrame,
+        }
+    }
+
+    /// What a function can be whose recovered name leaves it open; the first few where there are many. Nothing for any
+    /// other name.
+    pub fn candidates_of(&self, name: &str, start: FileAddr) -> Vec<String> {
+        let recovered = if self.is_stripped() { self.recovered().name_at(start) } else { None };
+        match recovered {
+            Some(found) if found.text == name && found.sureness == Sureness::Ambiguous => {
+                self.recovered().candidates(start)
+            }
+            _ => Vec::new(),
         }
     }
 

@@ -52,6 +52,7 @@ impl<I: Inferior> Engine<I> {
 
     /// Stops all threads for the user to look, without an event: the reply says it.
     pub(super) fn hold_all(&mut self, pid: Pid) {
+        self.note_sleepers(pid);
         self.stop_world();
         self.epoch += 1;
         self.stop = Some(StopReason::Start);

@@ -1,10 +1,12 @@
 //! Breakpoints: what the user meant, where that is now, and what a hit does.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::state::{Engine, Space};
 use crate::api::{ApiError, BreakpointAction, BreakpointSpec, ClientId, Event, ModuleFilter, Toggle, Where};
 use crate::base::{AddrRange, FileAddr, Inferior, Regs, Tid, VirtAddr};
+use crate::binary::dwarf::SourceName;
 use crate::binary::NamePattern;
 use crate::engine::expressions::ThreadEnvironment;
 use crate::engine::memory::RawMemory;
@@ -38,6 +40,8 @@ pub(super) enum Pattern {
     Names(NamePattern),
     /// At an address of a module, by the module's name.
     InModule { module: String, at: FileAddr },
+    /// A line of a source file.
+    Line { file: SourceName, line: u32 },
     /// At an address of no module.
     Absolute(VirtAddr),
 }
@@ -126,6 +130,11 @@ impl Breakpoint {
         self.live().flat_map(of).collect()
     }
 
+    /// The addresses of its locations in one space.
+    pub(super) fn addresses_in(&self, space: SpaceId) -> HashSet<VirtAddr> {
+        self.live().filter(|(_, one)| one.spaces.contains(&space)).map(|(_, one)| one.addr).collect()
+    }
+
     /// Its live locations with their indices.
     pub(super) fn live(&self) -> impl Iterator<Item = (u32, &Location)> {
         self.locations.iter().enumerate().filter_map(|(at, one)| Some((at as u32, one.as_ref()?)))
@@ -167,6 +176,7 @@ impl<I: Inferior> Engine<I> {
             Where::Name(name) => Pattern::Names(NamePattern::Plain(name.clone())),
             Where::BaseName(name) => Pattern::Names(NamePattern::BaseName(name.clone())),
             Where::Regex(regex) => Pattern::Names(NamePattern::parse_regex(regex).map_err(bad)?),
+            Where::Line { file, line } => self.parse_line_place(file.as_deref(), *line)?,
             Where::Address(text) => {
                 let at = self.evaluate_address(text)?;
                 let pid = self.selected_pid().ok();
@@ -210,10 +220,15 @@ impl<I: Inferior> Engine<I> {
             return;
         }
         let Some(breakpoint) = self.breakpoints.get(&id) else { return };
-        for (space, at, location) in breakpoint.places() {
-            let Some(pid) = self.pid_of_space(space) else { continue };
-            if let Err(error) = self.arm(pid, space, at, Owner::Breakpoint { id, location }) {
-                self.emit(Event::Notice { text: format!("breakpoint {id} is not armed at {at}: {error}") });
+        let mut places = breakpoint.places();
+        places.sort_unstable();
+        for group in places.chunk_by(|(a, ..), (b, ..)| a == b) {
+            let Some(pid) = self.pid_of_space(group[0].0) else { continue };
+            let of = |&(_, at, location): &(_, VirtAddr, u32)| (at, Owner::Breakpoint { id, location });
+            let failed = self.arm_all(pid, group[0].0, &group.iter().map(of).collect::<Vec<_>>());
+            if let Some((at, error)) = failed.first() {
+                let text = format!("breakpoint {id} is not armed at {} of its places: {at}: {error}", failed.len());
+                self.emit(Event::Notice { text });
             }
         }
     }

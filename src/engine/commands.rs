@@ -1,7 +1,7 @@
 //! Each command to what carries it out.
 
 use super::state::Engine;
-use crate::api::{ApiError, ClientId, Command, Outcome, Reply, TargetSelector, Toggle};
+use crate::api::{ApiError, ClientId, Command, Outcome, Reply, TargetSelector, Toggle, LISTED_LOCATIONS};
 use crate::base::Inferior;
 
 impl<I: Inferior> Engine<I> {
@@ -12,7 +12,7 @@ impl<I: Inferior> Engine<I> {
             Command::Run { args } => self.run_again(args),
             Command::Break { spec } => {
                 let id = self.add_breakpoint(client, spec)?;
-                let row = self.breakpoints.get(&id).map(|one| self.breakpoint_row(one));
+                let row = self.breakpoints.get(&id).map(|one| self.breakpoint_row(one, LISTED_LOCATIONS));
                 row.map(|row| Reply::Breakpoint { row }).ok_or_else(|| ApiError::internal("the breakpoint has gone"))
             }
             Command::Delete { ids } => self.for_breakpoints(ids, |engine, id| engine.delete_breakpoint(id)),
@@ -47,8 +47,10 @@ impl<I: Inferior> Engine<I> {
             Command::Thread { number } => self.select_thread(number),
             Command::Inferior { number } => self.select_inferior(number),
             Command::ListBreakpoints => {
-                Ok(Reply::Breakpoints { rows: self.breakpoints.values().map(|one| self.breakpoint_row(one)).collect() })
+                let rows = self.breakpoints.values().map(|one| self.breakpoint_row(one, usize::MAX));
+                Ok(Reply::Breakpoints { rows: rows.collect() })
             }
+            Command::Source { query } => self.source_query(query),
             Command::ListThreads => self.list_threads(),
             Command::ListModules => self.list_modules(),
             Command::ListInferiors => Ok(Reply::Inferiors { rows: self.inferior_rows() }),

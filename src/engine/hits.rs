@@ -33,10 +33,20 @@ impl<I: Inferior> Engine<I> {
         if role == Some(Role::Debugged) {
             let Some(space) = self.space_of(tid) else { return };
             let Some(site) = self.spaces.get(&space).and_then(|one| one.sites.find(at)) else { return };
-            let mut owners = [Owner::Rendezvous; OWNERS];
-            let count = site.owners.len().min(OWNERS);
-            owners[..count].copy_from_slice(&site.owners[..count]);
-            for owner in &owners[..count] {
+            // A copy, since an owner can go with its hit.
+            let mut few = [Owner::Rendezvous; OWNERS];
+            let many;
+            let owners = match few.get_mut(..site.owners.len()) {
+                Some(few) => {
+                    few.copy_from_slice(&site.owners);
+                    &*few
+                }
+                None => {
+                    many = site.owners.clone();
+                    &many
+                }
+            };
+            for owner in owners {
                 match *owner {
                     Owner::Breakpoint { id, location } => {
                         if self.judge(id, location, tid, &regs) == Verdict::Stop {

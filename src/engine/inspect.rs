@@ -3,8 +3,8 @@
 use super::stack::{innermost_row, place};
 use super::state::{Engine, Space};
 use crate::api::{
-    ApiError, BreakpointRow, InferiorRow, InstructionRow, LocationRow, ModuleFilter, ModuleRow, RegisterSet, Reply,
-    SignalRow, SymbolRow, ThreadRow, Toggle,
+    self, ApiError, BreakpointRow, InferiorRow, InstructionRow, LocationRow, ModuleFilter, ModuleRow, RegisterSet,
+    Reply, SignalRow, SymbolRow, ThreadRow, Toggle,
 };
 use crate::arch::Register;
 use crate::base::{Inferior, Pid, ReadMem, Signal, Tid, VirtAddr};
@@ -178,7 +178,7 @@ impl<I: Inferior> Engine<I> {
         let pc = self.selected_frame_regs().map(|regs| regs.pc());
         let lines = crate::arch::disassemble(at, &bytes[..got], count, &name_of);
         let row = |line: crate::arch::DisassembledLine| InstructionRow {
-            place: place(line.at, line.at, space),
+            place: api::Place { line: None, ..place(line.at, line.at, space) },
             bytes: line.bytes,
             text: line.text,
             current: if pc == Some(line.at) { Toggle::On } else { Toggle::Off },
@@ -277,14 +277,14 @@ impl<I: Inferior> Engine<I> {
         Reply::Signals { rows: Signal::all().map(row).collect() }
     }
 
-    /// `info breakpoints`.
-    pub(super) fn breakpoint_row(&self, breakpoint: &Breakpoint) -> BreakpointRow {
+    /// A breakpoint with at most `limit` of its locations.
+    pub(super) fn breakpoint_row(&self, breakpoint: &Breakpoint, limit: usize) -> BreakpointRow {
         let module = match &breakpoint.spec.module {
             ModuleFilter::Any => None,
             ModuleFilter::Named(name) => Some(name.clone()),
         };
         let mut locations = Vec::new();
-        for (index, location) in breakpoint.live() {
+        for (index, location) in breakpoint.live().take(limit) {
             let Some(space) = location.spaces.first() else { continue };
             let (Some(pid), Some(one)) = (self.pid_of_space(*space), self.spaces.get(space)) else { continue };
             let mut place = place(location.addr, location.addr, one);
@@ -305,6 +305,7 @@ impl<I: Inferior> Engine<I> {
             hits: breakpoint.hits,
             ignore: breakpoint.ignore,
             locations,
+            total: breakpoint.live().count() as u32,
             note: breakpoint.note.clone(),
         }
     }
@@ -333,8 +334,13 @@ impl<I: Inferior> Engine<I> {
         let Some(named) = space.modules.find_name(at) else {
             return Err(ApiError::user(format!("no symbol is known at {at}")));
         };
-        let module = named.module.module.name();
-        Ok(Reply::Text { text: format!("{}+{} {module}", demangle(&named.name), named.offset) })
+        let module = &named.module.module;
+        let mut text = format!("{}+{} {}", demangle(&named.name), named.offset, module.name());
+        for candidate in module.candidates_of(&named.name, named.module.to_file(named.start)) {
+            text.push_str("\n  or ");
+            text.push_str(&candidate);
+        }
+        Ok(Reply::Text { text })
     }
 
     /// Completions of a function's name.

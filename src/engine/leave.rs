@@ -13,6 +13,7 @@ impl<I: Inferior> Engine<I> {
     /// Lets one process go: stops its threads for as long as it takes to restore them, and detaches.
     pub(super) fn detach_process(&mut self, pid: Pid) {
         let Some(role) = self.processes.get(&pid).map(|one| one.role) else { return };
+        self.note_sleepers(pid);
         let world = std::mem::replace(&mut self.world, World::Stopping);
         self.stop_process(pid);
         self.release_process(pid);
@@ -49,6 +50,7 @@ impl<I: Inferior> Engine<I> {
             self.unmap_slots(&tids, space);
         }
         for tid in tids {
+            self.mend_call(tid, self.threads.get(&tid).and_then(|one| one.owed));
             let Some(thread) = self.threads.remove(&tid) else { continue };
             if let RunState::Stopped(_) = thread.state {
                 // Gone is an answer. A signal that was taken from the program and not delivered goes along.

@@ -2,6 +2,7 @@
 //!
 //! One loop ([`Engine::run`]) handles one thing at a time to its end. Nothing here calls a front end.
 
+mod arming;
 mod attach;
 mod breakpoints;
 mod commands;
@@ -11,6 +12,7 @@ mod family;
 mod files;
 mod hits;
 mod inspect;
+mod interrupted;
 mod leave;
 mod memory;
 mod modules;
@@ -19,6 +21,8 @@ mod remote;
 mod resume;
 mod settings;
 mod signals;
+mod source;
+mod source_places;
 mod spawn;
 mod stack;
 mod state;

@@ -1,14 +1,17 @@
-//! From a breakpoint's intent to patched bytes: searching modules, resolving IFUNCs, arming and disarming.
+//! From a breakpoint's intent to its locations: searching modules, resolving IFUNCs.
 
+use std::collections::HashSet;
+
+use super::arming::ArmError;
 use super::breakpoints::{Location, Pattern};
 use super::state::Engine;
 use crate::api::{ApiError, Event, ModuleFilter, Toggle};
-use crate::arch::{interpret_function, plan_step_over, ArchError};
-use crate::base::{FileAddr, Inferior, MemError, Pid, ReadMem, Regs, VirtAddr};
+use crate::arch::interpret_function;
+use crate::base::{FileAddr, Inferior, MemError, Pid, Regs, VirtAddr};
 use crate::binary::{FunctionMatch, Matches, SymbolKind};
 use crate::engine::memory::RawMemory;
 use crate::target::address_space::LoadedModule;
-use crate::target::breakpoint::{CleanMemory, Owner, Site, INT3};
+use crate::target::breakpoint::{CleanMemory, Owner};
 use crate::target::task::SpaceId;
 
 /// The longest instruction, bytes (Intel SDM vol. 2, 2.3.11).
@@ -18,59 +21,7 @@ const RESOLVER_LIMIT: u32 = 20_000;
 /// How many similar names are offered.
 const NEAREST: usize = 3;
 
-/// Why a site could not be armed.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum ArmError {
-    #[error(transparent)]
-    Memory(#[from] MemError),
-    #[error(transparent)]
-    Arch(#[from] ArchError),
-    #[error("{0} is not in executable memory")]
-    NotExecutable(VirtAddr),
-}
-
 impl<I: Inferior> Engine<I> {
-    /// Patches an instruction, or adds an owner where it is patched already. The process may run: one byte is written.
-    pub(super) fn arm(&mut self, pid: Pid, space: SpaceId, at: VirtAddr, owner: Owner) -> Result<(), ArmError> {
-        let Some(one) = self.spaces.get_mut(&space) else { return Err(MemError::Gone.into()) };
-        if let Some(site) = one.sites.find_mut(at) {
-            if !site.owners.contains(&owner) {
-                site.owners.push(owner);
-            }
-            return Ok(());
-        }
-        let mut bytes = [0; LONGEST_INSTRUCTION];
-        let memory = CleanMemory { raw: &RawMemory { inferior: &self.inferior, pid }, sites: &one.sites };
-        let got = memory.read_mem(at, &mut bytes)?;
-        let step_over = plan_step_over(at, &bytes[..got])?;
-        self.inferior.write_mem(pid, at, &[INT3])?;
-        one.sites.insert(at, Site::new(bytes[0], step_over, owner));
-        Ok(())
-    }
-
-    /// Takes an owner off a site; the last one restores the byte.
-    pub(super) fn disarm(&mut self, space: SpaceId, at: VirtAddr, owner: Owner) {
-        let Some(pid) = self.pid_of_space(space) else { return };
-        let Some(original) = self.spaces.get_mut(&space).and_then(|one| one.sites.remove_owner(at, owner)) else {
-            return;
-        };
-        if let Err(error) = self.inferior.write_mem(pid, at, &[original]) {
-            if error != MemError::Gone {
-                self.emit(Event::Notice { text: format!("the instruction at {at} was not restored: {error}") });
-            }
-        }
-    }
-
-    /// Removes a site whoever owns it.
-    pub(super) fn drop_site(&mut self, tid: crate::base::Tid, at: VirtAddr) {
-        let Some(space) = self.space_of(tid) else { return };
-        let site = self.spaces.get(&space).and_then(|one| one.sites.find(at));
-        let owners = site.map(|one| one.owners.clone()).unwrap_or_default();
-        for owner in owners {
-            self.disarm(space, at, owner);
-        }
-    }
-
     /// Places a new breakpoint in every space; says what the user should know where it found nothing.
     pub(super) fn place_breakpoint(&mut self, id: u32) -> Result<(), ApiError> {
         let spaces: Vec<SpaceId> =
@@ -163,6 +114,10 @@ impl<I: Inferior> Engine<I> {
         let limit = breakpoint.spec.limit as usize;
         match &breakpoint.pattern {
             Pattern::Names(pattern) => Some(module.functions_named(pattern, limit)),
+            Pattern::Line { file, line } => {
+                let found = module.dwarf().addresses_of_line(file, *line);
+                Some(self.line_matches(id, found))
+            }
             Pattern::InModule { module, at } if *module == name => {
                 let function = FunctionMatch { address: *at, names: Vec::new(), kind: SymbolKind::Function, size: 0 };
                 Some(Matches { functions: vec![function], total: 1 })
@@ -184,44 +139,59 @@ impl<I: Inferior> Engine<I> {
             }
             self.emit(Event::Notice { text: format!("breakpoint {id}: {note}") });
         }
-        let mut placed = 0;
-        let mut failed = None;
-        for function in matches.functions {
-            if function.kind == SymbolKind::IndirectFunction {
-                if let Some(one) = self.breakpoints.get_mut(&id) {
-                    one.unresolved.push((space, start, function.address));
-                }
-                continue;
-            }
-            match self.add_location(id, space, loaded.bias.to_virt(function.address), function.names) {
-                Ok(()) => placed += 1,
-                Err(error) => failed = Some(error.to_string()),
-            }
+        let (indirect, direct): (Vec<_>, Vec<_>) =
+            matches.functions.into_iter().partition(|one| one.kind == SymbolKind::IndirectFunction);
+        if let Some(one) = self.breakpoints.get_mut(&id) {
+            one.unresolved.extend(indirect.into_iter().map(|function| (space, start, function.address)));
         }
-        if let (Some(error), Some(one)) = (failed, self.breakpoints.get_mut(&id)) {
-            one.note = Some(format!("not every match could be patched: {error}"));
+        let places = direct.into_iter().map(|one| (loaded.bias.to_virt(one.address), one.names)).collect::<Vec<_>>();
+        let wanted = places.len();
+        let failed = self.add_locations(id, space, places);
+        if let (Some((at, error)), Some(one)) = (failed.first(), self.breakpoints.get_mut(&id)) {
+            one.note = Some(format!("{} of {wanted} matches could not be patched: {at}: {error}", failed.len()));
         }
-        placed + self.resolve_indirect(id, space)
+        (wanted - failed.len()) as u32 + self.resolve_indirect(id, space)
     }
 
     fn add_location(&mut self, id: u32, space: SpaceId, at: VirtAddr, names: Vec<String>) -> Result<(), ArmError> {
-        let Some(pid) = self.pid_of_space(space) else { return Err(MemError::Gone.into()) };
-        let Some(breakpoint) = self.breakpoints.get_mut(&id) else { return Ok(()) };
-        if let Some((_, same)) = breakpoint.live().find(|(_, one)| one.addr == at && one.spaces.contains(&space)) {
-            let _ = same;
-            return Ok(());
+        match self.add_locations(id, space, vec![(at, names)]).pop() {
+            Some((_, error)) => Err(error),
+            None => Ok(()),
         }
-        let location = breakpoint.locations.len() as u32;
-        let enabled = breakpoint.enabled;
-        breakpoint.locations.push(Some(Location { addr: at, spaces: vec![space], names, hits: 0, plan: None }));
-        if enabled == Toggle::Off {
-            return Ok(());
+    }
+
+    /// Adds places to a breakpoint, in ascending order of their addresses, and arms them if it is enabled; returns those
+    /// that could not be armed, which it does not have then. A place that it has already is passed over.
+    fn add_locations(
+        &mut self,
+        id: u32,
+        space: SpaceId,
+        places: Vec<(VirtAddr, Vec<String>)>,
+    ) -> Vec<(VirtAddr, ArmError)> {
+        let Some(pid) = self.pid_of_space(space) else {
+            return places.into_iter().map(|(at, _)| (at, MemError::Gone.into())).collect();
+        };
+        let Some(breakpoint) = self.breakpoints.get_mut(&id) else { return Vec::new() };
+        let known = breakpoint.addresses_in(space);
+        let first = breakpoint.locations.len();
+        let new = places.into_iter().filter(|(at, _)| !known.contains(at));
+        let location = |(addr, names)| Some(Location { addr, spaces: vec![space], names, hits: 0, plan: None });
+        breakpoint.locations.extend(new.map(location));
+        if breakpoint.enabled == Toggle::Off {
+            return Vec::new();
         }
-        let armed = self.arm(pid, space, at, Owner::Breakpoint { id, location });
-        if let (Err(_), Some(breakpoint)) = (&armed, self.breakpoints.get_mut(&id)) {
-            breakpoint.locations.pop();
+        let new = breakpoint.live().skip_while(|(index, _)| (*index as usize) < first);
+        let owned = new.map(|(location, one)| (one.addr, Owner::Breakpoint { id, location })).collect::<Vec<_>>();
+        let failed = self.arm_all(pid, space, &owned);
+        if let (false, Some(breakpoint)) = (failed.is_empty(), self.breakpoints.get_mut(&id)) {
+            let failed: HashSet<VirtAddr> = failed.iter().map(|(at, _)| *at).collect();
+            for slot in breakpoint.locations.iter_mut().skip(first) {
+                slot.take_if(|one| failed.contains(&one.addr));
+            }
+            let kept = breakpoint.locations.iter().rposition(Option::is_some).map_or(0, |last| last + 1);
+            breakpoint.locations.truncate(kept.max(first));
         }
-        armed
+        failed
     }
 
     /// IFUNCs that could not be resolved before: a module's relocations come after its mapping.
@@ -274,6 +244,11 @@ impl<I: Inferior> Engine<I> {
     fn note_if_pending(&mut self, id: u32) {
         let Some(breakpoint) = self.breakpoints.get(&id) else { return };
         if breakpoint.live().next().is_some() || breakpoint.note.is_some() {
+            return;
+        }
+        if let Pattern::Line { file, .. } = &breakpoint.pattern {
+            let note = format!("{}; it is set when one is loaded that does", super::source::no_such_file(file.text()));
+            self.set_note(id, note);
             return;
         }
         let Pattern::Names(pattern) = &breakpoint.pattern else { return };

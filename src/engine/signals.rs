@@ -12,6 +12,7 @@ impl<I: Inferior> Engine<I> {
             return;
         }
         self.leave_slot(tid);
+        self.note_broken_call(tid);
         let policy = self.settings.signal_policy(signal);
         let pass = policy.pass == Some(Toggle::On);
         if let Some(thread) = self.threads.get_mut(&tid) {

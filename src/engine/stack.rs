@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::source::source_line;
 use super::state::{Engine, Space};
 use crate::api::{self, ApiError, FrameMove, FrameRow, FunctionCall, Reply, Stack, Toggle};
 use crate::base::{Inferior, Regs, Tid, VirtAddr};
@@ -88,7 +89,9 @@ impl<I: Inferior> Engine<I> {
             row.arguments = self.call_at_pc(tid).map(|call| call.arguments);
         }
         let thread = self.thread_ref(tid).ok_or_else(|| ApiError::target("the thread has gone"))?;
-        Ok(Reply::Frame { thread, frame: row })
+        let (lookup, id) = (frame.address.address_for_lookup(), self.space_of(tid));
+        let source = id.and_then(|id| self.source_around(id, lookup));
+        Ok(Reply::Frame { thread, frame: row, source })
     }
 
     /// The registers of the selected frame; of an outer one those that its callees must have kept, others as zero.
@@ -199,6 +202,7 @@ pub(super) fn place(at: VirtAddr, lookup: VirtAddr, space: &Space) -> api::Place
         module: module.map(|one| one.module.name()),
         function: named.as_ref().map(|one| demangle(&one.name).into_owned()),
         offset: named.as_ref().map_or(0, |one| at.since(one.start)),
+        line: source_line(space, lookup),
     }
 }
 

@@ -1,9 +1,10 @@
 //! All that the engine holds, and its loop.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError};
+use rustc_hash::FxHashMap;
 
 use crate::api::{ApiError, ClientId, Event, Request, StopReason, Subscription};
 use crate::base::{Inferior, InferiorError, Pid, Signal, TaskUid, Tid, VirtAddr, WaitStatus};
@@ -70,11 +71,11 @@ pub struct Engine<I: Inferior> {
     pub(super) input_sender: Sender<Input>,
     pub(super) doorbell: crate::os::Doorbell,
     pub(super) subscribers: Vec<Subscriber>,
-    pub(super) threads: HashMap<Tid, Thread>,
+    pub(super) threads: FxHashMap<Tid, Thread>,
     pub(super) processes: BTreeMap<Pid, Process>,
-    pub(super) spaces: HashMap<SpaceId, Space>,
+    pub(super) spaces: FxHashMap<SpaceId, Space>,
     /// First stops of tasks whose creation has not been reported yet.
-    pub(super) early: HashMap<Tid, WaitStatus>,
+    pub(super) early: FxHashMap<Tid, WaitStatus>,
     /// Reports that were taken while another task's was awaited.
     pub(super) backlog: VecDeque<(Tid, WaitStatus)>,
     pub(super) breakpoints: BTreeMap<u32, Breakpoint>,
@@ -85,10 +86,13 @@ pub struct Engine<I: Inferior> {
     pub(super) epoch: u64,
     pub(super) step: Option<StepGoal>,
     pub(super) awaited: Option<Awaited>,
+    /// What the scheduler kept of threads before they were last told to stop.
+    pub(super) asleep: FxHashMap<Tid, crate::base::RunRecord>,
     /// Return sites that are armed.
     pub(super) returns: Vec<(SpaceId, VirtAddr, crate::target::breakpoint::Owner)>,
     /// Files that have been parsed, by device and inode.
-    pub(super) files: HashMap<(u64, u64), std::sync::Arc<crate::binary::Module>>,
+    pub(super) files: FxHashMap<(u64, u64), std::sync::Arc<crate::binary::Module>>,
+    pub(super) sources: super::source::Sources,
     pub(super) launched: Option<(PathBuf, Vec<std::ffi::OsString>)>,
     pub(super) history: Vec<crate::lang::Value>,
     pub(super) examine_next: Option<VirtAddr>,
@@ -127,10 +131,10 @@ impl<I: Inferior> Engine<I> {
             input_sender: inputs.0,
             doorbell,
             subscribers: Vec::new(),
-            threads: HashMap::new(),
+            threads: FxHashMap::default(),
             processes: BTreeMap::new(),
-            spaces: HashMap::new(),
-            early: HashMap::new(),
+            spaces: FxHashMap::default(),
+            early: FxHashMap::default(),
             backlog: VecDeque::new(),
             breakpoints: BTreeMap::new(),
             settings: Settings::default(),
@@ -140,8 +144,10 @@ impl<I: Inferior> Engine<I> {
             epoch: 0,
             step: None,
             awaited: None,
+            asleep: FxHashMap::default(),
             returns: Vec::new(),
-            files: HashMap::new(),
+            files: FxHashMap::default(),
+            sources: Default::default(),
             launched: None,
             history: Vec::new(),
             examine_next: None,
@@ -266,6 +272,8 @@ impl<I: Inferior> Engine<I> {
             resumed: crate::base::ResumeHow::Continue,
             held: false,
             in_vfork: false,
+            broken: None,
+            redone: None,
         };
         self.threads.insert(tid, thread);
     }

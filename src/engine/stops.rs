@@ -2,18 +2,9 @@
 
 use super::state::{Engine, World};
 use crate::api::{Event, Toggle};
-use crate::base::{Inferior, PendingScope, PtraceEvent, Regs, Resume, ResumeHow, Signal, Tid, WaitStatus};
+use crate::base::{Inferior, PendingScope, PtraceEvent, Resume, ResumeHow, Signal, Tid, WaitStatus};
 use crate::target::stop::{classify_trap, TrapCause};
 use crate::target::task::{Origin, Role, RunState, StopKind};
-
-/// -EINTR as a system call returns it.
-const EINTR: u64 = (-4i64) as u64;
-/// Calls that come back with EINTR after any ptrace-stop, since the kernel does not restart them: epoll_wait,
-/// epoll_pwait, epoll_pwait2, recvfrom, recvmsg, accept and accept4 with SO_RCVTIMEO, rt_sigtimedwait, semtimedop
-/// (signal(7), "Interruption of system calls"). The program has had no signal, so it must not see that.
-const NOT_RESTARTED: [u64; 9] = [232, 281, 441, 45, 47, 43, 288, 128, 220];
-/// The length of `syscall`, bytes.
-const SYSCALL_LENGTH: u64 = 2;
 
 impl<I: Inferior> Engine<I> {
     /// One report of a wait, to its end.
@@ -44,7 +35,7 @@ impl<I: Inferior> Engine<I> {
             }
             WaitStatus::Event(PtraceEvent::VforkDone) => self.on_vfork_done(tid),
             WaitStatus::Event(PtraceEvent::Stop) => {
-                self.hide_interruption(tid);
+                self.note_broken_call(tid);
                 self.leave_slot(tid);
                 self.go_on(tid);
             }
@@ -78,23 +69,6 @@ impl<I: Inferior> Engine<I> {
             TrapCause::StepDone => self.on_step_done(tid),
             TrapCause::Hardware | TrapCause::Own => self.on_signal(tid, Signal::TRAP),
         }
-    }
-
-    /// At an event-stop: where the stop itself made a call fail with EINTR, has it made again. Without this a program
-    /// that does not expect EINTR from epoll_wait would see that it is being debugged. Where a signal is on its way the
-    /// program sees EINTR by right.
-    pub(super) fn hide_interruption(&mut self, tid: Tid) {
-        let Ok(regs) = self.inferior.regs(tid) else { return };
-        if regs.rax != EINTR || !NOT_RESTARTED.contains(&regs.orig_rax) {
-            return;
-        }
-        let Some(pid) = self.threads.get(&tid).map(|one| one.pid) else { return };
-        if self.inferior.pending_signals(pid, tid, PendingScope::Group).unwrap_or(0) != 0 {
-            return;
-        }
-        let again = Regs { rax: regs.orig_rax, orig_rax: u64::MAX, rip: regs.rip.wrapping_sub(SYSCALL_LENGTH), ..regs };
-        // Gone is an answer here: then nobody sees anything.
-        let _ = self.inferior.set_regs(tid, &again);
     }
 
     /// Whether a thread that answers an interrupt has executed an int3 whose SIGTRAP is still on its way. The kernel
@@ -156,6 +130,7 @@ impl<I: Inferior> Engine<I> {
 
     /// Resumes, remembering how. A task that has gone in the meantime reports so itself.
     pub(super) fn resume_task(&mut self, tid: Tid, how: ResumeHow, signal: Option<Signal>) {
+        self.mend_call(tid, signal);
         if let Some(thread) = self.threads.get_mut(&tid) {
             thread.state = RunState::Running;
             thread.resumed = how;

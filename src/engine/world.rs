@@ -35,8 +35,10 @@ impl<I: Inferior> Engine<I> {
         self.epoch += 1;
         self.stop = Some(reason.clone());
         let (frame, call) = self.stop_place(tid);
+        let source =
+            frame.as_ref().zip(self.space_of(tid)).and_then(|(frame, space)| self.source_around(space, frame.pc));
         let Some(thread) = self.thread_ref(tid) else { return };
-        self.emit(Event::Stopped { epoch: self.epoch, reason, thread, frame, call });
+        self.emit(Event::Stopped { epoch: self.epoch, reason, thread, frame, call, source });
     }
 
     /// Stops every thread of every process. What they report on the way waits until they go on.
@@ -133,6 +135,7 @@ impl<I: Inferior> Engine<I> {
         }
         let Some(pid) = self.selected_pid().ok() else { return };
         let chosen = self.selection.tid.filter(|tid| self.threads.contains_key(tid));
+        self.note_sleepers(pid);
         self.stop_world();
         let first =
             self.threads_of(pid).into_iter().find(|tid| self.threads.get(tid).is_some_and(|one| one.is_stopped()));

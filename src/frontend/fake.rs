@@ -85,6 +85,7 @@ pub fn frame() -> FrameRow {
         module: Some("fake".into()),
         function: Some("main".into()),
         offset: 0,
+        line: None,
     };
     FrameRow { number: 0, pc: place.addr, cfa: None, place, how: HowFound::Registers, arguments: None }
 }
@@ -102,7 +103,7 @@ impl Canned {
         self.stopped = Some(reason.clone());
         self.epoch += 1;
         let (epoch, frame) = (self.epoch, Some(frame()));
-        vec![Event::Stopped { epoch, reason, thread: thread_ref(), frame, call: None }]
+        vec![Event::Stopped { epoch, reason, thread: thread_ref(), frame, call: None, source: None }]
     }
 
     fn answer(&mut self, client: ClientId, command: Command) -> (Outcome, Vec<Event>) {
@@ -198,6 +199,7 @@ impl Canned {
             hits: 0,
             ignore: 0,
             locations: Vec::new(),
+            total: 0,
             note: None,
         }
     }

@@ -12,11 +12,11 @@ use libc::{c_int, c_uint, c_void};
 
 use crate::base::{
     Inferior, InferiorError, Mapping, MappingSource, MemError, PendingScope, Pid, PtraceEvent, Regs, Resume, ResumeHow,
-    SigInfo, Signal, Tid, TraceOptions, VectorRegs, VirtAddr, WaitStatus,
+    RunRecord, SigInfo, Signal, SignalMasks, Tid, TraceOptions, VectorRegs, VirtAddr, WaitStatus,
 };
 
 use super::error::{errno_text, last_errno};
-use super::mem::MemFiles;
+use super::mem::{load, store, MemFiles};
 use super::{proc, refusal, Doorbell};
 
 /// Tracing through ptrace(2). Requests are obeyed only from the thread that seized, hence it cannot leave its thread.
@@ -283,6 +283,14 @@ impl Inferior for LiveInferior {
         Err(refused)
     }
 
+    fn load(&self, tid: Tid, at: VirtAddr, buf: &mut [u8]) -> Result<(), MemError> {
+        load(tid, at, buf)
+    }
+
+    fn store(&mut self, tid: Tid, at: VirtAddr, bytes: &[u8]) -> Result<(), MemError> {
+        store(tid, at, bytes)
+    }
+
     fn tkill(&mut self, pid: Pid, tid: Tid, signal: Signal) -> Result<(), InferiorError> {
         // SAFETY: tgkill(2) takes numbers only.
         match unsafe { libc::syscall(libc::SYS_tgkill, pid.0, tid.0, signal.0) } {
@@ -359,6 +367,16 @@ impl Inferior for LiveInferior {
             PendingScope::Group => status.pending | status.group_pending,
         };
         Ok(waiting & !status.blocked)
+    }
+
+    fn signal_masks(&self, tid: Tid) -> Option<SignalMasks> {
+        let status = proc::read_status(tid).ok()?;
+        let pending = (status.pending | status.group_pending) & !status.blocked;
+        Some(SignalMasks { pending, ignored: status.ignored, caught: status.caught })
+    }
+
+    fn run_record(&self, tid: Tid) -> Option<RunRecord> {
+        proc::read_sched(tid)
     }
 
     fn is_dead(&self, _pid: Pid, tid: Tid) -> bool {

@@ -2,6 +2,7 @@
 
 pub mod address_space;
 pub mod breakpoint;
+pub mod broken_call;
 #[cfg(test)]
 mod fake_memory;
 pub mod stop;

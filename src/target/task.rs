@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::broken_call::{BrokenCall, RedoneCall};
 use crate::base::{Pid, ResumeHow, Signal, TaskUid, VirtAddr};
 
 /// One traced task.
@@ -28,6 +29,10 @@ pub struct Thread {
     pub held: bool,
     /// It waits in the kernel for its vfork child, where nothing can stop it.
     pub in_vfork: bool,
+    /// The system call that the stop it is in has broken off.
+    pub broken: Option<BrokenCall>,
+    /// The last one that it was told to make again.
+    pub redone: Option<RedoneCall>,
 }
 
 /// Whether a task runs.

@@ -1,8 +1,8 @@
-//! Signals, and calls that a stop interrupts: the program sees what it would see without rdbg.
+//! Signals: the program sees what it would see without rdbg.
 
 use std::time::Duration;
 
-use crate::support::{Fixture, Guard, Home, Process, Rdbg, Target, SOON};
+use crate::support::{Fixture, Guard, Rdbg, Target, SOON};
 
 #[test]
 fn a_program_with_its_own_int3_and_handlers_works_as_before_under_a_log() {
@@ -38,25 +38,6 @@ fn a_process_that_somebody_stopped_stays_stopped_and_goes_on_when_told() {
     target.process.signal("CONT");
     target.release();
     assert_eq!(target.wait(SOON).code(), 0);
-}
-
-#[test]
-fn no_call_returns_eintr_because_rdbg_came_looked_and_went() {
-    let fixture = Fixture::get("eintr");
-    let mut command = std::process::Command::new(fixture.path());
-    command.stdin(std::process::Stdio::piped());
-    let mut target = Process::spawn(command);
-    target.expect_line("ready", SOON);
-    let pid = target.pid().to_string();
-    let home = Home::new();
-    for _ in 0..30 {
-        home.run(["attach", "--pid", &pid, "--batch", "--ex", "info threads", "--ex", "detach"], SOON).success();
-        assert!(target.is_running(), "{:?}", target.lines());
-    }
-    Guard::check(target.pid());
-    target.send("x");
-    let output = target.wait(SOON).success();
-    assert_eq!(output.count("eintr"), 0);
 }
 
 /// Polls a fact of /proc, which nothing announces.

@@ -38,6 +38,10 @@ impl Variant {
     /// endbr64 at each function's entry.
     pub const CET: Variant =
         Variant { name: "cet", clang: false, flags: &["-O2", "-g", "-fcf-protection"], strip: false };
+    /// Version 4 of DWARF in compressed sections.
+    pub const DWARF4: Variant =
+        Variant { name: "dwarf4", clang: false, flags: &["-O0", "-g", "-gdwarf-4", "-gz=zlib"], strip: false };
+    pub const CLANG_O0: Variant = Variant { name: "clang-o0", clang: true, flags: &["-O0", "-g"], strip: false };
     pub const O0: Variant = Variant { name: "o0", clang: false, flags: &["-O0", "-g"], strip: false };
 
     /// The four builds in which mini_envoy is tested.

@@ -12,7 +12,7 @@ use crate::base::FileAddr;
 /// Of how many classes the destructors are looked at to find `operator delete`.
 const SAMPLE: usize = 1024;
 /// A function is a form of `operator delete` if so many of them, in the thousand, end in it.
-const DELETES_PER_MILLE: usize = 20;
+const DELETES_PER_MILLE: usize = 50;
 /// Longer functions do more than to hand a call on (bytes).
 const MAX_FORWARD: u64 = 512;
 /// What many functions call besides what they are for: errno, memory, the compiler's own.
@@ -93,11 +93,15 @@ impl Recovered {
         }
     }
 
-    /// The kind of destructor in a slot: a pair of slots of which the second frees the object that the first ends (Itanium
-    /// C++ ABI, 2.5.1). In other slots than the first, the second must call the first too.
+    /// The kind of destructor in a slot: a pair of slots of which the second ends the object as the first does, and then
+    /// frees it (Itanium C++ ABI, 2.5.1).
     pub(super) fn destructor(&self, owner: Owner) -> Option<Destructor> {
         let table = self.vtables.at_offset(owner.class, i64::from(owner.offset)).first()?;
         let slot = owner.slot as usize;
+        // A class has one pair.
+        if slot > 1 && self.is_pair(table, 0) {
+            return None;
+        }
         if slot > 0 && self.is_pair(table, slot - 1) {
             return Some(Destructor::Deleting);
         }
@@ -105,17 +109,24 @@ impl Recovered {
     }
 
     fn is_pair(&self, table: &Vtable, slot: usize) -> bool {
-        let [Some(complete), Some(deleting)] = self.vtables.functions(table).get(slot..slot + 2).unwrap_or_default() else {
+        let [Some(complete), Some(deleting)] = self.vtables.functions(table).get(slot..slot + 2).unwrap_or_default()
+        else {
             return false;
         };
-        let Some(function) = self.unwind.find_function(*deleting) else { return false };
-        let body = self.body(function);
-        let deletes = |target: CallTarget| matches!(target, CallTarget::Code(at) if self.deletes().contains(&at));
-        let ends = body.extent == Extent::Whole && body.calls.last().is_some_and(|call| deletes(call.target));
-        ends && (slot == 0 || body.calls.iter().any(|call| call.target == CallTarget::Code(*complete)))
+        let (Some(ends), Some(frees)) = (self.targets(*complete), self.targets(*deleting)) else { return false };
+        let Some((CallTarget::Code(last), before)) = frees.split_last() else { return false };
+        // It calls the first, or does what the first does.
+        self.deletes().contains(last) && (before == ends || before.contains(&CallTarget::Code(*complete)))
     }
 
-    /// The forms of `operator delete`: the functions that the second functions of many classes end in.
+    /// Whom a function calls, in order; `None` where it could not be read to its end.
+    fn targets(&self, start: FileAddr) -> Option<Vec<CallTarget>> {
+        let body = self.body(self.unwind.find_function(start).filter(|function| function.start == start)?);
+        (body.extent == Extent::Whole).then(|| body.calls.iter().map(|call| call.target).collect())
+    }
+
+    /// The forms of `operator delete`: what other files call so, and the functions to which the second functions of many
+    /// classes jump at their end.
     fn deletes(&self) -> &[FileAddr] {
         self.deletes.get_or_init(|| {
             let primary = self.vtables.all().iter().filter(|table| table.offset == 0);
@@ -127,7 +138,8 @@ impl Recovered {
                 looked_at += 1;
                 let Some(function) = self.unwind.find_function(second) else { continue };
                 let body = self.body(function);
-                if let (Extent::Whole, Some(CallTarget::Code(target))) = (body.extent, body.calls.last().map(|one| one.target)) {
+                let last = body.calls.last().filter(|call| call.kind == CallKind::Jump && body.extent == Extent::Whole);
+                if let Some(CallTarget::Code(target)) = last.map(|call| call.target) {
                     *counts.entry(target).or_default() += 1;
                 }
             }

@@ -3,8 +3,8 @@
 use std::sync::OnceLock;
 
 use super::super::image::Image;
-use super::super::symbols::text::{for_each_top_level, split_scope, without_template_arguments};
 use super::super::symbols::demangle;
+use super::super::symbols::text::{for_each_top_level, split_scope, without_template_arguments};
 use super::types::{ClassId, Types};
 
 /// Class templates of the standard library that wrap what a user wrote: only their first argument tells something.
@@ -37,7 +37,8 @@ impl ClassNames {
 
 /// A wrapper with its first argument alone: `std::__1::__function::__func<f()::$_0>`.
 fn shortened(text: &str) -> Option<String> {
-    let template = WRAPPERS.iter().find(|wrapper| text.strip_prefix(**wrapper).is_some_and(|rest| rest.starts_with('<')))?;
+    let template =
+        WRAPPERS.iter().find(|wrapper| text.strip_prefix(**wrapper).is_some_and(|rest| rest.starts_with('<')))?;
     let arguments = text[template.len()..].strip_prefix('<')?.strip_suffix('>')?;
     let mut end = arguments.len();
     for_each_top_level(arguments, |at| {
@@ -58,7 +59,6 @@ pub(super) fn template_of(class: &str) -> &str {
     let base = split_scope(class).1;
     &class[..class.len() - base.len() + without_template_arguments(base).len()]
 }
-
 
 #[cfg(test)]
 mod tests {

@@ -35,7 +35,8 @@ impl Recovered {
         if let Some(text) = loads.logged_name() {
             return Some(text);
         }
-        let mut enclosing: Vec<&str> = loads.classes.iter().filter_map(|class| enclosing_of(self.class_text(*class))).collect();
+        let mut enclosing: Vec<&str> =
+            loads.classes.iter().filter_map(|class| enclosing_of(self.class_text(*class))).collect();
         enclosing.sort_unstable();
         enclosing.dedup();
         if let [only] = enclosing[..] {
@@ -55,7 +56,8 @@ impl Recovered {
             let unnamed_ones = functions.into_par_iter().filter(|function| {
                 self.virtual_at(function.start).is_none() && self.startup_at(function.start).is_none()
             });
-            let hinted = unnamed_ones.filter_map(|function| Some((function, unnamed(function.start, &self.hint(function)?))));
+            let hinted =
+                unnamed_ones.filter_map(|function| Some((function, unnamed(function.start, &self.hint(function)?))));
             hinted.collect()
         })
     }
@@ -172,7 +174,9 @@ mod tests {
     #[test]
     fn paths_and_names_are_told_apart() {
         assert!(is_path("source/common/a.cc") && is_path("a.h") && !is_path("x y.cc") && !is_path(".cc"));
-        assert!(is_function_name("~Foo") && is_function_name("bind") && !is_function_name("a b") && !is_function_name("ab"));
+        assert!(
+            is_function_name("~Foo") && is_function_name("bind") && !is_function_name("a b") && !is_function_name("ab")
+        );
         let wrapped = "std::__1::__function::__func<a::f(int)::$_0>";
         assert_eq!(enclosing_of(wrapped), Some("a::f(int)"));
         assert_eq!(enclosing_of("A"), None);

@@ -44,7 +44,8 @@ impl Recovered {
 
     /// Whether the owners differ only in what their names do not show: copies of a class in several units.
     fn all_alike(&self, found: &Virtual, function: FunctionRange, text: &str) -> bool {
-        found.owners.len() <= MAX_LISTED && found.owners[1..].iter().all(|(one, _)| self.owner_text(*one, function) == text)
+        found.owners.len() <= MAX_LISTED
+            && found.owners[1..].iter().all(|(one, _)| self.owner_text(*one, function) == text)
     }
 
     fn sureness(&self, owner: Owner, proof: Proof, function: FunctionRange) -> Sureness {
@@ -86,13 +87,13 @@ impl Recovered {
     }
 
     fn method_text(&self, owner: Owner, class: &str, function: FunctionRange) -> String {
+        if let Some(known) = self.known_method(owner) {
+            return known.name.clone();
+        }
         match self.destructor(owner) {
             Some(Destructor::Complete) => return format!("~{}", base_of(class)),
             Some(Destructor::Deleting) => return format!("~{} [deleting]", base_of(class)),
             None => {}
-        }
-        if let Some(known) = self.known_method(owner) {
-            return known.name.clone();
         }
         let slot = owner.slot;
         let part = match (owner.offset, self.base_at(owner)) {

@@ -104,7 +104,7 @@ impl<'a> Hierarchy<'a> {
     fn climb(&self, function: FileAddr, start: Owner) -> (Owner, Proof) {
         let mut owner = start;
         for _ in 0..MAX_DEPTH {
-            match self.bases(owner).find(|base| self.holds(*base, function)) {
+            match self.all_bases(owner).find(|base| self.holds(*base, function)) {
                 Some(base) => owner = base,
                 None => break,
             }
@@ -112,7 +112,14 @@ impl<'a> Hierarchy<'a> {
         (owner, self.proof(owner))
     }
 
-    /// The direct bases in which the place can lie.
+    /// The direct bases in which the place can lie: a virtual one lies anywhere, but its own primary table has the same
+    /// slots.
+    fn all_bases(&self, owner: Owner) -> impl Iterator<Item = Owner> + '_ {
+        let shared = self.types.bases(owner.class).iter().filter(|base| base.place == Place::Virtual);
+        self.bases(owner).chain(shared.map(move |base| Owner { class: base.class, offset: 0, slot: owner.slot }))
+    }
+
+    /// The direct bases, no virtual ones, in which the place can lie.
     fn bases(&self, owner: Owner) -> impl Iterator<Item = Owner> + '_ {
         self.types.bases(owner.class).iter().filter_map(move |base| within(base, owner))
     }
@@ -122,28 +129,31 @@ impl<'a> Hierarchy<'a> {
         tables.iter().any(|table| self.vtables.functions(table).get(owner.slot as usize) == Some(&Some(wanted)))
     }
 
-    /// By the base that the place lies in: the one that begins nearest before it.
+    /// By the base that the place lies in: the one that begins last before it.
     fn proof(&self, owner: Owner) -> Proof {
-        let Some(nearest) = self.bases(owner).map(|base| base.offset).min() else { return Proof::Certain };
-        let has_table = |base: &Owner| !self.vtables.of_class(base.class).is_empty();
-        // The place lies in what begins last before it.
+        let Some(nearest) = self.bases(owner).map(|base| base.offset).min() else {
+            // Behind the start of an object without such bases lies a virtual one.
+            return if owner.offset == 0 { Proof::Certain } else { Proof::MaybeBase };
+        };
         let bases = || self.bases(owner).filter(|base| base.offset == nearest);
-        if bases().any(|base| has_table(&base)) {
-            return Proof::Certain;
-        }
-        if bases().all(|base| self.heirs[base.class.0 as usize] > 1) {
+        if bases().any(|base| self.has_table(base)) {
+            Proof::Certain
+        } else if bases().all(|base| self.heirs[base.class.0 as usize] > 1) {
             Proof::Overridden
         } else {
             Proof::MaybeBase
         }
     }
 
+    fn has_table(&self, owner: Owner) -> bool {
+        !self.vtables.at_offset(owner.class, i64::from(owner.offset)).is_empty()
+    }
+
     /// The base without a table that several classes share a function through: it is likely the base's.
     fn common_base(&self, owners: &[(Owner, Proof)]) -> Option<Owner> {
         let [(first, _), rest @ ..] = owners else { return None };
         let shared = |base: &Owner| rest.iter().all(|(owner, _)| self.bases(*owner).any(|one| one == *base));
-        let has_table = |base: &Owner| !self.vtables.of_class(base.class).is_empty();
-        self.bases(*first).find(|base| !rest.is_empty() && !has_table(base) && shared(base))
+        self.bases(*first).find(|base| !rest.is_empty() && !self.has_table(*base) && shared(base))
     }
 }
 

@@ -29,7 +29,8 @@ impl Recovered {
         let found = addresses.into_par_iter().filter_map(|at| {
             let name = self.name_of(self.unwind.find_function(at).filter(|function| function.start == at)?)?;
             let folded = name.sureness == Sureness::Ambiguous;
-            let matches = matcher.accepts(&name.text) || folded && self.candidates(at).iter().any(|one| matcher.accepts(one));
+            let matches =
+                matcher.accepts(&name.text) || folded && self.candidates(at).iter().any(|one| matcher.accepts(one));
             matches.then_some(name)
         });
         collect(found.collect(), limit)
@@ -91,7 +92,7 @@ impl Recovered {
 /// Whether a file can hold a name that a pattern matches, by its bytes alone: what a match must contain stands in its
 /// data, or rdbg writes it.
 pub(in crate::binary) fn may_match(image: &super::Image, pattern: &NamePattern) -> bool {
-    let Some(literals) = literals_of(pattern) else { return true };
+    let Some(literals) = literals_of(pattern).filter(|_| !pattern.text().starts_with("sub_")) else { return true };
     let data = image.segments.iter().filter(|segment| !segment.exec);
     let data = data.filter_map(|segment| image.bytes_at(segment.addr, segment.file_size));
     literals.admit_in([MADE.as_bytes()].into_iter().chain(data))

@@ -42,7 +42,8 @@ pub(super) fn find_startup(image: &Image, dynamic: &Dynamic, pointers: &Pointers
         found.push((image.entry, Startup::Start));
         found.extend(find_main(image, pointers).map(|main| (main, Startup::Main)));
     }
-    let arrays = [(dynamic.initializers, Startup::Initializer as fn(u32) -> Startup), (dynamic.finalizers, Startup::Finalizer)];
+    let arrays =
+        [(dynamic.initializers, Startup::Initializer as fn(u32) -> Startup), (dynamic.finalizers, Startup::Finalizer)];
     for (array, kind) in arrays {
         let Some((start, size)) = array else { continue };
         let end = FileAddr(start.0.saturating_add(size));

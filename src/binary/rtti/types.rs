@@ -79,7 +79,8 @@ impl Types {
         let mut budget = image.bytes().len();
         let own = pointers.inner().iter().filter_map(|pointer| Some((pointer.at, kinds.of_pointer(pointer)?)));
         let imported = pointers.imports().iter();
-        let imported = imported.filter_map(|one| Some((one.at, Kinds::shape_of(dynamic.symbol_name(image, one.symbol)?)?)));
+        let imported =
+            imported.filter_map(|one| Some((one.at, Kinds::shape_of(dynamic.symbol_name(image, one.symbol)?)?)));
         let mut found: Vec<(FileAddr, Shape)> = own.chain(imported).collect();
         found.sort_unstable_by_key(|(at, _)| *at);
         found.dedup_by_key(|(at, _)| *at);

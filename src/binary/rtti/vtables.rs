@@ -52,7 +52,7 @@ impl Vtables {
                 break;
             }
             table.first = functions.len() as u32;
-            functions.extend(slots(image, pointers, table.at));
+            functions.extend(slots(image, pointers, types, table.at));
             table.len = functions.len() as u32 - table.first;
         }
         functions.shrink_to_fit();
@@ -86,15 +86,21 @@ impl Vtables {
     }
 }
 
-/// The functions from an address point on: pointers to code, one behind the other.
-fn slots<'a>(image: &'a Image, pointers: &'a Pointers, at: FileAddr) -> impl Iterator<Item = Option<FileAddr>> + 'a {
+/// The functions from an address point on: pointers to code or to other files, one behind the other, up to a type
+/// information object.
+fn slots<'a>(
+    image: &'a Image,
+    pointers: &'a Pointers,
+    types: &'a Types,
+    at: FileAddr,
+) -> impl Iterator<Item = Option<FileAddr>> + 'a {
     let mut rest = pointers.from(at);
     let code = |to: FileAddr| image.segment_at(to).is_some_and(|segment| segment.exec);
     (0..MAX_SLOTS as u64).map_while(move |number| {
         let slot = at.offset(number * 8);
         match rest.next_if(|pointer| pointer.at == slot) {
             Some(pointer) => code(pointer.to).then_some(Some(pointer.to)),
-            None => pointers.import(slot).map(|_| None),
+            None => pointers.import(slot).filter(|_| types.find(slot).is_none()).map(|_| None),
         }
     })
 }

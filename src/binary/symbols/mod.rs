@@ -13,8 +13,8 @@ mod table;
 pub(in crate::binary) mod text;
 
 pub use demangle::{base_name, demangle, demangle_without_parameters};
-pub(in crate::binary) use literals::Literals;
 pub use index::SymbolIndex;
+pub(in crate::binary) use literals::Literals;
 pub use pattern::NamePattern;
 pub use signature::{parse_signature, MethodKind, Signature};
 pub use symbol::{FunctionMatch, Matches, Symbol, SymbolKind, SymbolSource};

@@ -32,6 +32,9 @@ pub struct Common {
     /// Which process to stay with at a fork
     #[arg(long, value_name = "MODE", global = true)]
     pub follow: Option<Follow>,
+    /// Source files whose path begins with FROM are looked for under TO (repeatable)
+    #[arg(long, value_name = "FROM=TO", global = true)]
+    pub source_map: Vec<String>,
     /// Print answers and events as JSON, one object a line
     #[arg(long, global = true)]
     pub json: bool,
@@ -126,7 +129,7 @@ pub struct Run {
 
 /// `rdbg break`.
 #[derive(Debug, Args)]
-#[command(group = ArgGroup::new("place").required(true).args(["regex", "name", "basename", "address"]))]
+#[command(group = ArgGroup::new("place").required(true).args(["regex", "name", "basename", "at", "address"]))]
 #[command(group = ArgGroup::new("target").args(["pid", "attach", "waitfor", "program", "session"]))]
 pub struct Break {
     /// Functions whose demangled name, with parameters, matches
@@ -138,6 +141,9 @@ pub struct Break {
     /// Functions whose last name component is this
     #[arg(long, value_name = "FUNCTION")]
     pub basename: Option<String>,
+    /// A line of a source file; the last parts of its path are enough
+    #[arg(long, value_name = "FILE:LINE")]
+    pub at: Option<String>,
     /// An expression that gives an address
     #[arg(long, value_name = "EXPR")]
     pub address: Option<String>,

@@ -9,7 +9,7 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches};
 use super::args::{Attach, Break, Cli, Common, Ctl, Follow, Run, Verb, WaitMethod, Waiting};
 use crate::api::{BreakpointAction, BreakpointSpec, Command, FollowFork, ModuleFilter, TargetSelector, Toggle, Where};
 use crate::base::Pid;
-use crate::frontend::repl::{parse_line, plain_spec, Detail, Parsed, DEFAULT_LIMIT};
+use crate::frontend::repl::{line_place, parse_line, plain_spec, Detail, Parsed, DEFAULT_LIMIT};
 
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq)]
@@ -83,6 +83,8 @@ pub struct Options {
     pub batch: Batch,
     /// `--follow`.
     pub follow: Option<FollowFork>,
+    /// `--source-map`: from, to.
+    pub source_maps: Vec<(String, String)>,
     /// Text or JSON.
     pub output: OutputKind,
     /// `--log-filter`.
@@ -146,7 +148,7 @@ pub fn parse_args(args: impl IntoIterator<Item = OsString>) -> Result<(Plan, Opt
         Verb::Ctl(ctl) => control_plan(ctl)?,
         Verb::Ps(ps) => Plan::Processes { matching: ps.matching },
     };
-    Ok((plan, options(cli.common, &matches)))
+    Ok((plan, options(cli.common, &matches)?))
 }
 
 fn wrong(message: impl std::fmt::Display) -> clap::Error {
@@ -239,12 +241,14 @@ fn run_plan(run: Run) -> Result<SessionPlan, clap::Error> {
 
 fn break_plan(args: Break) -> Result<Plan, clap::Error> {
     check_regex(args.regex.as_deref())?;
-    let location = match (args.regex, args.name, args.basename, args.address) {
+    let no_line = |text: &str| wrong(format!("--at: `{text}` is no FILE:LINE"));
+    let line = args.at.map(|text| line_place(&text).ok_or_else(|| no_line(&text))).transpose()?;
+    let location = match (args.regex, args.name, args.basename, args.address.map(Where::Address).or(line)) {
         (Some(regex), ..) => Where::Regex(regex),
         (_, Some(name), ..) => Where::Name(name),
         (_, _, Some(name), _) => Where::BaseName(name),
-        (_, _, _, Some(address)) => Where::Address(address),
-        _ => return Err(wrong("say where: --regex, --name, --basename or --address")),
+        (_, _, _, Some(place)) => place,
+        _ => return Err(wrong("say where: --regex, --name, --basename, --at or --address")),
     };
     let spec = BreakpointSpec {
         module: args.module.map_or(ModuleFilter::Any, ModuleFilter::Named),
@@ -284,7 +288,7 @@ fn quote_word(word: &str) -> String {
     }
 }
 
-fn options(common: Common, matches: &ArgMatches) -> Options {
+fn options(common: Common, matches: &ArgMatches) -> Result<Options, clap::Error> {
     let mut deepest = matches;
     while let Some((_, inner)) = deepest.subcommand() {
         deepest = inner;
@@ -294,7 +298,13 @@ fn options(common: Common, matches: &ArgMatches) -> Options {
     let files = places("command_file").into_iter().zip(common.command_file.into_iter().map(Scripted::File));
     let mut scripts: Vec<(usize, Scripted)> = lines.chain(files).collect();
     scripts.sort_by_key(|(place, _)| *place);
-    Options {
+    let map = |text: String| match text.split_once('=') {
+        Some((from, to)) if !from.is_empty() => Ok((from.to_owned(), to.to_owned())),
+        _ => Err(wrong(format!("--source-map: `{text}` is no FROM=TO"))),
+    };
+    let source_maps = common.source_map.into_iter().map(map).collect::<Result<_, _>>()?;
+    Ok(Options {
+        source_maps,
         scripts: scripts.into_iter().map(|(_, script)| script).collect(),
         batch: if common.batch { Batch::Leave } else { Batch::Prompt },
         follow: common.follow.map(|follow| match follow {
@@ -304,5 +314,5 @@ fn options(common: Common, matches: &ArgMatches) -> Options {
         }),
         output: if common.json { OutputKind::Json } else { OutputKind::Text },
         log_filter: common.log_filter.or_else(|| std::env::var("RDBG_LOG").ok()),
-    }
+    })
 }

@@ -5,6 +5,7 @@ use crate::base::{Pid, Signal};
 
 use super::clock::time_of_day;
 use super::places::{call_text, place_text, thread_text};
+use super::source::with_source;
 use super::style::Style;
 
 /// An event; empty where there is nothing to say.
@@ -12,8 +13,9 @@ pub fn event_text(event: &Event, style: Style) -> String {
     match event {
         Event::WaitMethod { chosen, rejected, note } => wait_text(chosen, rejected, note.as_deref()),
         Event::Caught { process, at } => caught_text(process, at, style),
-        Event::Stopped { reason, thread, frame, call, .. } => {
-            stop_text(reason, thread, frame.as_ref(), call.as_ref(), style)
+        Event::Stopped { reason, thread, frame, call, source, .. } => {
+            let text = stop_text(reason, thread, frame.as_ref(), call.as_ref(), style);
+            with_source(text, source.as_deref(), style)
         }
         Event::Hit { time_ns, thread, call, .. } => {
             let who = style.thread(&format!("{}[{}]", thread.name, thread.tid));

@@ -6,6 +6,7 @@ pub mod json;
 pub mod places;
 pub mod reply;
 pub mod safe;
+pub mod source;
 pub mod style;
 pub mod tables;
 

@@ -10,14 +10,16 @@ pub fn full_address(addr: VirtAddr) -> String {
     format!("{:#018x}", addr.0)
 }
 
-/// `epoll_ctl+0 libc.so.6`; the bare address where nothing is known.
+/// `epoll_ctl+0 libc.so.6 at epoll_ctl.c:30`; the bare address where nothing is known.
 pub fn place_text(place: &Place, style: Style) -> String {
     let module = place.module.as_ref().map(|module| format!(" {module}")).unwrap_or_default();
-    match (&place.function, place.file_addr) {
+    let line = place.line.as_ref().map(|one| format!(" at {}:{}", one.file, one.line)).unwrap_or_default();
+    let text = match (&place.function, place.file_addr) {
         (Some(function), _) => format!("{}+{}{module}", style.function(function), place.offset),
         (None, Some(at)) if place.module.is_some() => format!("{at}{module}"),
         (None, _) => format!("{}{module}", place.addr),
-    }
+    };
+    text + &line
 }
 
 /// `epfd=5, op=EPOLL_CTL_ADD, rdx=0x3?`: a guess is marked.

@@ -6,11 +6,9 @@ use crate::base::Pid;
 use super::super::repl::Detail;
 use super::event::reason_text;
 use super::places::{arguments_text, frame_text, how_text, place_text, thread_text};
+use super::source::{source_text, with_source};
 use super::style::Style;
 use super::tables;
-
-/// How many locations of a new breakpoint are listed.
-const SHOWN_LOCATIONS: usize = 10;
 
 /// A reply; empty where there is nothing to say.
 pub fn reply_text(reply: &Reply, detail: Detail, style: Style) -> String {
@@ -24,7 +22,10 @@ pub fn reply_text(reply: &Reply, detail: Detail, style: Style) -> String {
         Reply::Breakpoints { rows } => tables::breakpoints(rows, style),
         Reply::Threads { rows } => tables::threads(rows, style),
         Reply::Stacks { stacks } => stacks_text(stacks, detail, style),
-        Reply::Frame { thread, frame } => selected_text(thread, frame, style),
+        Reply::Frame { thread, frame, source } => {
+            with_source(selected_text(thread, frame, style), source.as_deref(), style)
+        }
+        Reply::Source { source } => source_text(source, style),
         Reply::Modules { rows } => tables::modules(rows),
         Reply::Inferiors { rows } => tables::inferiors(rows),
         Reply::Signals { rows } => tables::signals(rows),
@@ -56,12 +57,12 @@ pub fn breakpoint_text(row: &BreakpointRow, style: Style) -> String {
             format!("Breakpoint {}: {}, {address}", row.id, place_text(&one.place, style))
         }
         many => {
-            let mut text = format!("Breakpoint {}: {} locations", row.id, many.len());
-            for location in many.iter().take(SHOWN_LOCATIONS) {
+            let mut text = format!("Breakpoint {}: {} locations", row.id, row.total);
+            for location in many {
                 text.push_str(&format!("\n  {}", tables::location(row.id, location, style)));
             }
-            if many.len() > SHOWN_LOCATIONS {
-                text.push_str(&format!("\n  .. and {} more (info breakpoints)", many.len() - SHOWN_LOCATIONS));
+            if row.total as usize > many.len() {
+                text.push_str(&format!("\n  .. and {} more (info breakpoints)", row.total as usize - many.len()));
             }
             text
         }
@@ -135,5 +136,7 @@ pub fn where_text(location: &Where) -> String {
         Where::Regex(regex) => format!("regex {regex}"),
         Where::BaseName(name) => format!("basename {name}"),
         Where::Address(address) => format!("*{address}"),
+        Where::Line { file: Some(file), line } => format!("{file}:{line}"),
+        Where::Line { file: None, line } => format!("line {line}"),
     }
 }

@@ -37,6 +37,11 @@ impl Style {
         self.paint(AnsiColor::Green, text)
     }
 
+    /// The mark of the current line.
+    pub fn marker(self, text: &str) -> String {
+        self.paint(AnsiColor::Cyan, text)
+    }
+
     /// A headline.
     pub fn headline(self, text: &str) -> String {
         match self {

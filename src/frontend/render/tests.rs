@@ -15,6 +15,7 @@ fn place() -> Place {
         module: Some("libc.so.6".into()),
         function: Some("epoll_ctl".into()),
         offset: 0,
+        line: None,
     }
 }
 
@@ -37,7 +38,14 @@ fn inferior() -> InferiorRow {
 }
 
 fn stop(reason: StopReason, call: Option<FunctionCall>) -> Event {
-    Event::Stopped { epoch: 1, reason, thread: thread(), frame: Some(frame(0, HowFound::Registers)), call }
+    Event::Stopped {
+        epoch: 1,
+        reason,
+        thread: thread(),
+        frame: Some(frame(0, HowFound::Registers)),
+        call,
+        source: None,
+    }
 }
 
 fn event(event: &Event) -> String {
@@ -101,7 +109,7 @@ fn hits_catches_waits_and_ends() {
     assert_eq!(exit(0, Some(Signal::KILL)), "Process 123 was killed by SIGKILL");
 }
 
-fn breakpoint(locations: u32) -> BreakpointRow {
+fn breakpoint(total: u32) -> BreakpointRow {
     let location = |number| LocationRow { number, pid: Pid(1), place: place(), aliases: vec![], hits: 0 };
     BreakpointRow {
         id: 1,
@@ -113,7 +121,8 @@ fn breakpoint(locations: u32) -> BreakpointRow {
         condition: None,
         hits: 4,
         ignore: 0,
-        locations: (1..=locations).map(location).collect(),
+        locations: (1..=total).take(LISTED_LOCATIONS).map(location).collect(),
+        total,
         note: None,
     }
 }

@@ -1,6 +1,7 @@
 //! The commands on breakpoints.
 
 use super::parse::{engine, ParseError, Parsed};
+use super::source::line_place;
 use super::table::{row, CommandSpec, Completes, Group};
 use super::words::{split_words, unquote, Rest};
 use crate::api::{BreakpointAction, BreakpointSpec, Command, ModuleFilter, Toggle, Where};
@@ -10,7 +11,7 @@ pub const DEFAULT_LIMIT: u32 = 1000;
 
 const G: Group = Group::Breakpoints;
 const BREAK: &str =
-    "break [NAME | MODULE`NAME | *ADDR | --name F | --regex RE | --basename F | --address A] [--module LIB] \
+    "break [NAME | FILE:LINE | LINE | MODULE`NAME | *ADDR | --at FILE:LINE | --name F | --regex RE | --basename F | --address A] [--module LIB] \
                      [--log [--count N]] [--limit N] [--ignore N] [if COND]";
 
 /// The rows of the table.
@@ -51,10 +52,13 @@ pub fn plain_spec(location: Where) -> BreakpointSpec {
     }
 }
 
-/// `*ADDR`, `MODULE'NAME` with a backtick, or a name.
+/// `*ADDR`, `FILE:LINE`, `MODULE'NAME` with a backtick, or a name.
 fn parse_place(text: &str) -> (Where, ModuleFilter) {
     if let Some(address) = text.strip_prefix('*') {
         return (Where::Address(address.trim().to_owned()), ModuleFilter::Any);
+    }
+    if let Some(line) = line_place(text) {
+        return (line, ModuleFilter::Any);
     }
     match text.split_once('`') {
         Some((module, name)) if !module.is_empty() && !name.is_empty() => {
@@ -98,6 +102,7 @@ pub fn parse_spec(rest: &Rest<'_>) -> Result<BreakpointSpec, ParseError> {
     let mut place: Option<Where> = None;
     let mut plain: Vec<String> = Vec::new();
     let mut count = None;
+    let (mut file, mut line) = (None, None);
     let mut words = split_words(text)?.into_iter();
     while let Some(word) = words.next() {
         let (option, glued) = match word.split_once('=') {
@@ -113,6 +118,13 @@ pub fn parse_spec(rest: &Rest<'_>) -> Result<BreakpointSpec, ParseError> {
             }
             "--basename" | "-b" => set_place(rest, &mut place, Where::BaseName(value()?))?,
             "--address" | "-a" => set_place(rest, &mut place, Where::Address(value()?))?,
+            "--at" => {
+                let text = value()?;
+                let line = line_place(&text).ok_or_else(|| rest.wrong(format!("`{text}` is no FILE:LINE")))?;
+                set_place(rest, &mut place, line)?;
+            }
+            "--file" | "-f" => file = Some(value()?),
+            "--line" | "-l" => line = Some(rest.parse_number::<u32>(&value()?)?),
             "--module" | "--shlib" | "-s" => spec.module = ModuleFilter::Named(value()?),
             "--condition" | "-c" => spec.condition = Some(value()?),
             "--limit" => spec.limit = rest.parse_number(&value()?)?,
@@ -120,7 +132,8 @@ pub fn parse_spec(rest: &Rest<'_>) -> Result<BreakpointSpec, ParseError> {
             "--count" => count = Some(rest.parse_number(&value()?)?),
             "--log" => spec.action = BreakpointAction::Log { count: None },
             "--one-shot" | "-o" | "--temporary" => spec.temporary = take_toggle(&mut words),
-            option if option.starts_with('-') && option.len() > 1 => {
+            // (`->` stands in recovered names)
+            option if option.starts_with('-') && option.len() > 1 && option != "->" => {
                 return Err(rest.wrong(format!("`{option}` is no option of this command")));
             }
             _ => plain.push(word),
@@ -132,6 +145,11 @@ pub fn parse_spec(rest: &Rest<'_>) -> Result<BreakpointSpec, ParseError> {
         if let ModuleFilter::Named(_) = module {
             spec.module = module;
         }
+    }
+    match (file, line) {
+        (file, Some(line)) => set_place(rest, &mut place, Where::Line { file, line })?,
+        (Some(_), None) => return Err(rest.wrong("--file needs a --line")),
+        (None, None) => {}
     }
     match (&mut spec.action, count) {
         (BreakpointAction::Log { count: limit }, count) => *limit = count,

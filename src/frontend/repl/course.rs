@@ -4,7 +4,9 @@ use std::path::Path;
 
 use super::parse::Detail;
 use super::shell::{Motion, Shell, WaitFor, Waited};
-use crate::api::{BreakpointAction, Command, FollowFork, Leave, Reply, SignalPolicy, TargetSelector, Toggle};
+use crate::api::{
+    BreakpointAction, Command, FollowFork, Leave, Reply, SignalPolicy, SourceQuery, TargetSelector, Toggle,
+};
 use crate::base::Signal;
 use crate::frontend::cli::{AtEntry, Batch, Options, Scripted, SessionPlan};
 
@@ -85,6 +87,10 @@ fn prepare(shell: &mut Shell, options: &Options, rc_file: Option<&Path>) {
     if let Some(path) = rc_file.filter(|path| path.is_file()) {
         shell.do_file(path);
         shell.failed = false;
+    }
+    for (from, to) in &options.source_maps {
+        let query = SourceQuery::Map { from: Some(from.clone()), to: Some(to.clone()) };
+        shell.do_command(Command::Source { query }, Detail::Plain);
     }
     if let Some(follow) = options.follow {
         let value = match follow {

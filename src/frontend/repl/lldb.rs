@@ -12,7 +12,7 @@ use crate::api::{Command, FrameMove, SignalPolicy, StepKind, Toggle};
 
 const G: Group = Group::Lldb;
 const BREAKPOINT_SET: &str =
-    "breakpoint set --name F | --func-regex RE | --basename F | --address A [--shlib LIB] [--condition EXPR] [--one-shot true]";
+    "breakpoint set --name F | --file F --line N | --func-regex RE | --basename F | --address A [--shlib LIB] [--condition EXPR] [--one-shot true]";
 const ATTACH: &str = "process attach --name NAME [--waitfor] [--include-existing] | --pid PID";
 
 /// The forms on breakpoints and processes.

@@ -17,6 +17,7 @@ mod data;
 mod general;
 mod lldb;
 mod running;
+mod source;
 mod stack;
 
 #[cfg(test)]
@@ -26,3 +27,4 @@ mod session_tests;
 
 pub use breakpoints::{plain_spec, DEFAULT_LIMIT};
 pub use parse::{parse_line, Detail, Local, ParseError, Parsed};
+pub use source::line_place;

@@ -2,7 +2,7 @@
 
 use super::parse::{ParseError, Parsed};
 use super::words::Rest;
-use super::{breakpoints, data, general, lldb, running, stack};
+use super::{breakpoints, data, general, lldb, running, source, stack};
 
 /// One command.
 pub struct CommandSpec {
@@ -33,6 +33,8 @@ pub enum Group {
     Running,
     /// Threads and stacks.
     Stack,
+    /// Source lines.
+    Source,
     /// Registers, memory and code.
     Data,
     /// The session itself.
@@ -43,8 +45,8 @@ pub enum Group {
 
 impl Group {
     /// In the order of the help.
-    pub const ALL: [Group; 6] =
-        [Group::Breakpoints, Group::Running, Group::Stack, Group::Data, Group::General, Group::Lldb];
+    pub const ALL: [Group; 7] =
+        [Group::Breakpoints, Group::Running, Group::Stack, Group::Source, Group::Data, Group::General, Group::Lldb];
 
     /// The heading.
     pub fn title(self) -> &'static str {
@@ -52,6 +54,7 @@ impl Group {
             Group::Breakpoints => "Breakpoints",
             Group::Running => "Running and stepping",
             Group::Stack => "Processes, threads and stacks",
+            Group::Source => "Source",
             Group::Data => "Registers, memory and code",
             Group::General => "The session",
             Group::Lldb => "lldb's long forms",
@@ -87,6 +90,7 @@ pub fn all_commands() -> impl Iterator<Item = &'static CommandSpec> {
         breakpoints::COMMANDS,
         running::COMMANDS,
         stack::COMMANDS,
+        source::COMMANDS,
         data::COMMANDS,
         general::COMMANDS,
         lldb::COMMANDS,

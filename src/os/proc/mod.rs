@@ -2,6 +2,7 @@
 
 pub mod maps;
 pub mod rows;
+pub mod sched;
 pub mod status;
 
 use std::ffi::OsString;
@@ -9,15 +10,21 @@ use std::io;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
-use crate::base::{Mapping, Pid, Tid};
+use crate::base::{Mapping, Pid, RunRecord, Tid};
 
 pub use maps::parse_maps;
 pub use rows::{find_by_name, list_processes, matches_name, ProcessRow};
+pub use sched::parse_sched;
 pub use status::{parse_stat, parse_status, Stat, Status};
 
 /// /proc/TID/status.
 pub fn read_status(tid: Tid) -> io::Result<Status> {
     Ok(parse_status(&read_text(&format!("/proc/{tid}/status"))?))
+}
+
+/// /proc/TID/sched.
+pub fn read_sched(tid: Tid) -> Option<RunRecord> {
+    parse_sched(&read_text(&format!("/proc/{tid}/sched")).ok()?)
 }
 
 /// Whether a process executes a 32-bit ELF file (EI_CLASS of the gABI, "ELF Identification").

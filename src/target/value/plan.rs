@@ -174,7 +174,12 @@ impl CallPlan {
             Source::C { signature, places, certainty } => c_arguments(signature, places, *certainty, reader),
             Source::Forward { signature, places } => {
                 let this = ArgumentPlace::Integer(IntegerRegister(0));
-                let this = Planned { name: Some("this"), shape: Shape::Pointer, place: Some(this), certainty: Certainty::Certain };
+                let this = Planned {
+                    name: Some("this"),
+                    shape: Shape::Pointer,
+                    place: Some(this),
+                    certainty: Certainty::Certain,
+                };
                 let handed_on = c_arguments(signature, places, Certainty::Certain, reader);
                 std::iter::once(this.read(reader, Certainty::Certain)).chain(handed_on).collect()
             }

@@ -1,0 +1,193 @@
+//! Entries (DIEs) by their place, and a session in which units that were opened stay open.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use gimli::{AttributeValue, DwAt, DwTag, Unit, UnitOffset};
+
+use super::sections::Slice;
+use super::unit::{entry_ranges, OpenUnit};
+use super::{Dwarf, UnitId};
+use crate::base::FileAddr;
+
+/// Where an entry is: its unit, and the offset in it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct EntryId {
+    /// Which unit.
+    pub(super) unit: UnitId,
+    /// Bytes from the unit's start.
+    pub(super) offset: u64,
+}
+
+/// One entry with its attributes.
+#[derive(Clone, Debug)]
+pub(super) struct Entry<'a> {
+    pub id: EntryId,
+    pub tag: DwTag,
+    attributes: Vec<(DwAt, AttributeValue<Slice<'a>>)>,
+}
+
+/// How deep entries that refer to each other are followed.
+const REFERENCE_DEPTH: u32 = 16;
+
+/// A look into the DWARF of one file. Made for one question; what it opens is kept until it is dropped.
+pub(super) struct Session<'a> {
+    pub owner: &'a Dwarf,
+    pub dwarf: gimli::Dwarf<Slice<'a>>,
+    units: RefCell<HashMap<UnitId, Rc<OpenUnit<'a>>>>,
+}
+
+impl<'a> Entry<'a> {
+    pub fn get(&self, name: DwAt) -> Option<AttributeValue<Slice<'a>>> {
+        self.attributes.iter().find(|(one, _)| *one == name).map(|(_, value)| *value)
+    }
+
+    pub fn unsigned(&self, name: DwAt) -> Option<u64> {
+        self.get(name)?.udata_value()
+    }
+}
+
+impl<'a> Session<'a> {
+    pub fn new(owner: &'a Dwarf) -> Self {
+        Self { owner, dwarf: owner.file.read(), units: RefCell::new(HashMap::new()) }
+    }
+
+    /// Opens a unit.
+    pub fn unit(&self, id: UnitId) -> gimli::Result<Rc<OpenUnit<'a>>> {
+        if let Some(open) = self.units.borrow().get(&id) {
+            return Ok(open.clone());
+        }
+        let open = Rc::new(self.owner.open(&self.dwarf, id)?);
+        self.units.borrow_mut().insert(id, open.clone());
+        Ok(open)
+    }
+
+    /// Reads one entry.
+    pub fn entry(&self, id: EntryId) -> gimli::Result<Entry<'a>> {
+        let open = self.unit(id.unit)?;
+        let offset = UnitOffset(usize::try_from(id.offset).map_err(|_| gimli::Error::OffsetOutOfBounds)?);
+        let mut raw = open.unit.header.entries_raw(&open.unit.abbreviations, Some(offset))?;
+        let Some(abbreviation) = raw.read_abbreviation()? else { return Err(gimli::Error::NoEntryAtGivenOffset) };
+        let mut attributes = Vec::with_capacity(abbreviation.attributes().len());
+        for spec in abbreviation.attributes() {
+            attributes.push((spec.name(), raw.read_attribute(*spec)?.value()));
+        }
+        Ok(Entry { id, tag: abbreviation.tag(), attributes })
+    }
+
+    /// Visits what lies below an entry, depth first: a child has depth 1. What is said of an entry decides whether its own
+    /// children are visited.
+    pub fn walk(&self, parent: EntryId, visit: &mut dyn FnMut(&Entry<'a>, u32) -> Descend) -> gimli::Result<()> {
+        let open = self.unit(parent.unit)?;
+        let header = &open.unit.header;
+        let offset = usize::try_from(parent.offset).map_err(|_| gimli::Error::OffsetOutOfBounds)?;
+        let mut raw = header.entries_raw(&open.unit.abbreviations, Some(UnitOffset(offset)))?;
+        let Some(first) = raw.read_abbreviation()? else { return Ok(()) };
+        raw.skip_attributes(first.attributes())?;
+        if !first.has_children() {
+            return Ok(());
+        }
+        let mut depth = 1u32;
+        // Entries deeper than this are passed over.
+        let mut wanted = 1u32;
+        while depth > 0 && !raw.is_empty() {
+            let at = raw.next_offset();
+            let Some(abbreviation) = raw.read_abbreviation()? else {
+                depth -= 1;
+                wanted = wanted.min(depth);
+                continue;
+            };
+            let mut sibling = None;
+            let mut descend = Descend::No;
+            if depth <= wanted {
+                let mut attributes = Vec::with_capacity(abbreviation.attributes().len());
+                for spec in abbreviation.attributes() {
+                    attributes.push((spec.name(), raw.read_attribute(*spec)?.value()));
+                }
+                let id = EntryId { unit: parent.unit, offset: at.0 as u64 };
+                let entry = Entry { id, tag: abbreviation.tag(), attributes };
+                descend = visit(&entry, depth);
+                if let Some(AttributeValue::UnitRef(next)) = entry.get(gimli::DW_AT_sibling) {
+                    sibling = Some(next);
+                }
+            } else {
+                raw.skip_attributes(abbreviation.attributes())?;
+            }
+            match descend {
+                Descend::Yes if abbreviation.has_children() => wanted = depth + 1,
+                Descend::Yes => {}
+                Descend::No => wanted = wanted.min(depth),
+            }
+            if !abbreviation.has_children() {
+                continue;
+            }
+            match sibling.filter(|next| descend == Descend::No && next.0 > raw.next_offset().0) {
+                Some(next) => raw = header.entries_raw(&open.unit.abbreviations, Some(next))?,
+                None => depth += 1,
+            }
+        }
+        Ok(())
+    }
+
+    /// The entry that an attribute refers to.
+    pub fn target(&self, from: EntryId, value: AttributeValue<Slice<'a>>) -> Option<EntryId> {
+        match value {
+            AttributeValue::UnitRef(offset) => Some(EntryId { unit: from.unit, offset: offset.0 as u64 }),
+            AttributeValue::DebugInfoRef(offset) => self.owner.entry_at(offset),
+            AttributeValue::DebugTypesRef(signature) => self.owner.type_unit(self, signature),
+            _ => None,
+        }
+    }
+
+    /// The entry that an attribute of an entry refers to, read.
+    pub fn follow(&self, entry: &Entry<'a>, name: DwAt) -> Option<Entry<'a>> {
+        self.entry(self.target(entry.id, entry.get(name)?)?).ok()
+    }
+
+    /// An attribute of an entry, or of the one that it completes (DW_AT_abstract_origin, DW_AT_specification).
+    pub fn inherited(&self, entry: &Entry<'a>, name: DwAt) -> Option<(EntryId, AttributeValue<Slice<'a>>)> {
+        let mut current = entry.clone();
+        for _ in 0..REFERENCE_DEPTH {
+            if let Some(value) = current.get(name) {
+                return Some((current.id, value));
+            }
+            let next = self.follow(&current, gimli::DW_AT_abstract_origin);
+            current = next.or_else(|| self.follow(&current, gimli::DW_AT_specification))?;
+        }
+        None
+    }
+
+    /// A string attribute, as text.
+    pub fn text(&self, unit: UnitId, value: AttributeValue<Slice<'a>>) -> Option<String> {
+        let open = self.unit(unit).ok()?;
+        let text = self.dwarf.attr_string(&open.unit, value).ok()?;
+        Some(text.to_string_lossy().into_owned())
+    }
+
+    /// DW_AT_name, its own or that of the entry it completes.
+    pub fn name(&self, entry: &Entry<'a>) -> Option<String> {
+        let (id, value) = self.inherited(entry, gimli::DW_AT_name)?;
+        self.text(id.unit, value)
+    }
+
+    /// The address ranges of an entry.
+    pub fn ranges(&self, entry: &Entry<'a>) -> Vec<(FileAddr, FileAddr)> {
+        let Ok(open) = self.unit(entry.id.unit) else { return Vec::new() };
+        let unit: &Unit<Slice<'a>> = &open.unit;
+        let low = entry.get(gimli::DW_AT_low_pc);
+        let low = low.and_then(|value| self.dwarf.attr_address(unit, value).ok().flatten());
+        let (high, ranges) = (entry.get(gimli::DW_AT_high_pc), entry.get(gimli::DW_AT_ranges));
+        let found = entry_ranges(&self.dwarf, unit, low, high, ranges).unwrap_or_default();
+        found.into_iter().map(|(start, end)| (FileAddr(start), FileAddr(end))).collect()
+    }
+}
+
+/// What a visit says of an entry.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Descend {
+    /// Visit its children.
+    Yes,
+    /// Pass them over.
+    No,
+}

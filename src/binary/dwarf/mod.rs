@@ -1,0 +1,151 @@
+//! DWARF 4 and 5 of one file, read as far as it is asked for: lines, functions and what was inlined into them.
+//!
+//! Nothing is parsed when a file is opened. The first question that needs it makes one pass over the units' root
+//! entries; a unit's line program and functions are decoded when an address or a line of it is asked for. All from
+//! untrusted bytes: what is malformed costs an answer, never the process.
+
+mod entry;
+mod functions;
+mod lines;
+mod places;
+mod sections;
+mod source_name;
+mod unit;
+mod units;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, OnceLock};
+
+use gimli::{Abbreviations, DebugInfoOffset, DebugTypeSignature};
+
+pub use entry::EntryId;
+pub use functions::{CallSite, Instance};
+pub use lines::{LineRow, LineSpan, LineTable, SourceFile};
+pub use places::{CodePlace, LineMatches};
+pub use sections::DebugFile;
+pub use source_name::SourceName;
+pub use units::UnitId;
+
+use crate::base::FileAddr;
+use crate::binary::BinaryError;
+use entry::Session;
+use functions::FunctionSpan;
+use sections::Slice;
+use unit::OpenUnit;
+use units::UnitTable;
+
+/// How much memory decoded line tables may take before the oldest is dropped, bytes.
+const TABLES_LIMIT: usize = 64 << 20;
+
+/// The debug information of a file.
+pub struct Dwarf {
+    file: DebugFile,
+    units: OnceLock<UnitTable>,
+    /// By offset in .debug_abbrev; units of one object file share them.
+    abbreviations: Mutex<HashMap<usize, Arc<Abbreviations>>>,
+    /// The oldest first.
+    tables: Mutex<Vec<(UnitId, Arc<LineTable>)>>,
+    functions: Mutex<HashMap<UnitId, Arc<Vec<FunctionSpan>>>>,
+    type_units: OnceLock<HashMap<DebugTypeSignature, EntryId>>,
+}
+
+impl Dwarf {
+    /// Reads nothing yet.
+    pub fn new(file: DebugFile) -> Self {
+        Self {
+            file,
+            units: OnceLock::new(),
+            abbreviations: Mutex::default(),
+            tables: Mutex::default(),
+            functions: Mutex::default(),
+            type_units: OnceLock::new(),
+        }
+    }
+
+    /// Whether there is anything to read.
+    pub fn is_empty(&self) -> bool {
+        !self.file.has_units()
+    }
+
+    /// What is wrong with the list of units, if something is: what comes after is not seen.
+    pub fn fault(&self) -> Option<BinaryError> {
+        let (unit, reason) = self.units().broken.clone()?;
+        Some(BinaryError::BadDwarf { path: self.file.path().to_path_buf(), unit, reason })
+    }
+
+    fn units(&self) -> &UnitTable {
+        self.units.get_or_init(|| UnitTable::scan(&self.file))
+    }
+
+    /// Opens a unit with abbreviations that are parsed once.
+    fn open<'a>(&'a self, dwarf: &gimli::Dwarf<Slice<'a>>, id: UnitId) -> gimli::Result<OpenUnit<'a>> {
+        let entry = self.units().entry(id).ok_or(gimli::Error::MissingUnitDie)?;
+        let header = dwarf.debug_info.header_from_offset(entry.offset)?;
+        let at = header.debug_abbrev_offset();
+        let mut cache = self.abbreviations.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let abbreviations = match cache.get(&at.0) {
+            Some(known) => known.clone(),
+            None => {
+                let parsed = Arc::new(header.abbreviations(&dwarf.debug_abbrev)?);
+                cache.insert(at.0, parsed.clone());
+                parsed
+            }
+        };
+        drop(cache);
+        unit::open_unit(dwarf, header, abbreviations)
+    }
+
+    /// The entry at an offset in .debug_info.
+    fn entry_at(&self, at: DebugInfoOffset) -> Option<EntryId> {
+        let units = &self.units().units;
+        let index = units.partition_point(|one| one.offset.0 <= at.0).checked_sub(1)?;
+        let offset = (at.0 - units[index].offset.0) as u64;
+        Some(EntryId { unit: UnitId(index as u32), offset })
+    }
+
+    /// The type that a type unit of .debug_info describes.
+    fn type_unit(&self, _session: &Session<'_>, signature: DebugTypeSignature) -> Option<EntryId> {
+        self.type_units.get_or_init(HashMap::new).get(&signature).copied()
+    }
+
+    /// A unit's line table, decoded or from the cache.
+    fn table(&self, session: &Session<'_>, unit: UnitId) -> Option<Arc<LineTable>> {
+        let lock = || self.tables.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut tables = lock();
+        if let Some(at) = tables.iter().position(|(id, _)| *id == unit) {
+            let known = tables.remove(at);
+            let table = known.1.clone();
+            tables.push(known);
+            return Some(table);
+        }
+        drop(tables);
+        let open = session.unit(unit).ok()?;
+        let is_code = |at: FileAddr| self.is_code(at);
+        let table = LineTable::decode(&session.dwarf, &open.unit, open.root.lines?, &is_code);
+        let table = Arc::new(table.inspect_err(|error| tracing::debug!(%error, "bad line program")).ok()?);
+        let mut tables = lock();
+        tables.push((unit, table.clone()));
+        let mut total: usize = tables.iter().map(|(_, one)| one.size()).sum();
+        while total > TABLES_LIMIT && tables.len() > 1 {
+            total -= tables.remove(0).1.size();
+        }
+        Some(table)
+    }
+
+    fn is_code(&self, at: FileAddr) -> bool {
+        self.file.image().segment_at(at).is_some_and(|segment| segment.exec)
+    }
+
+    fn functions(&self, session: &Session<'_>, unit: UnitId) -> Arc<Vec<FunctionSpan>> {
+        let lock = || self.functions.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if let Some(known) = lock().get(&unit) {
+            return known.clone();
+        }
+        let found = functions::functions_of_unit(session, unit)
+            .inspect_err(|error| tracing::debug!(%error, "bad entries in a unit"))
+            .unwrap_or_default();
+        let found = Arc::new(found);
+        lock().insert(unit, found.clone());
+        found
+    }
+}

@@ -1,0 +1,115 @@
+//! Where the bytes of DWARF sections come from: the module's own file, or a separate one.
+
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+
+use gimli::{EndianSlice, LittleEndian, SectionId};
+use object::read::{CompressedData, CompressionFormat};
+
+use crate::binary::image::{Image, Section};
+
+/// Bytes of a section, as gimli reads them.
+pub(super) type Slice<'a> = EndianSlice<'a, LittleEndian>;
+
+/// A section that says it is larger than this when decompressed is not believed, bytes.
+const SECTION_LIMIT: u64 = 16 << 30;
+/// zlib and zstd do not pack better than this; a header that claims more is a lie.
+const PACKING_LIMIT: u64 = 2000;
+
+/// The sections that are read.
+const SECTIONS: [SectionId; 13] = [
+    SectionId::DebugAbbrev,
+    SectionId::DebugAddr,
+    SectionId::DebugAranges,
+    SectionId::DebugInfo,
+    SectionId::DebugLine,
+    SectionId::DebugLineStr,
+    SectionId::DebugLoc,
+    SectionId::DebugLocLists,
+    SectionId::DebugRanges,
+    SectionId::DebugRngLists,
+    SectionId::DebugStr,
+    SectionId::DebugStrOffsets,
+    SectionId::DebugTypes,
+];
+
+/// A file that holds DWARF. A section is decompressed (gABI, "Section Compression") when it is first asked for.
+pub struct DebugFile {
+    image: Arc<Image>,
+    sections: [Source; SECTIONS.len()],
+}
+
+/// One section.
+enum Source {
+    Missing,
+    /// As it is in the file.
+    Plain(std::ops::Range<usize>),
+    /// Compressed there; empty once where it cannot be decompressed.
+    Compressed(Section, OnceLock<Vec<u8>>),
+}
+
+impl DebugFile {
+    /// The sections of a parsed file; which ones there are is looked up now, their content later.
+    pub(in crate::binary) fn new(image: Arc<Image>) -> Self {
+        let locate = |id: SectionId| match image.section(id.name()) {
+            None => Source::Missing,
+            Some(section) if section.compressed => Source::Compressed(section.clone(), OnceLock::new()),
+            Some(section) => Source::Plain(section.bytes.clone()),
+        };
+        let sections = SECTIONS.map(locate);
+        Self { image, sections }
+    }
+
+    /// Whether there is any DWARF.
+    pub fn has_units(&self) -> bool {
+        !self.section(SectionId::DebugInfo).is_empty()
+    }
+
+    /// The file's path, for messages.
+    pub fn path(&self) -> &Path {
+        self.image.path()
+    }
+
+    pub(super) fn image(&self) -> &Image {
+        &self.image
+    }
+
+    /// The content of a section; empty where there is none.
+    pub(super) fn section(&self, id: SectionId) -> &[u8] {
+        let Some(at) = SECTIONS.iter().position(|one| *one == id) else { return &[] };
+        match &self.sections[at] {
+            Source::Missing => &[],
+            Source::Plain(range) => self.image.slice(range),
+            Source::Compressed(section, content) => {
+                content.get_or_init(|| decompress(self.image.slice(&section.bytes)).unwrap_or_default())
+            }
+        }
+    }
+
+    /// All sections, for gimli.
+    pub(super) fn read(&self) -> gimli::Dwarf<Slice<'_>> {
+        let load = |id| Ok::<_, std::convert::Infallible>(EndianSlice::new(self.section(id), LittleEndian));
+        match gimli::Dwarf::load(load) {
+            Ok(dwarf) => dwarf,
+            Err(never) => match never {},
+        }
+    }
+}
+
+/// The content of a section that begins with an Elf64_Chdr; `None` where that is malformed or absurd.
+fn decompress(bytes: &[u8]) -> Option<Vec<u8>> {
+    let word = |at: usize| Some(u64::from_le_bytes(bytes.get(at..at + 8)?.try_into().ok()?));
+    let kind = u32::from_le_bytes(bytes.get(..4)?.try_into().ok()?);
+    let size = word(8)?;
+    let data = bytes.get(24..)?;
+    let format = match kind {
+        object::elf::ELFCOMPRESS_ZLIB => CompressionFormat::Zlib,
+        object::elf::ELFCOMPRESS_ZSTD => CompressionFormat::Zstandard,
+        _ => return None,
+    };
+    if size > SECTION_LIMIT || size > (data.len() as u64).saturating_mul(PACKING_LIMIT) {
+        return None;
+    }
+    let compressed = CompressedData { format, data, uncompressed_size: size };
+    compressed.decompress().ok().map(std::borrow::Cow::into_owned)
+}

@@ -1,0 +1,100 @@
+//! Patching instructions and restoring them, many in one pass.
+
+use super::memory::RawMemory;
+use super::placing::LONGEST_INSTRUCTION;
+use super::state::Engine;
+use crate::api::Event;
+use crate::arch::{plan_step_over, ArchError};
+use crate::base::{Inferior, MemError, Pid, ReadMem, Tid, VirtAddr};
+use crate::target::breakpoint::{CleanMemory, Owner, Site, INT3};
+use crate::target::task::SpaceId;
+
+/// Sites whose instructions are read together are in the same span of this many bytes.
+const READ_SPAN: u64 = 4096;
+
+/// Why a site could not be armed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ArmError {
+    #[error(transparent)]
+    Memory(#[from] MemError),
+    #[error(transparent)]
+    Arch(#[from] ArchError),
+    #[error("{0} is not in executable memory")]
+    NotExecutable(VirtAddr),
+}
+
+impl<I: Inferior> Engine<I> {
+    /// Patches an instruction, or adds an owner where it is patched already. The process may run: one byte is written.
+    pub(super) fn arm(&mut self, pid: Pid, space: SpaceId, at: VirtAddr, owner: Owner) -> Result<(), ArmError> {
+        match self.arm_all(pid, space, &[(at, owner)]).pop() {
+            Some((_, error)) => Err(error),
+            None => Ok(()),
+        }
+    }
+
+    /// Patches many instructions, in ascending order of their addresses; returns those that could not be, with the
+    /// reason. The instructions of a page are read at once. Each patch is a write of its own: a whole page written back
+    /// would undo what somebody else writes there meanwhile, and costs no less than eight such writes.
+    pub(super) fn arm_all(
+        &mut self,
+        pid: Pid,
+        space: SpaceId,
+        places: &[(VirtAddr, Owner)],
+    ) -> Vec<(VirtAddr, ArmError)> {
+        let mut failed = Vec::new();
+        let mut code = Vec::new();
+        for group in places.chunk_by(|(a, _), (b, _)| a.0 / READ_SPAN == b.0 / READ_SPAN) {
+            let Some(one) = self.spaces.get_mut(&space) else {
+                failed.extend(group.iter().map(|(at, _)| (*at, MemError::Gone.into())));
+                continue;
+            };
+            let (first, last) = (group[0].0, group[group.len() - 1].0);
+            code.resize(last.since(first) as usize + LONGEST_INSTRUCTION, 0);
+            let memory = CleanMemory { raw: &RawMemory { inferior: &self.inferior, pid }, sites: &one.sites };
+            let got = memory.read_mem(first, &mut code).unwrap_or(0);
+            for (at, owner) in group {
+                if let Some(site) = one.sites.find_mut(*at) {
+                    if !site.owners.contains(owner) {
+                        site.owners.push(*owner);
+                    }
+                    continue;
+                }
+                let from = at.since(first) as usize;
+                let bytes = &code[from.min(got)..got.min(from + LONGEST_INSTRUCTION)];
+                let armed = match bytes {
+                    [] => Err(MemError::Unmapped(*at).into()),
+                    _ => plan_step_over(*at, bytes).map_err(ArmError::from),
+                };
+                let patched = armed.and_then(|plan| Ok(self.inferior.write_mem(pid, *at, &[INT3]).map(|()| plan)?));
+                match patched {
+                    Ok(step_over) => one.sites.insert(*at, Site::new(bytes[0], step_over, *owner)),
+                    Err(error) => failed.push((*at, error)),
+                }
+            }
+        }
+        failed
+    }
+
+    /// Takes an owner off a site; the last one restores the byte.
+    pub(super) fn disarm(&mut self, space: SpaceId, at: VirtAddr, owner: Owner) {
+        let Some(pid) = self.pid_of_space(space) else { return };
+        let Some(original) = self.spaces.get_mut(&space).and_then(|one| one.sites.remove_owner(at, owner)) else {
+            return;
+        };
+        if let Err(error) = self.inferior.write_mem(pid, at, &[original]) {
+            if error != MemError::Gone {
+                self.emit(Event::Notice { text: format!("the instruction at {at} was not restored: {error}") });
+            }
+        }
+    }
+
+    /// Removes a site whoever owns it.
+    pub(super) fn drop_site(&mut self, tid: Tid, at: VirtAddr) {
+        let Some(space) = self.space_of(tid) else { return };
+        let site = self.spaces.get(&space).and_then(|one| one.sites.find(at));
+        let owners = site.map(|one| one.owners.clone()).unwrap_or_default();
+        for owner in owners {
+            self.disarm(space, at, owner);
+        }
+    }
+}
