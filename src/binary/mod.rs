@@ -22,6 +22,6 @@ pub use module::{Module, ModuleKind};
 pub use rtti::{Recovered, RecoveredName, Sureness, VtableNames};
 pub use segment::Segment;
 pub use symbols::{
-    FunctionMatch, Matches, MethodKind, NamePattern, Signature, Symbol, SymbolIndex, SymbolKind, SymbolSource,
+    FunctionMatch, Matches, MethodKind, NamePattern, NameSource, Signature, Symbol, SymbolIndex, SymbolKind,
 };
 pub use unwind::{CfaRule, FrameKind, FunctionRange, RegisterRule, UnwindRow, UnwindTables};

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 
 use super::rtti::{may_match, Recovered, RecoveredName, Sureness, VtableNames};
-use super::{FunctionMatch, Matches, Module, NamePattern, Symbol, SymbolKind, SymbolSource};
+use super::{Matches, Module, NamePattern, Symbol, SymbolKind};
 use crate::base::FileAddr;
 
 /// What a module has recovered, once it has been asked for.
@@ -75,19 +75,6 @@ impl Module {
         found
     }
 
-    /// Where the name of a function comes from that [`Module::functions_named`] found.
-    pub fn source_of(&self, function: &FunctionMatch) -> SymbolSource {
-        let name = function.names.first().map(String::as_str).unwrap_or_default();
-        if let Some(symbol) = self.symbols().find_exact(name) {
-            return symbol.source;
-        }
-        let recovered = if self.is_stripped() { self.recovered().name_at(function.address) } else { None };
-        match recovered {
-            Some(recovered) if recovered.text == name => self.recovered_symbol(recovered).source,
-            _ => SymbolSource::EhFrame,
-        }
-    }
-
     /// What a function can be whose recovered name leaves it open; the first few where there are many. Nothing for any
     /// other name.
     pub fn candidates_of(&self, name: &str, start: FileAddr) -> Vec<String> {
@@ -102,17 +89,12 @@ impl Module {
 
     fn recovered_symbol(&self, name: RecoveredName) -> Symbol<'_> {
         let function = name.function;
-        let is_startup = || self.recovered().is_startup(function.start);
         Symbol {
+            source: name.source,
             name: Cow::Owned(name.text),
             address: function.start,
             size: function.end.since(function.start),
             kind: SymbolKind::Function,
-            source: match name.sureness {
-                Sureness::Hint => SymbolSource::Hint,
-                _ if is_startup() => SymbolSource::Startup,
-                _ => SymbolSource::Rtti,
-            },
         }
     }
 }

@@ -21,6 +21,7 @@ pub fn file_symbols(file: &Path, regex: Option<&str>, limit: Option<u32>) -> Out
             error.with_hint(format!("nearest names: {}", near.join(", ")))
         });
     }
-    let rows = matches.functions.iter().map(|one| super::inspect::symbol_row(one, &module)).collect();
+    let name = module.name();
+    let rows = matches.functions.iter().map(|one| super::inspect::symbol_row(one, &name)).collect();
     Ok(Reply::Symbols { rows, total: matches.total as u64 })
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use rdbg::base::FileAddr;
 use rdbg::binary::symbols::demangle_without_parameters;
-use rdbg::binary::{Module, NamePattern, Recovered, Sureness, SymbolSource, VtableNames};
+use rdbg::binary::{Module, NamePattern, NameSource, Recovered, Sureness, VtableNames};
 
 use crate::support::envoy::find_workerd_or_skip;
 use crate::support::{Envoy, Fixture, Variant};
@@ -107,11 +107,11 @@ fn a_stripped_file_is_searched_completed_and_described_by_recovered_names() {
     let circles = regex("Circle::");
     let names: Vec<&str> = circles.functions.iter().map(|one| one.names[0].as_str()).collect();
     assert!(names.contains(&"shapes::Circle::[virtual 2]") && names.contains(&"shapes::Circle::~Circle"), "{names:?}");
-    assert!(circles.functions.iter().all(|one| module.source_of(one) == SymbolSource::Rtti));
+    assert!(circles.functions.iter().all(|one| one.source == NameSource::Rtti));
     assert_eq!(regex("-> listen").total, 1);
     assert_eq!(regex("no_such_thing_anywhere").total, 0);
     let main = search(NamePattern::Plain("main".to_owned()));
-    assert_eq!((main.total, module.source_of(&main.functions[0])), (1, SymbolSource::Startup));
+    assert_eq!((main.total, main.functions[0].source), (1, NameSource::Startup));
     // What is shown can be typed again.
     for typed in ["shapes::Circle::[virtual 2]", "Circle::[virtual 2]", "calls::CallsImpl::[virtual 2 -> listen]?"] {
         assert_eq!(search(NamePattern::Plain(typed.to_owned())).total, 1, "{typed}");
@@ -122,7 +122,7 @@ fn a_stripped_file_is_searched_completed_and_described_by_recovered_names() {
     let completed = module.complete("shapes::Ci", 10);
     assert!(completed.contains(&"shapes::Circle::[virtual 2]".to_owned()), "{completed:?}");
     let (symbol, offset) = module.name_at(circles.functions[0].address.offset(1)).unwrap();
-    assert_eq!((symbol.source, offset), (SymbolSource::Rtti, 1));
+    assert_eq!((symbol.source, offset), (NameSource::Rtti, 1));
 }
 
 #[test]
@@ -199,7 +199,7 @@ fn what_is_certain_of_workerd_is_true() {
     let Some(path) = find_workerd_or_skip() else { return };
     let module = module(&path);
     let mut symbols: HashMap<FileAddr, Vec<String>> = HashMap::new();
-    for symbol in module.symbols().iter().filter(|symbol| symbol.source == SymbolSource::Symtab) {
+    for symbol in module.symbols().iter().filter(|symbol| symbol.source == NameSource::Symtab) {
         symbols.entry(symbol.address).or_default().push(symbol.name.into_owned());
     }
     let (mut counts, mut wrong) = (HashMap::<(Sureness, bool), u32>::new(), Vec::new());

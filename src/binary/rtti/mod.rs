@@ -18,7 +18,7 @@ mod vtables;
 use std::sync::{Arc, OnceLock};
 
 use super::image::Image;
-use super::{Dynamic, FunctionRange, SymbolIndex, SymbolKind, UnwindTables};
+use super::{Dynamic, FunctionRange, NameSource, SymbolIndex, SymbolKind, UnwindTables};
 use crate::base::FileAddr;
 use classes::ClassNames;
 use owners::Virtual;
@@ -74,6 +74,8 @@ pub struct RecoveredName {
     pub function: FunctionRange,
     /// How sure it is.
     pub sureness: Sureness,
+    /// What it rests on.
+    pub source: NameSource,
 }
 
 /// A function of another file that a virtual function does little else than call.
@@ -152,11 +154,6 @@ impl Recovered {
         let Some(found) = self.virtual_at(start) else { return Vec::new() };
         let Some(function) = self.unwind.find_function(start) else { return Vec::new() };
         found.owners.iter().take(names::MAX_LISTED).map(|(owner, _)| self.owner_text(*owner, function)).collect()
-    }
-
-    /// Whether the function at `start` is one that runs at the start or end of the program.
-    pub fn is_startup(&self, start: FileAddr) -> bool {
-        self.startup_at(start).is_some()
     }
 
     /// Where every function starts that has a name which is no hint, in address order.

@@ -1,6 +1,6 @@
 //! The text of recovered names.
 
-use super::super::FunctionRange;
+use super::super::{FunctionRange, NameSource};
 use super::bodies::Destructor;
 use super::classes::{base_of, template_of};
 use super::owners::{Owner, Proof, Virtual};
@@ -18,11 +18,12 @@ impl Recovered {
     /// The name of a function whose place is known.
     pub(super) fn name_of(&self, function: FunctionRange) -> Option<RecoveredName> {
         if let Some(startup) = self.startup_at(function.start) {
-            return Some(RecoveredName { text: startup.text(), function, sureness: Sureness::Certain });
+            let text = startup.text();
+            return Some(RecoveredName { text, function, sureness: Sureness::Certain, source: NameSource::Startup });
         }
         let found = self.virtual_at(function.start)?;
         let (text, sureness) = self.virtual_text(found, function);
-        Some(RecoveredName { text, function, sureness })
+        Some(RecoveredName { text, function, sureness, source: NameSource::Rtti })
     }
 
     fn virtual_text(&self, found: &Virtual, function: FunctionRange) -> (String, Sureness) {
@@ -130,7 +131,7 @@ impl Recovered {
     /// The name of a function of which only its code tells something.
     pub(super) fn hinted_name(&self, function: FunctionRange) -> Option<RecoveredName> {
         let text = unnamed(function.start, &self.hint(function)?);
-        Some(RecoveredName { text, function, sureness: Sureness::Hint })
+        Some(RecoveredName { text, function, sureness: Sureness::Hint, source: NameSource::Hint })
     }
 }
 

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use super::super::symbols::text::split_scope;
 use super::super::symbols::Literals;
-use super::super::{FunctionMatch, FunctionRange, Matches, NamePattern, SymbolKind};
+use super::super::{FunctionMatch, FunctionRange, Matches, NamePattern, NameSource, SymbolKind};
 use super::{Recovered, RecoveredName, Sureness};
 use crate::base::FileAddr;
 
@@ -39,9 +39,13 @@ impl Recovered {
     /// The functions whose hint matches. Reads the whole code of the file the first time.
     pub fn functions_hinted(&self, pattern: &NamePattern, limit: usize) -> Matches {
         let NamePattern::Regex(regex) = pattern else { return Matches::default() };
-        let found = self.hinted().par_iter().filter(|(_, text)| regex.is_match(text)).map(|(function, text)| {
-            RecoveredName { text: text.clone(), function: *function, sureness: Sureness::Hint }
-        });
+        let found =
+            self.hinted().par_iter().filter(|(_, text)| regex.is_match(text)).map(|(function, text)| RecoveredName {
+                text: text.clone(),
+                function: *function,
+                sureness: Sureness::Hint,
+                source: NameSource::Hint,
+            });
         collect(found.collect(), limit)
     }
 
@@ -147,10 +151,16 @@ fn collect(mut found: Vec<RecoveredName>, limit: usize) -> Matches {
 
 fn matched(name: RecoveredName) -> FunctionMatch {
     let size = name.function.end.since(name.function.start);
-    FunctionMatch { address: name.function.start, names: vec![name.text], kind: SymbolKind::Function, size }
+    FunctionMatch {
+        address: name.function.start,
+        names: vec![name.text],
+        kind: SymbolKind::Function,
+        size,
+        source: name.source,
+    }
 }
 
 fn one(function: FunctionRange, text: String) -> Matches {
-    let name = RecoveredName { text, function, sureness: Sureness::Certain };
+    let name = RecoveredName { text, function, sureness: Sureness::Certain, source: NameSource::EhFrame };
     Matches { functions: vec![matched(name)], total: 1 }
 }

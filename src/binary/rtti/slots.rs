@@ -73,6 +73,7 @@ impl VtableNames {
                     let slots = count.parse().map_err(|_| bad("the count is no number below 65536"))?;
                     classes.push(KnownClass { name: name.to_owned(), slots, methods: BTreeMap::new() });
                 }
+                ["class", ..] => return Err(bad("neither a class nor a slot")),
                 [slot, name] => add(&mut classes, slot, name, None).map_err(bad)?,
                 [slot, name, "->", function] => add(&mut classes, slot, name, Some(function)).map_err(bad)?,
                 _ => return Err(bad("neither a class nor a slot")),

@@ -17,4 +17,4 @@ pub use index::SymbolIndex;
 pub(in crate::binary) use literals::Literals;
 pub use pattern::NamePattern;
 pub use signature::{parse_signature, MethodKind, Signature};
-pub use symbol::{FunctionMatch, Matches, Symbol, SymbolKind, SymbolSource};
+pub use symbol::{FunctionMatch, Matches, NameSource, Symbol, SymbolKind};

@@ -16,7 +16,7 @@ pub struct Symbol<'a> {
     /// What it names.
     pub kind: SymbolKind,
     /// Where the name comes from.
-    pub source: SymbolSource,
+    pub source: NameSource,
 }
 
 /// What a symbol names.
@@ -34,36 +34,39 @@ pub enum SymbolKind {
     Unwind,
 }
 
-/// Where a symbol's name comes from.
+/// Where a name comes from; in the order in which they are believed.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub enum SymbolSource {
-    /// .symtab.
+pub enum NameSource {
+    /// .symtab of the file itself.
     Symtab,
+    /// .symtab of a separate file of the same build: .debug, an unstripped twin, a pack, or .gnu_debugdata.
+    DebugFile,
     /// .dynsym.
     Dynsym,
     /// A PLT stub's relocation.
     Plt,
-    /// .eh_frame or .debug_frame.
-    EhFrame,
-    /// C++ type information and virtual tables.
+    /// Class and virtual function, from the type information of a C++ program.
     Rtti,
     /// The program's entry, and what it runs before and after `main`.
     Startup,
-    /// Something that the function's code refers to.
+    /// .eh_frame or .debug_frame: bounds without a name.
+    EhFrame,
+    /// The same, with something that the function's code refers to.
     Hint,
 }
 
-impl SymbolSource {
-    /// As it is shown.
-    pub fn text(self) -> &'static str {
+impl NameSource {
+    /// The word that users read: `symtab`, `debug file`, `dynsym`, `plt`, `rtti`, `startup`, `eh_frame`, `hint`.
+    pub fn word(self) -> &'static str {
         match self {
-            SymbolSource::Symtab => "symtab",
-            SymbolSource::Dynsym => "dynsym",
-            SymbolSource::Plt => "plt",
-            SymbolSource::EhFrame => "eh_frame",
-            SymbolSource::Rtti => "rtti",
-            SymbolSource::Startup => "startup",
-            SymbolSource::Hint => "hint",
+            NameSource::Symtab => "symtab",
+            NameSource::DebugFile => "debug file",
+            NameSource::Dynsym => "dynsym",
+            NameSource::Plt => "plt",
+            NameSource::Rtti => "rtti",
+            NameSource::Startup => "startup",
+            NameSource::EhFrame => "eh_frame",
+            NameSource::Hint => "hint",
         }
     }
 }
@@ -79,6 +82,15 @@ pub struct FunctionMatch {
     pub kind: SymbolKind,
     /// Bytes; 0 when unknown.
     pub size: u64,
+    /// Where the best name comes from.
+    pub source: NameSource,
+}
+
+impl FunctionMatch {
+    /// A place in code that was not found by a name: an address or a source line.
+    pub fn nameless(address: FileAddr) -> FunctionMatch {
+        FunctionMatch { address, names: Vec::new(), kind: SymbolKind::Function, size: 0, source: NameSource::EhFrame }
+    }
 }
 
 /// What a pattern matched.
