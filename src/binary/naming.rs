@@ -28,8 +28,8 @@ impl Module {
     /// What can be known of functions without a symbol. Built at the first call: some tenths of a second for 100 MB.
     pub fn recovered(&self) -> &Recovered {
         self.recovery.names.get_or_init(|| {
-            let known = self.recovery.known.get_or_init(|| Arc::new(VtableNames::built_in())).clone();
-            Recovered::build(self.image.clone(), &self.dynamic, self.unwind_tables().clone(), self.symbols(), known)
+            let (image, unwind) = (self.image.clone(), self.unwind_tables().clone());
+            Recovered::build(image, &self.dynamic, unwind, self.symbols(), self.known_names().clone())
         })
     }
 
@@ -53,7 +53,7 @@ impl Module {
     /// stripped file, where none of them matches, recovered names; where none of these matches, hints.
     pub fn functions_named(&self, pattern: &NamePattern, limit: usize) -> Matches {
         let found = self.symbols().functions_named(pattern, limit);
-        if found.total > 0 || !self.is_stripped() || !may_match(&self.image, pattern) {
+        if found.total > 0 || !self.is_stripped() || !may_match(&self.image, self.known_names(), pattern) {
             return found;
         }
         let found = self.recovered().functions_named(pattern, limit);
@@ -67,12 +67,16 @@ impl Module {
     pub fn complete(&self, prefix: &str, limit: usize) -> Vec<String> {
         let found = self.symbols().complete(prefix, limit);
         let enough = found.len() >= limit || prefix.is_empty() || !self.is_stripped();
-        if enough || !may_match(&self.image, &NamePattern::Plain(prefix.to_owned())) {
+        if enough || !may_match(&self.image, self.known_names(), &NamePattern::Plain(prefix.to_owned())) {
             return found;
         }
         let mut found = found;
         found.extend(self.recovered().complete(prefix, limit - found.len()));
         found
+    }
+
+    fn known_names(&self) -> &Arc<VtableNames> {
+        self.recovery.known.get_or_init(|| Arc::new(VtableNames::built_in()))
     }
 
     /// What a function can be whose recovered name leaves it open; the first few where there are many. Nothing for any

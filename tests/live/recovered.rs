@@ -30,6 +30,29 @@ fn a_virtual_function_of_a_stripped_program_stops_it_and_its_stack_has_names() {
 }
 
 #[test]
+fn a_table_of_names_is_given_on_the_command_line() {
+    let fixture = Fixture::build("classes", STRIPPED);
+    let program = fixture.path().to_str().unwrap();
+    let home = Home::new();
+    let table = home.path().join("names");
+    let with = |text: &str, arguments: &[&str]| {
+        std::fs::write(&table, text).unwrap();
+        let table = table.to_str().unwrap();
+        home.run(["--vtable-names", table].into_iter().chain(arguments.iter().copied()), SOON)
+    };
+    let fits = "class calls::CallsImpl slots 4\n2 attend -> listen\n";
+    let symbols = ["symbols", program, "--regex", "CallsImpl::attend"];
+    let output = with(fits, &symbols).success();
+    assert!(output.stdout.contains("calls::CallsImpl::attend") && output.stdout.contains("rtti"), "{output:?}");
+    assert_eq!(with("class calls::CallsImpl slots 4\n2 attend -> bind\n", &symbols).code(), 1);
+    let broken = with("2 attend\n", &symbols);
+    assert!(broken.code() == 1 && broken.stderr.contains("line 1: a slot before the first class"), "{broken:?}");
+    let arguments = ["run", "--batch", "--ex", "break CallsImpl::attend", "--ex", "continue", "--ex", "kill", program];
+    let output = with(fits, &arguments);
+    assert!(output.stdout.contains("Breakpoint 1, calls::CallsImpl::attend(this=0x"), "{output:?}");
+}
+
+#[test]
 fn envoys_start_is_stopped_in_bind_by_the_name_of_its_class() {
     let home = Home::new();
     let Some(envoy) = Envoy::find_or_skip() else { return };

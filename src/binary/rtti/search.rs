@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use super::super::symbols::text::split_scope;
 use super::super::symbols::Literals;
 use super::super::{FunctionMatch, FunctionRange, Matches, NamePattern, NameSource, SymbolKind};
-use super::{Recovered, RecoveredName, Sureness};
+use super::{Image, Recovered, RecoveredName, Sureness, VtableNames};
 use crate::base::FileAddr;
 
 /// A function that was folded from more than so many is no one's: no pattern finds it.
@@ -95,11 +95,12 @@ impl Recovered {
 
 /// Whether a file can hold a name that a pattern matches, by its bytes alone: what a match must contain stands in its
 /// data, or rdbg writes it.
-pub(in crate::binary) fn may_match(image: &super::Image, pattern: &NamePattern) -> bool {
+pub(in crate::binary) fn may_match(image: &Image, known: &VtableNames, pattern: &NamePattern) -> bool {
     let Some(literals) = literals_of(pattern).filter(|_| !pattern.text().starts_with("sub_")) else { return true };
     let data = image.segments.iter().filter(|segment| !segment.exec);
     let data = data.filter_map(|segment| image.bytes_at(segment.addr, segment.file_size));
-    literals.admit_in([MADE.as_bytes()].into_iter().chain(data))
+    let known = known.method_names().map(str::as_bytes);
+    literals.admit_in([MADE.as_bytes()].into_iter().chain(known).chain(data))
 }
 
 fn literals_of(pattern: &NamePattern) -> Option<Literals> {

@@ -89,7 +89,7 @@ impl VtableNames {
     }
 
     /// The names of all methods.
-    pub fn method_names(&self) -> impl Iterator<Item = &str> {
+    pub fn method_names(&self) -> impl Iterator<Item = &str> + Clone {
         self.classes.iter().flat_map(|class| class.methods.values()).map(|method| method.name.as_str())
     }
 
