@@ -13,11 +13,13 @@ mod live {
     mod envoy;
     mod forks;
     mod guarded;
+    mod guards;
     mod hits;
     mod hundred_threads;
     mod interpretation;
     mod leaving;
     mod leaving_under_load;
+    mod modules;
     mod prompt;
     mod prompt_keys;
     mod refusals;
@@ -26,6 +28,7 @@ mod live {
     mod signals;
     mod source;
     mod stacks;
+    mod startup;
     mod stepping;
     mod waitfor;
 }
