@@ -76,6 +76,8 @@ pub struct Engine<I: Inferior> {
     pub(super) spaces: FxHashMap<SpaceId, Space>,
     /// First stops of tasks whose creation has not been reported yet.
     pub(super) early: FxHashMap<Tid, WaitStatus>,
+    /// Tasks that were let go but could not be detached from, and whether they wait for a vfork child.
+    pub(super) left_behind: FxHashMap<Tid, bool>,
     /// Reports that were taken while another task's was awaited.
     pub(super) backlog: VecDeque<(Tid, WaitStatus)>,
     pub(super) breakpoints: BTreeMap<u32, Breakpoint>,
@@ -138,6 +140,7 @@ impl<I: Inferior> Engine<I> {
             processes: BTreeMap::new(),
             spaces: FxHashMap::default(),
             early: FxHashMap::default(),
+            left_behind: FxHashMap::default(),
             backlog: VecDeque::new(),
             breakpoints: BTreeMap::new(),
             settings: Settings::default(),
@@ -167,7 +170,7 @@ impl<I: Inferior> Engine<I> {
             if self.take_queued() {
                 continue;
             }
-            if self.threads.is_empty() {
+            if self.threads.is_empty() && self.left_behind.is_empty() {
                 // Reports of tasks that are no longer ours; their numbers may come back.
                 self.backlog.clear();
                 self.early.clear();

@@ -10,6 +10,9 @@ impl<I: Inferior> Engine<I> {
     /// One report of a wait, to its end.
     pub(super) fn handle(&mut self, tid: Tid, status: WaitStatus) {
         if !self.threads.contains_key(&tid) {
+            if self.let_left_behind_go(tid, status) {
+                return;
+            }
             if !matches!(status, WaitStatus::Exited { .. } | WaitStatus::Signaled { .. }) {
                 self.early.insert(tid, status);
             }
@@ -126,6 +129,7 @@ impl<I: Inferior> Engine<I> {
 
     /// The kernel says that nothing is traced.
     pub(super) fn all_gone(&mut self) {
+        self.left_behind.clear();
         let tids: Vec<Tid> = self.threads.keys().copied().collect();
         for tid in tids {
             self.thread_gone(tid, 0, None);
