@@ -133,9 +133,10 @@ impl<I: Inferior> Engine<I> {
         self.go_on(tid);
     }
 
-    /// A process that was waited for by descent has been found: everybody else is let go.
+    /// A process that was waited for has been found: those that were followed only to find it are let go.
     pub(super) fn let_others_go(&mut self, keep: Pid) {
-        let others: Vec<Pid> = self.processes.keys().copied().filter(|pid| *pid != keep).collect();
+        let others = self.processes.values().filter(|one| one.pid != keep && one.role != Role::Debugged);
+        let others: Vec<Pid> = others.map(|one| one.pid).collect();
         for pid in others {
             self.detach_process(pid);
         }

@@ -132,7 +132,14 @@ fn all_processes_of_a_session_are_listed_and_looked_at_in_turn() {
     rdbg.expect_line("Breakpoint 2, kin_call(", SOON);
     rdbg.send("inferior 1");
     rdbg.send("info threads");
-    let row = rdbg.expect("the parent's thread", |line| line.text.contains(&target.pid().to_string()) && line.text.contains("running") | line.text.contains("stopped"), SOON);
+    let row = rdbg.expect(
+        "the parent's thread",
+        |line| {
+            line.text.contains(&target.pid().to_string())
+                && line.text.contains("running") | line.text.contains("stopped")
+        },
+        SOON,
+    );
     assert!(row.text.contains("kin"), "{row:?}");
     rdbg.send("inferior 2");
     rdbg.send("bt");

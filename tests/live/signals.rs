@@ -7,7 +7,8 @@ use crate::support::{Fixture, Guard, Home, Process, Rdbg, Target, SOON};
 #[test]
 fn a_program_with_its_own_int3_and_handlers_works_as_before_under_a_log() {
     let fixture = Fixture::get("signals");
-    let mut target = Target::start(&fixture, ["--rounds", "50", "--hold"]);
+    // So many that the breakpoint's instruction is emulated at first, and then runs in a slot.
+    let mut target = Target::start(&fixture, ["--rounds", "1000", "--hold"]);
     let pid = target.pid().to_string();
     let mut rdbg = Rdbg::start(["break", "--name", "signals_call", "--log", "--pid", &pid]);
     rdbg.expect_line("Breakpoint 1", SOON);
