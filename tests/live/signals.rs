@@ -61,6 +61,8 @@ fn a_signal_can_be_given_dropped_and_queued() {
     target.signal("USR1");
     rdbg.expect_line("Signal SIGUSR1", SOON);
     rdbg.send("signal SIGWINCH");
+    let pid = target.pid();
+    wait_until("the target runs", || crate::support::procfs::stat(pid).is_some_and(|(state, _, _)| state == 'S'));
     // Given while the thread stands in epoll_wait; it is not told of again.
     rdbg.signal("INT");
     rdbg.expect_line("Stopped by interrupt", SOON);
