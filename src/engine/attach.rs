@@ -121,15 +121,15 @@ impl<I: Inferior> Engine<I> {
         Ok(())
     }
 
-    /// Seizes one task. One that was left behind when its process was let go is traced as it was.
+    /// Seizes one task. One that was too late when its process was left is traced still.
     fn seize_task(&mut self, tid: Tid, pid: Pid, options: TraceOptions) -> Result<(), InferiorError> {
-        let left_behind = self.left_behind.remove(&tid);
-        if left_behind.is_none() {
+        let late = self.late.remove(&tid);
+        if late.is_none() {
             self.inferior.seize(tid, options)?;
         }
         self.add_thread(tid, pid, RunState::Running);
         if let Some(thread) = self.threads.get_mut(&tid) {
-            thread.in_vfork = left_behind == Some(true);
+            thread.in_vfork = late == Some(true);
         }
         Ok(())
     }

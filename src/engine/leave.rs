@@ -3,7 +3,7 @@
 use super::remote::Wait;
 use super::state::{Engine, World};
 use crate::api::{Event, Leave};
-use crate::base::{Inferior, Pid, ResumeHow, Signal, Tid, WaitStatus};
+use crate::base::{Inferior, Pid, ResumeHow, Signal, Tid};
 use crate::target::task::{Origin, Role, RunState, StopKind};
 
 /// munmap(2) on x86-64.
@@ -19,16 +19,11 @@ impl<I: Inferior> Engine<I> {
         self.note_sleepers(pid);
         let world = std::mem::replace(&mut self.world, World::Stopping);
         self.stop_process(pid);
-        let mut sharers = self.sharers_of(pid);
         // One that was started while others were being stopped is found by another look.
-        while let Some(next) = sharers.iter().find(|one| self.threads_of(**one).iter().any(|tid| self.is_running(*tid)))
-        {
-            self.stop_process(*next);
-            let found = self.sharers_of(pid);
-            if found == sharers {
-                break;
-            }
-            sharers = found;
+        let mut sharers = vec![pid];
+        while let Some(next) = self.sharers_of(pid).into_iter().find(|one| !sharers.contains(one)) {
+            self.stop_process(next);
+            sharers.push(next);
         }
         let debugged: Vec<Pid> = sharers
             .iter()
@@ -47,14 +42,10 @@ impl<I: Inferior> Engine<I> {
         }
     }
 
-    /// A process and those that share its memory.
+    /// The other processes that share a process's memory.
     fn sharers_of(&self, pid: Pid) -> Vec<Pid> {
         let space = self.processes.get(&pid).map(|one| one.space);
-        let mut pids = vec![pid];
-        pids.extend(
-            self.processes.values().filter(|one| Some(one.space) == space && one.pid != pid).map(|one| one.pid),
-        );
-        pids
+        self.processes.values().filter(|one| Some(one.space) == space && one.pid != pid).map(|one| one.pid).collect()
     }
 
     /// Threads of other processes that reported while this one was being stopped go on, if the world runs.
@@ -84,10 +75,13 @@ impl<I: Inferior> Engine<I> {
             self.restore_text(first, space);
             self.unmap_slots(&tids, space);
         }
-        for tid in tids {
-            self.release_thread(tid);
+        for tid in &tids {
+            self.release_thread(*tid);
         }
-        for pid in pids {
+        for pid in pids.iter().rev() {
+            if *pid == first && tids.iter().any(|tid| self.late.contains_key(tid)) {
+                self.remember_departed(first);
+            }
             self.processes.remove(pid);
             self.inferior.forget(*pid);
             if self.selection.pid == Some(*pid) {
@@ -102,30 +96,19 @@ impl<I: Inferior> Engine<I> {
     fn release_thread(&mut self, tid: Tid) {
         self.apply_queued(tid);
         self.mend_call(tid, self.threads.get(&tid).and_then(|one| one.owed));
+        let is_running = self.threads.get(&tid).is_some_and(|one| !one.is_stopped());
+        let is_dead = is_running && self.is_dead(tid);
         let Some(thread) = self.threads.remove(&tid) else { return };
         match thread.state {
             // Gone is an answer. A signal that was taken from the program and not delivered goes along.
             RunState::Stopped(_) => {
                 let _ = self.inferior.detach(tid, thread.owed);
             }
+            RunState::Running if is_dead => {}
             RunState::Running => {
-                self.left_behind.insert(tid, thread.in_vfork);
+                self.late.insert(tid, thread.in_vfork);
             }
         }
-    }
-
-    /// A report of a task that is no longer debugged and could not be detached from before. Whether it was one.
-    pub(super) fn let_left_behind_go(&mut self, tid: Tid, status: WaitStatus) -> bool {
-        if self.left_behind.remove(&tid).is_none() {
-            return false;
-        }
-        let signal = match status {
-            WaitStatus::SignalDelivery(signal) => Some(signal),
-            _ => None,
-        };
-        // After its end there is nothing to detach from.
-        let _ = self.inferior.detach(tid, signal);
-        true
     }
 
     /// Makes a stopped thread's registers what they would be without rdbg.
@@ -140,7 +123,7 @@ impl<I: Inferior> Engine<I> {
         let Some(one) = self.spaces.get_mut(&space) else { return };
         let mut failed = None;
         for (at, original) in one.sites.retire_all() {
-            if let Err(error) = self.inferior.write_mem(pid, at, &[original]) {
+            if let Err(error) = self.restore(pid, at, original) {
                 failed = Some((at, error));
             }
         }

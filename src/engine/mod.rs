@@ -17,9 +17,13 @@ mod interrupted;
 mod leave;
 mod memory;
 mod modules;
+#[cfg(test)]
+mod order_tests;
 mod placing;
 mod remote;
 mod resume;
+#[cfg(test)]
+mod scripted;
 mod settings;
 mod signals;
 mod source;
@@ -29,6 +33,7 @@ mod stack;
 mod state;
 mod stepping;
 mod stops;
+mod strays;
 mod waiting;
 mod world;
 

@@ -74,10 +74,13 @@ pub struct Engine<I: Inferior> {
     pub(super) threads: FxHashMap<Tid, Thread>,
     pub(super) processes: BTreeMap<Pid, Process>,
     pub(super) spaces: FxHashMap<SpaceId, Space>,
-    /// First stops of tasks whose creation has not been reported yet.
+    /// First stops, and ends, of tasks whose creation has not been reported yet.
     pub(super) early: FxHashMap<Tid, WaitStatus>,
-    /// Tasks that were let go but could not be detached from, and whether they wait for a vfork child.
-    pub(super) left_behind: FxHashMap<Tid, bool>,
+    /// Threads that did not stop when their process was left, and whether they wait for a vfork child: they are let go
+    /// when they report.
+    pub(super) late: FxHashMap<Tid, bool>,
+    /// What was patched in processes that have gone, the last one first.
+    pub(super) departed: Vec<super::strays::Departed>,
     /// Reports that were taken while another task's was awaited.
     pub(super) backlog: VecDeque<(Tid, WaitStatus)>,
     pub(super) breakpoints: BTreeMap<u32, Breakpoint>,
@@ -140,7 +143,8 @@ impl<I: Inferior> Engine<I> {
             processes: BTreeMap::new(),
             spaces: FxHashMap::default(),
             early: FxHashMap::default(),
-            left_behind: FxHashMap::default(),
+            late: FxHashMap::default(),
+            departed: Vec::new(),
             backlog: VecDeque::new(),
             breakpoints: BTreeMap::new(),
             settings: Settings::default(),
@@ -170,7 +174,8 @@ impl<I: Inferior> Engine<I> {
             if self.take_queued() {
                 continue;
             }
-            if self.threads.is_empty() && self.left_behind.is_empty() {
+            if self.threads.is_empty() && self.late.is_empty() {
+                self.await_orphans();
                 // Reports of tasks that are no longer ours; their numbers may come back.
                 self.backlog.clear();
                 self.early.clear();
@@ -283,6 +288,7 @@ impl<I: Inferior> Engine<I> {
             queued: None,
             untold: None,
             in_vfork: false,
+            left_group_stop: false,
             broken: None,
             redone: None,
         };
