@@ -11,6 +11,7 @@ mod live {
     mod differential;
     mod eintr;
     mod envoy;
+    mod families;
     mod forks;
     mod guarded;
     mod guards;
