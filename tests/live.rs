@@ -11,13 +11,16 @@ mod live {
     mod differential;
     mod eintr;
     mod envoy;
+    mod families;
     mod forks;
     mod guarded;
+    mod guards;
     mod hits;
     mod hundred_threads;
     mod interpretation;
     mod leaving;
     mod leaving_under_load;
+    mod modules;
     mod prompt;
     mod prompt_keys;
     mod recovered;
@@ -27,6 +30,7 @@ mod live {
     mod signals;
     mod source;
     mod stacks;
+    mod startup;
     mod stepping;
     mod waitfor;
 }
