@@ -80,8 +80,9 @@ pub struct Engine<I: Inferior> {
     pub(super) spaces: FxHashMap<SpaceId, Space>,
     /// First stops, and ends, of tasks whose creation has not been reported yet.
     pub(super) early: FxHashMap<Tid, WaitStatus>,
-    /// Threads that did not stop when their process was left: they are let go when they report.
-    pub(super) late: std::collections::HashSet<Tid>,
+    /// Threads that did not stop when their process was left, and whether they wait for a vfork child: they are let go
+    /// when they report.
+    pub(super) late: FxHashMap<Tid, bool>,
     /// What was patched in processes that have gone, the last one first.
     pub(super) departed: Vec<super::strays::Departed>,
     /// Reports that were taken while another task's was awaited.
@@ -147,7 +148,7 @@ impl<I: Inferior> Engine<I> {
             processes: BTreeMap::new(),
             spaces: FxHashMap::default(),
             early: FxHashMap::default(),
-            late: std::collections::HashSet::new(),
+            late: FxHashMap::default(),
             departed: Vec::new(),
             backlog: VecDeque::new(),
             breakpoints: BTreeMap::new(),

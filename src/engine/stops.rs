@@ -26,6 +26,7 @@ impl<I: Inferior> Engine<I> {
         match status {
             WaitStatus::SignalDelivery(Signal::TRAP) => self.on_trap(tid),
             WaitStatus::SignalDelivery(signal) => self.on_signal(tid, signal),
+            WaitStatus::GroupStop(signal) if self.catch_stopped(tid, signal) => {}
             WaitStatus::Event(PtraceEvent::Exec) => self.on_exec(tid),
             WaitStatus::Event(event @ (PtraceEvent::Fork | PtraceEvent::Vfork | PtraceEvent::Clone)) => {
                 self.on_new_task(tid, event)

@@ -73,7 +73,7 @@ impl<I: Inferior> Engine<I> {
         }
     }
 
-    fn is_running(&self, tid: Tid) -> bool {
+    pub(super) fn is_running(&self, tid: Tid) -> bool {
         self.threads.get(&tid).is_some_and(|one| !one.is_stopped() && !one.in_vfork)
     }
 
