@@ -178,8 +178,10 @@ pub trait Inferior {
     /// The SSE registers.
     fn vector_regs(&self, tid: Tid) -> Result<VectorRegs, InferiorError>;
 
-    /// What the task's syscall-stop is (PTRACE_GET_SYSCALL_INFO).
-    fn syscall_stop(&self, tid: Tid) -> Result<SyscallStop, InferiorError>;
+    /// What the task's syscall-stop is (PTRACE_GET_SYSCALL_INFO). What makes no system calls stands in none.
+    fn syscall_stop(&self, _tid: Tid) -> Result<SyscallStop, InferiorError> {
+        Ok(SyscallStop::Other)
+    }
 
     /// The siginfo of the stop.
     fn siginfo(&self, tid: Tid) -> Result<SigInfo, InferiorError>;
@@ -212,6 +214,9 @@ pub trait Inferior {
 
     /// The group that a task belongs to (Tgid of /proc/TID/status).
     fn thread_group(&self, tid: Tid) -> Result<Pid, InferiorError>;
+
+    /// The group that a group was started by, or init where that has ended (PPid of /proc/PID/status).
+    fn parent(&self, pid: Pid) -> Result<Pid, InferiorError>;
 
     /// The task's name, at most 15 bytes.
     fn comm(&self, pid: Pid, tid: Tid) -> Result<String, InferiorError>;

@@ -17,9 +17,14 @@ mod interrupted;
 mod leave;
 mod memory;
 mod modules;
+#[cfg(test)]
+mod order_tests;
+mod pinning;
 mod placing;
 mod remote;
 mod resume;
+#[cfg(test)]
+mod scripted;
 mod settings;
 mod signals;
 mod source;
@@ -29,6 +34,7 @@ mod stack;
 mod state;
 mod stepping;
 mod stops;
+mod strays;
 mod trace;
 mod trace_scope;
 mod waiting;

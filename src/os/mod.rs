@@ -3,6 +3,7 @@
 //! The rooms above see values and errors; what the kernel does differently from its man pages is written at the line
 //! that copes with it.
 
+mod affinity;
 pub mod clock;
 pub mod doorbell;
 pub mod error;
@@ -21,6 +22,7 @@ pub mod waitfor;
 #[cfg(test)]
 mod tests;
 
+pub use affinity::{affinity, current_cpu, set_affinity};
 pub use clock::{clock_nanoseconds, format_time, Clock};
 pub use doorbell::Doorbell;
 pub use error::OsError;

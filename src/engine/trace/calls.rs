@@ -2,7 +2,7 @@
 
 use super::super::state::Engine;
 use super::{At, Tracing};
-use crate::base::{Inferior, ResumeHow, SyscallStop, Tid};
+use crate::base::{Inferior, Pid, ResumeHow, SyscallStop, Tid};
 use crate::target::task::Role;
 use crate::trace::SyscallHit;
 
@@ -23,8 +23,9 @@ impl<I: Inferior> Engine<I> {
     }
 
     /// Threads that run report their system calls only after they have stood once.
-    pub(in crate::engine) fn begin_seeing_calls(&mut self) {
+    pub(in crate::engine) fn begin_seeing_calls(&mut self, pid: Pid) {
         if self.trace.as_ref().is_some_and(|one| one.calls.wanted()) {
+            self.note_sleepers(pid);
             self.stop_world();
             self.resume_world();
         }
