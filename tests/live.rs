@@ -21,8 +21,10 @@ mod live {
     mod leaving;
     mod leaving_under_load;
     mod modules;
+    mod pinning;
     mod prompt;
     mod prompt_keys;
+    mod recovered;
     mod refusals;
     mod session;
     mod session_clients;

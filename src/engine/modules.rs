@@ -108,6 +108,9 @@ impl<I: Inferior> Engine<I> {
         let is_elf = (*bytes).as_ref().starts_with(b"\x7fELF");
         match Module::parse(path.to_path_buf(), bytes) {
             Ok(module) => {
+                if let Some((_, names)) = &self.settings.vtable_names {
+                    module.set_vtable_names(names.clone());
+                }
                 let module = Arc::new(module);
                 self.files.insert(id, module.clone());
                 Ok(Some(module))
