@@ -12,6 +12,7 @@ use crate::api::{
 use crate::base::{Pid, PtraceEvent, ResumeHow, Signal, Tid, VirtAddr, WaitStatus};
 use crate::os::Doorbell;
 use crate::target::breakpoint::INT3;
+use crate::target::task::{RunState, StopKind};
 
 /// Numbers that no process of this machine has.
 const PID: Pid = Pid(5_000_100);
@@ -337,6 +338,21 @@ fn a_child_that_was_forked_before_a_site_was_removed_and_reported_after_is_clean
         let expected = if follow == "both" { INT3 } else { 0x55 };
         assert_eq!(scene.kernel().byte(CHILD, later), expected, "{follow}");
         assert!(!scene.kernel().is_stopped(CHILD.leader()));
+    }
+}
+
+#[test]
+fn a_thread_that_stands_inside_a_fork_or_clone_makes_no_other_call() {
+    for event in [PtraceEvent::Fork, PtraceEvent::Clone, PtraceEvent::Vfork] {
+        let mut scene = Scene::armed(BreakpointAction::Count);
+        scene.kernel().add_fork(CHILD, PID);
+        scene.kernel().answers.insert(SECOND, [Report::event(SECOND, event, CHILD.leader())].into());
+        scene.kernel().script([Report::stop(CHILD.leader())]);
+        scene.obey(Command::Interrupt);
+        // The kernel would write the result of the one over the number of the other.
+        let state = scene.engine.threads[&SECOND].state;
+        assert_eq!(state, RunState::Stopped(StopKind::Syscall), "{event:?}");
+        assert_eq!(scene.engine.threads[&LEADER].state, RunState::Stopped(StopKind::Event));
     }
 }
 
