@@ -14,19 +14,23 @@ mod live {
     mod families;
     mod forks;
     mod guarded;
+    mod guards;
     mod hits;
     mod hundred_threads;
     mod interpretation;
     mod leaving;
     mod leaving_under_load;
+    mod modules;
     mod prompt;
     mod prompt_keys;
+    mod recovered;
     mod refusals;
     mod session;
     mod session_clients;
     mod signals;
     mod source;
     mod stacks;
+    mod startup;
     mod stepping;
     mod waitfor;
 }

@@ -27,8 +27,14 @@ pub(super) enum Wait {
 impl<I: Inferior> Engine<I> {
     /// Has the thread make the call, by stepping over a `syscall` instruction of the program, and returns what it
     /// returned. The registers are put back; with orig_rax put back too the kernel restarts a call that the stop had
-    /// interrupted, when the thread goes on. The program's signals wait meanwhile, each with its siginfo.
+    /// interrupted, when the thread goes on. The program's signals wait meanwhile, each with its siginfo. A thread whose
+    /// calls are filtered makes none that is not its own.
     pub(super) fn remote_syscall(&mut self, tid: Tid, number: u64, args: [u64; 6]) -> Result<u64, InferiorError> {
+        if self.inferior.filters_syscalls(tid) {
+            let reason =
+                "its system calls are filtered (seccomp), and the filter could kill it for one more".to_string();
+            return Err(InferiorError::Os { what: "a remote system call", tid, reason });
+        }
         let saved = self.inferior.regs(tid)?;
         let at = self.find_syscall_instruction(tid)?;
         let [rdi, rsi, rdx, r10, r8, r9] = args;

@@ -35,6 +35,9 @@ pub struct Common {
     /// Source files whose path begins with FROM are looked for under TO (repeatable)
     #[arg(long, value_name = "FROM=TO", global = true)]
     pub source_map: Vec<String>,
+    /// A table of which method stands in which slot of a class, for programs that are stripped
+    #[arg(long, value_name = "FILE", global = true)]
+    pub vtable_names: Option<PathBuf>,
     /// Print answers and events as JSON, one object a line
     #[arg(long, global = true)]
     pub json: bool,
