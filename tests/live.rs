@@ -21,6 +21,7 @@ mod live {
     mod leaving;
     mod leaving_under_load;
     mod modules;
+    mod pinning;
     mod prompt;
     mod prompt_keys;
     mod recovered;

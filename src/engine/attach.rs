@@ -47,6 +47,7 @@ impl<I: Inferior> Engine<I> {
         if let Some(tid) = self.selection.tid {
             self.begin_space(tid);
         }
+        self.pin_process(pid);
         self.inferior_row(pid).ok_or_else(|| ApiError::target(format!("process {pid} has gone")))
     }
 
@@ -194,6 +195,7 @@ impl<I: Inferior> Engine<I> {
         self.selection.pid = Some(pid);
         self.selection.tid = Some(pid.leader());
         self.begin_space(pid.leader());
+        self.pin_process(pid);
         self.world = World::Stopped;
         self.epoch += 1;
         self.stop = Some(StopReason::Start);

@@ -27,6 +27,7 @@ impl<I: Inferior> Engine<I> {
             self.go_on(parent);
             return;
         }
+        self.inherit_pin(parent, child);
         if group == pid {
             self.add_thread(child, pid, RunState::Running);
         } else {

@@ -13,9 +13,10 @@ impl<I: Inferior> Engine<I> {
     /// Lets one process go: stops its threads for as long as it takes to restore them, and detaches. Processes that share
     /// its memory, as a vfork child does until it executes something, go with it: they would run into what is restored.
     pub(super) fn detach_process(&mut self, pid: Pid) {
-        if !self.processes.contains_key(&pid) {
-            return;
-        }
+        let Some(space) = self.processes.get(&pid).map(|one| one.space) else { return };
+        // The code first, while threads run: they stand still for the rest only. A trap that is under way is that of a
+        // retired site.
+        self.restore_text(pid, space);
         self.note_sleepers(pid);
         let world = std::mem::replace(&mut self.world, World::Stopping);
         self.stop_process(pid);
@@ -74,6 +75,9 @@ impl<I: Inferior> Engine<I> {
         if alone {
             self.restore_text(first, space);
             self.unmap_slots(&tids, space);
+        }
+        for pid in pids {
+            self.unpin_process(*pid);
         }
         for tid in &tids {
             self.release_thread(*tid);

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 
-use crossbeam_channel::{Receiver, Sender, TrySendError};
+use crossbeam_channel::{Receiver, Sender};
 use rustc_hash::FxHashMap;
 
 use crate::api::{ApiError, ClientId, Event, Request, StopReason, Subscription};
@@ -17,6 +17,10 @@ use crate::os::waitfor::WatchEvent;
 use crate::target::address_space::AddressSpace;
 use crate::target::breakpoint::SiteTable;
 use crate::target::task::{Process, Role, RunState, SpaceId, Thread};
+
+/// How many events a front end may be behind before it loses some. The queue grows as it fills: one of fixed size would
+/// take all its memory at once.
+const EVENT_QUEUE: usize = 65_536;
 
 /// What reaches the engine besides its tracees and its front ends.
 pub enum Input {
@@ -100,6 +104,7 @@ pub struct Engine<I: Inferior> {
     pub(super) returns: Vec<(SpaceId, VirtAddr, crate::target::breakpoint::Owner)>,
     /// Files that have been parsed, by device and inode.
     pub(super) files: FxHashMap<(u64, u64), std::sync::Arc<crate::binary::Module>>,
+    pub(super) pinned: Option<super::pinning::Pinned>,
     pub(super) sources: super::source::Sources,
     pub(super) launched: Option<(PathBuf, Vec<std::ffi::OsString>)>,
     pub(super) history: Vec<crate::lang::Value>,
@@ -158,6 +163,7 @@ impl<I: Inferior> Engine<I> {
             escapes: FxHashMap::default(),
             returns: Vec::new(),
             files: FxHashMap::default(),
+            pinned: None,
             sources: Default::default(),
             launched: None,
             history: Vec::new(),
@@ -255,17 +261,16 @@ impl<I: Inferior> Engine<I> {
     /// room again: the tracees never wait for a reader.
     pub(super) fn emit(&mut self, event: Event) {
         self.subscribers.retain_mut(|one| {
-            if one.lost > 0 && one.to.events.try_send(Event::Lost { count: one.lost }).is_ok() {
-                one.lost = 0;
+            if one.to.events.len() >= EVENT_QUEUE {
+                one.lost += 1;
+                return true;
             }
-            match one.to.events.try_send(event.clone()) {
-                Ok(()) => true,
-                Err(TrySendError::Full(_)) => {
-                    one.lost += 1;
-                    true
-                }
-                Err(TrySendError::Disconnected(_)) => false,
+            let lost = std::mem::take(&mut one.lost);
+            if lost > 0 {
+                // That nobody listens any more the next line finds.
+                let _ = one.to.events.send(Event::Lost { count: lost });
             }
+            one.to.events.send(event.clone()).is_ok()
         });
     }
 

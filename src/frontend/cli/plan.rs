@@ -87,6 +87,8 @@ pub struct Options {
     pub batch: Batch,
     /// `--follow`.
     pub follow: Option<FollowFork>,
+    /// `--pin`: `on`, or a CPU.
+    pub pin: Option<String>,
     /// `--source-map`: from, to.
     pub source_maps: Vec<(String, String)>,
     /// `--vtable-names`.
@@ -328,6 +330,7 @@ fn options(common: Common, matches: &ArgMatches) -> Result<Options, clap::Error>
             Follow::Child => FollowFork::Child,
             Follow::Both => FollowFork::Both,
         }),
+        pin: common.pin,
         output: if common.json { OutputKind::Json } else { OutputKind::Text },
         log_filter: common.log_filter.or_else(|| std::env::var("RDBG_LOG").ok()),
     })

@@ -105,6 +105,9 @@ fn prepare(shell: &mut Shell, options: &Options, rc_file: Option<&Path>) {
         let name = "follow-fork-mode".to_owned();
         shell.do_command(Command::Set { name, value: value.to_owned() }, Detail::Plain);
     }
+    if let Some(value) = options.pin.clone() {
+        shell.do_command(Command::Set { name: "pin".to_owned(), value }, Detail::Plain);
+    }
 }
 
 /// Nobody sits at a prompt while hits are logged: signals reach the program without a stop, as without rdbg. What
