@@ -6,12 +6,13 @@ use super::remote::Wait;
 use super::scripted::{Call, Operation, Report, Scripted, TEXT};
 use super::state::{Engine, Subscriber, World};
 use crate::api::{
-    BreakpointAction, BreakpointSpec, ClientId, Command, Event, ModuleFilter, Reply, StopReason, Subscription,
+    BreakpointAction, BreakpointSpec, ClientId, Command, Event, Leave, ModuleFilter, Reply, StopReason, Subscription,
     TargetSelector, Toggle, Where,
 };
 use crate::base::{Pid, PtraceEvent, ResumeHow, Signal, Tid, VirtAddr, WaitStatus};
 use crate::os::Doorbell;
 use crate::target::breakpoint::INT3;
+use crate::target::task::{RunState, StopKind};
 
 /// Numbers that no process of this machine has.
 const PID: Pid = Pid(5_000_100);
@@ -323,6 +324,53 @@ fn a_forked_child_that_is_not_followed_is_clean_whichever_comes_first() {
 }
 
 #[test]
+fn a_child_that_was_forked_before_a_site_was_removed_and_reported_after_is_clean() {
+    for follow in ["parent", "both"] {
+        let mut scene = Scene::armed(BreakpointAction::Count);
+        scene.obey(Command::Set { name: "follow-fork-mode".into(), value: follow.into() });
+        scene.kernel().add_fork(CHILD, PID);
+        // The child has a copy of the int3; then the site goes, and another comes.
+        scene.obey(Command::Delete { ids: Vec::new() });
+        let later = SITE.offset(8);
+        scene.break_at(later, BreakpointAction::Count);
+        scene.play([Report::event(SECOND, PtraceEvent::Fork, CHILD.leader()), Report::stop(CHILD.leader())]);
+        assert_eq!(scene.kernel().byte(CHILD, SITE), 0x55, "{follow}");
+        let expected = if follow == "both" { INT3 } else { 0x55 };
+        assert_eq!(scene.kernel().byte(CHILD, later), expected, "{follow}");
+        assert!(!scene.kernel().is_stopped(CHILD.leader()));
+    }
+}
+
+#[test]
+fn a_thread_that_stands_inside_a_fork_or_clone_makes_no_other_call() {
+    for event in [PtraceEvent::Fork, PtraceEvent::Clone, PtraceEvent::Vfork] {
+        let mut scene = Scene::armed(BreakpointAction::Count);
+        scene.kernel().add_fork(CHILD, PID);
+        scene.kernel().answers.insert(SECOND, [Report::event(SECOND, event, CHILD.leader())].into());
+        scene.kernel().script([Report::stop(CHILD.leader())]);
+        scene.obey(Command::Interrupt);
+        // The kernel would write the result of the one over the number of the other.
+        let state = scene.engine.threads[&SECOND].state;
+        assert_eq!(state, RunState::Stopped(StopKind::Syscall), "{event:?}");
+        assert_eq!(scene.engine.threads[&LEADER].state, RunState::Stopped(StopKind::Event));
+    }
+}
+
+#[test]
+fn a_child_that_is_forked_while_its_parent_is_left_is_left_too() {
+    let mut scene = Scene::armed(BreakpointAction::Count);
+    scene.obey(Command::Set { name: "follow-fork-mode".into(), value: "both".into() });
+    scene.kernel().add_fork(CHILD, PID);
+    // The fork is what answers the interrupt of the detach.
+    let fork = Report::event(SECOND, PtraceEvent::Fork, CHILD.leader());
+    scene.kernel().answers.insert(SECOND, [fork].into());
+    scene.kernel().script([Report::stop(CHILD.leader())]);
+    scene.obey(Command::Quit { leave: Leave::Default });
+    scene.assert_clean(PID, &[LEADER, SECOND]);
+    scene.assert_clean(CHILD, &[CHILD.leader()]);
+}
+
+#[test]
 fn a_child_that_is_killed_before_its_parents_event_is_read() {
     for status in [WaitStatus::Exited { code: 0 }, WaitStatus::Signaled { signal: Signal::KILL }] {
         for stop_seen in [true, false] {
@@ -483,4 +531,45 @@ fn the_stack_of_a_thread_that_is_gone_is_not_walked() {
     scene.kernel().gone.extend([Operation::ReadMem, Operation::Load].map(|one| (one, LEADER)));
     scene.play([Report::trap(SECOND, SITE)]);
     assert!(scene.told().iter().any(|event| matches!(event, Event::Stopped { .. })));
+}
+
+#[test]
+fn a_signal_that_comes_while_the_world_is_stopped_is_told_before_it_is_delivered() {
+    let mut scene = Scene::armed(BreakpointAction::Stop);
+    let segv = Report::new(SECOND, WaitStatus::SignalDelivery(Signal::SEGV));
+    scene.kernel().answers.insert(SECOND, [segv].into());
+    scene.play([Report::trap(LEADER, SITE)]);
+    let stopped_for = |told: Vec<Event>| -> Vec<StopReason> {
+        let reason = |event| match event {
+            Event::Stopped { reason, .. } => Some(reason),
+            _ => None,
+        };
+        told.into_iter().filter_map(reason).collect()
+    };
+    assert_eq!(stopped_for(scene.told()), [StopReason::Breakpoint { ids: vec![1] }]);
+    scene.obey(Command::Continue);
+    assert_eq!(stopped_for(scene.told()), [StopReason::Signal { signal: Signal::SEGV }]);
+    assert!(scene.kernel().resumes_of(SECOND).is_empty() && scene.kernel().is_stopped(LEADER));
+    scene.obey(Command::Continue);
+    assert_eq!(scene.kernel().resumes_of(SECOND), [(ResumeHow::Continue, Some(Signal::SEGV))]);
+    assert_eq!(stopped_for(scene.told()), []);
+    assert_eq!(scene.engine.world, World::Running);
+}
+
+#[test]
+fn with_scheduler_locking_on_a_thread_that_ends_alone_leaves_nobody_standing_unheard() {
+    for go in [Command::StepInstruction { kind: crate::api::StepKind::Into, count: 100 }, Command::Continue] {
+        let mut scene = Scene::armed(BreakpointAction::Stop);
+        scene.play([Report::trap(SECOND, SITE)]);
+        scene.told();
+        scene.obey(Command::Set { name: "scheduler-locking".to_string(), value: "on".to_string() });
+        scene.obey(go);
+        assert!(scene.kernel().is_stopped(LEADER));
+        scene.play([Report::new(SECOND, WaitStatus::Exited { code: 0 })]);
+        let told = scene.told();
+        assert!(told.iter().any(|event| matches!(event, Event::Stopped { thread, .. } if thread.tid == LEADER)));
+        assert_eq!(scene.engine.world, World::Stopped);
+        scene.obey(Command::Continue);
+        assert!(!scene.kernel().is_stopped(LEADER));
+    }
 }
