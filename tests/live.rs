@@ -26,4 +26,5 @@ mod live {
     mod source;
     mod stacks;
     mod waitfor;
+    mod watchpoints;
 }

@@ -17,6 +17,7 @@ mod leave;
 mod memory;
 mod modules;
 mod placing;
+mod reached;
 mod remote;
 mod resume;
 mod settings;
@@ -29,6 +30,7 @@ mod state;
 mod stepping;
 mod stops;
 mod waiting;
+mod watching;
 mod world;
 
 pub use files::file_symbols;

@@ -1,5 +1,6 @@
 //! stepi, nexti and finish.
 
+use super::breakpoints::Verdict;
 use super::state::{Engine, World};
 use crate::api::{ApiError, Reply, StepKind, StopReason};
 use crate::base::{Inferior, ReadMem, Regs, ResumeHow, Tid, VirtAddr};
@@ -63,10 +64,14 @@ impl<I: Inferior> Engine<I> {
         }
         if self.is_site(tid, regs.pc()) {
             match self.step_over(tid, regs.pc(), regs) {
-                Ok(()) => self.after_step_over(tid),
+                Ok(reached) if self.judge_kept(tid, reached) == Verdict::Stop => {}
+                Ok(_) => self.after_step_over(tid),
                 Err(error) => self.cannot_pass(tid, regs.pc(), &error),
             }
             return;
+        }
+        if self.threads.get(&tid).is_some_and(|one| one.reported_at == Some(regs.pc())) {
+            self.pass_register(tid, regs.pc());
         }
         self.world = World::Running;
         let owed = self.threads.get(&tid).and_then(|one| one.owed);
