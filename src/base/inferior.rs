@@ -242,6 +242,17 @@ pub trait Inferior {
     /// /proc/PID/task/TID/status).
     fn pending_signals(&self, pid: Pid, tid: Tid, scope: PendingScope) -> Result<u64, InferiorError>;
 
+    /// The signals that the task blocks, or will when the call that it is in has ended (PTRACE_GETSIGMASK): bit N-1 for
+    /// signal N.
+    fn blocked_signals(&self, _tid: Tid) -> Result<u64, InferiorError> {
+        Ok(0)
+    }
+
+    /// Sets the signals that the task blocks (PTRACE_SETSIGMASK).
+    fn block_signals(&mut self, _tid: Tid, _mask: u64) -> Result<(), InferiorError> {
+        Ok(())
+    }
+
     /// Which signals wait for the task, and what it does with each; the task need not be stopped.
     fn signal_masks(&self, _tid: Tid) -> Option<SignalMasks> {
         None

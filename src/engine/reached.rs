@@ -6,9 +6,7 @@ use super::state::{Engine, World};
 use super::watching::Means;
 use crate::api::{Argument, FunctionCall, StopReason, Toggle, WatchAccess, WatchHit, Where};
 use crate::arch::{ArchError, Emulation};
-use crate::base::{
-    DebugRegister, Inferior, MemError, Memory, ReadMem, Regs, ResumeHow, SigInfo, Signal, Tid, VirtAddr,
-};
+use crate::base::{DebugRegister, Inferior, MemError, Memory, ReadMem, Regs, SigInfo, Signal, Tid, VirtAddr};
 use crate::target::debug_register::{DebugRegisters, Reach, Reached, RegisterSet, Trigger, Watcher};
 use crate::target::stop::{involves_registers, Trap, TrapCause};
 use std::cell::Cell;
@@ -88,13 +86,15 @@ impl<I: Inferior> Engine<I> {
             // A program that steps itself gets its signal too.
             thread.owed = Some(Signal::TRAP);
         }
-        let steps = self.threads.get(&tid).is_some_and(|one| one.resumed == ResumeHow::Step);
-        if self.world != World::Running && !steps {
+        if self.world != World::Running {
             // As with sites: judged when the thread goes on. It has not executed yet what is waited for, and hits again.
             if !executes.is_empty() {
                 let _ = self.inferior.set_regs(tid, &Regs { eflags: regs.eflags & !RESUME_FLAG, ..regs });
             }
             self.keep(tid, reached);
+            if trap.cause == TrapCause::StepDone {
+                self.on_step_done(tid);
+            }
             return;
         }
         if !reached.is_empty() {
@@ -124,10 +124,7 @@ impl<I: Inferior> Engine<I> {
         }
         if stop_ids.is_empty() {
             // The kernel has set RF.
-            return match self.threads.get(&tid).map(|one| one.resumed) {
-                Some(ResumeHow::Step) => self.resume_task(tid, ResumeHow::Step, None),
-                _ => self.go_on(tid),
-            };
+            return self.go_on(tid);
         }
         if let Some(thread) = self.threads.get_mut(&tid) {
             thread.reported_at = Some(at);
@@ -164,6 +161,12 @@ impl<I: Inferior> Engine<I> {
             all.push(Reached { watcher, at, old, new });
         }
         all
+    }
+
+    /// Whose registers wait for the instruction at `at`, to which a step has brought the thread.
+    pub(super) fn watchers_at(&self, tid: Tid, at: VirtAddr) -> Vec<Watcher> {
+        let space = self.space_of(tid).and_then(|id| self.spaces.get(&id));
+        space.map(|one| one.registers.waiting_at(at).collect()).unwrap_or_default()
     }
 
     /// Whose registers among these wait for an instruction.

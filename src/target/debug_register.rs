@@ -219,6 +219,12 @@ impl DebugRegisters {
         self.pieces.iter().flatten().any(|piece| piece.trigger == Trigger::Execute && piece.at == at)
     }
 
+    /// Who waits for the instruction at `at`.
+    pub fn waiting_at(&self, at: VirtAddr) -> impl Iterator<Item = Watcher> + '_ {
+        let waits = move |one: &&Region| one.trigger == Trigger::Execute && one.at == at;
+        self.regions.iter().filter(waits).map(|one| one.watcher)
+    }
+
     /// DR7: the local enable bits, then what and how long for each register.
     pub fn control(&self) -> u64 {
         let of = |(number, piece): (usize, &Option<Piece>)| {

@@ -10,6 +10,9 @@ const SI_KERNEL: i32 = 0x80;
 const TRAP_BRKPT: i32 = 1;
 /// TRAP_TRACE: a single-step.
 const TRAP_TRACE: i32 = 2;
+/// A single-step with a signal has ended at its handler's first instruction: `ptrace_notify(SIGTRAP)` gives the number
+/// of the signal as code (kernel/signal.c, signal_delivered).
+const HANDLER_ENTERED: i32 = 5;
 /// TRAP_HWBKPT: a debug register.
 const TRAP_HWBKPT: i32 = 4;
 
@@ -56,7 +59,7 @@ pub fn classify_trap(
     let cause = match siginfo.code {
         SI_KERNEL if sites.find(patched).is_some() => TrapCause::Site(patched),
         SI_KERNEL if sites.is_retired(patched) => TrapCause::Retired(patched),
-        TRAP_BRKPT | TRAP_TRACE if resumed == ResumeHow::Step => TrapCause::StepDone,
+        TRAP_BRKPT | TRAP_TRACE | HANDLER_ENTERED if resumed == ResumeHow::Step => TrapCause::StepDone,
         TRAP_HWBKPT => TrapCause::Hardware,
         _ => TrapCause::Own,
     };
@@ -98,6 +101,8 @@ mod tests {
             (2, 0, 0x1001, step, TrapCause::StepDone, none),
             (2, 0x4001, 0x1001, step, TrapCause::StepDone, first),
             (1, 0, 0x3000, step, TrapCause::StepDone, none),
+            (5, 0, 0x3000, step, TrapCause::StepDone, none),
+            (5, 0, 0x3000, run, TrapCause::Own, none),
             (2, 0, 0x3000, run, TrapCause::Own, none),
             (4, 1, 0x3000, run, TrapCause::Hardware, first),
             (4, 1, 0x3000, step, TrapCause::Hardware, first),
