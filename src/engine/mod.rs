@@ -17,10 +17,15 @@ mod interrupted;
 mod leave;
 mod memory;
 mod modules;
+#[cfg(test)]
+mod order_tests;
+mod pinning;
 mod placing;
 mod reached;
 mod remote;
 mod resume;
+#[cfg(test)]
+mod scripted;
 mod settings;
 mod signals;
 mod source;
@@ -30,6 +35,7 @@ mod stack;
 mod state;
 mod stepping;
 mod stops;
+mod strays;
 mod waiting;
 mod watching;
 mod world;

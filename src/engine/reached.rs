@@ -8,7 +8,7 @@ use crate::api::{Argument, FunctionCall, StopReason, Toggle, WatchAccess, WatchH
 use crate::arch::{ArchError, Emulation};
 use crate::base::{DebugRegister, Inferior, MemError, Memory, ReadMem, Regs, SigInfo, Signal, Tid, VirtAddr};
 use crate::target::debug_register::{DebugRegisters, Reach, Reached, RegisterSet, Trigger, Watcher};
-use crate::target::stop::{involves_registers, Trap, TrapCause};
+use crate::target::stop::{involves_registers, Trap, TrapCause, TRAP_HWBKPT};
 use std::cell::Cell;
 
 /// EFLAGS.RF: the next instruction hits no debug register that waits for its execution (Intel SDM vol. 3, 18.3.1.1).
@@ -73,6 +73,11 @@ impl<I: Inferior> Engine<I> {
         let status = self.inferior.debug_register(tid, DebugRegister::Status).unwrap_or(0);
         let _ = self.inferior.set_debug_register(tid, DebugRegister::Status, 0);
         status
+    }
+
+    /// Whether a signal that a thread stands with comes of a debug register: it is never the program's.
+    pub(super) fn is_of_registers(&self, tid: Tid, signal: Signal) -> bool {
+        signal == Signal::TRAP && self.inferior.siginfo(tid).is_ok_and(|info| info.code == TRAP_HWBKPT)
     }
 
     /// A thread's instruction has hit debug registers, or is about to be executed and is waited for by one.

@@ -14,7 +14,7 @@ const TRAP_TRACE: i32 = 2;
 /// of the signal as code (kernel/signal.c, signal_delivered).
 const HANDLER_ENTERED: i32 = 5;
 /// TRAP_HWBKPT: a debug register.
-const TRAP_HWBKPT: i32 = 4;
+pub const TRAP_HWBKPT: i32 = 4;
 
 /// All that one stop with SIGTRAP can mean at once: a step can end on an instruction that has reached watched bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
