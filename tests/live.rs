@@ -36,4 +36,5 @@ mod live {
     mod stepping;
     mod trace;
     mod waitfor;
+    mod watchpoints;
 }

@@ -8,6 +8,7 @@ use super::reply::{FrameRow, FunctionCall, InferiorRow, Place, ThreadRef};
 use super::session::ClientId;
 use super::source::SourceText;
 use super::trace::TraceStream;
+use super::watch::WatchHit;
 use crate::base::{Pid, Signal};
 
 /// Something that happened to the target.
@@ -63,6 +64,8 @@ pub enum Event {
 pub enum StopReason {
     /// One or more breakpoints.
     Breakpoint { ids: Vec<u32> },
+    /// One or more watchpoints.
+    Watch { hits: Vec<WatchHit> },
     /// A step ended.
     Step,
     /// A `finish` came back; rax is the value.

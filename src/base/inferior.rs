@@ -45,6 +45,24 @@ pub enum InferiorError {
     },
 }
 
+impl InferiorError {
+    /// What debugs without a CPU has none.
+    fn no_debug_registers(tid: Tid) -> Self {
+        InferiorError::Os { what: "debug registers", tid, reason: "there are none".to_string() }
+    }
+}
+
+/// A debug register of x86.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum DebugRegister {
+    /// DR0 to DR3: an address.
+    Address(u8),
+    /// DR6: which of them were hit.
+    Status,
+    /// DR7: which are enabled, for what.
+    Control,
+}
+
 /// How a stopped task goes on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Resume {
@@ -181,6 +199,16 @@ pub trait Inferior {
     /// What the task's syscall-stop is (PTRACE_GET_SYSCALL_INFO). What makes no system calls stands in none.
     fn syscall_stop(&self, _tid: Tid) -> Result<SyscallStop, InferiorError> {
         Ok(SyscallStop::Other)
+    }
+
+    /// A debug register of the task (Intel SDM vol. 3, 18.2), as the kernel keeps it for the task alone.
+    fn debug_register(&self, tid: Tid, _register: DebugRegister) -> Result<u64, InferiorError> {
+        Err(InferiorError::no_debug_registers(tid))
+    }
+
+    /// Writes a debug register of the task. The kernel refuses addresses of its own and what the CPU cannot watch.
+    fn set_debug_register(&mut self, tid: Tid, _register: DebugRegister, _value: u64) -> Result<(), InferiorError> {
+        Err(InferiorError::no_debug_registers(tid))
     }
 
     /// The siginfo of the stop.

@@ -21,6 +21,7 @@ mod modules;
 mod order_tests;
 mod pinning;
 mod placing;
+mod reached;
 mod remote;
 mod resume;
 #[cfg(test)]
@@ -38,6 +39,7 @@ mod strays;
 mod trace;
 mod trace_scope;
 mod waiting;
+mod watching;
 mod world;
 
 pub use files::file_symbols;

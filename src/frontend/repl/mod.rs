@@ -19,6 +19,7 @@ mod lldb;
 mod running;
 mod source;
 mod stack;
+mod watch;
 
 #[cfg(test)]
 mod parse_tests;
