@@ -25,5 +25,6 @@ mod live {
     mod signals;
     mod source;
     mod stacks;
+    mod stepping;
     mod waitfor;
 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::source::SourceQuery;
+use super::stepping::{LineStepKind, SkipChange};
 use crate::base::{Pid, Signal};
 
 /// One request. Every command is answered by exactly one [`super::Reply`] or [`super::ApiError`]; `Continue` and the
@@ -33,6 +34,12 @@ pub enum Command {
     Continue,
     /// Execute `count` instructions of the selected thread.
     StepInstruction { kind: StepKind, count: u32 },
+    /// Execute `count` source lines of the selected thread.
+    Step { kind: LineStepKind, count: u32 },
+    /// Run to a place, or until the selected frame has returned.
+    Advance { place: String },
+    /// What `step` does not enter.
+    Skip { change: SkipChange },
     /// Run until the selected frame has returned.
     Finish,
     /// Stop the target.

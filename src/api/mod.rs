@@ -6,6 +6,7 @@ pub mod event;
 pub mod reply;
 pub mod session;
 pub mod source;
+pub mod stepping;
 
 pub use command::{
     BreakpointAction, BreakpointSpec, Command, FollowFork, FrameMove, Leave, ModuleFilter, RegisterSet, SignalPolicy,
@@ -19,3 +20,4 @@ pub use reply::{
 };
 pub use session::{ClientId, Outcome, Request, Session, Subscription};
 pub use source::{SourceLine, SourceQuery, SourceText};
+pub use stepping::{LineStepKind, SkipChange, SkipRule};

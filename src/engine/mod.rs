@@ -2,6 +2,7 @@
 //!
 //! One loop ([`Engine::run`]) handles one thing at a time to its end. Nothing here calls a front end.
 
+mod advance;
 mod arming;
 mod attach;
 mod breakpoints;
@@ -14,6 +15,7 @@ mod hits;
 mod inspect;
 mod interrupted;
 mod leave;
+mod line_step;
 mod memory;
 mod modules;
 mod placing;
@@ -21,6 +23,7 @@ mod remote;
 mod resume;
 mod settings;
 mod signals;
+mod skips;
 mod source;
 mod source_places;
 mod spawn;

@@ -13,6 +13,8 @@ pub struct Settings {
     pub non_stop: Toggle,
     /// Stop after each exec of a debugged process.
     pub stop_on_exec: Toggle,
+    /// Whether `step` passes over the C++ and Rust libraries.
+    pub skip_std: Toggle,
     /// Policies that differ from the default.
     signals: BTreeMap<Signal, SignalPolicy>,
 }
@@ -23,13 +25,15 @@ impl Default for Settings {
             follow_fork: FollowFork::Parent,
             non_stop: Toggle::Off,
             stop_on_exec: Toggle::Off,
+            skip_std: Toggle::On,
             signals: BTreeMap::new(),
         }
     }
 }
 
 /// The names that lldb gives to the same settings, and ours.
-const NAMES: [(&str, &str); 5] = [
+const NAMES: [(&str, &str); 6] = [
+    ("skip-std", "skip-std"),
     ("follow-fork-mode", "follow-fork-mode"),
     ("target.process.follow-fork-mode", "follow-fork-mode"),
     ("non-stop", "non-stop"),
@@ -49,6 +53,7 @@ impl Settings {
                     _ => return Err(ApiError::user("follow-fork-mode is parent, child or both")),
                 }
             }
+            "skip-std" => self.skip_std = parse_toggle(value)?,
             "non-stop" => self.non_stop = parse_toggle(value)?,
             _ => self.stop_on_exec = parse_toggle(value)?,
         }
@@ -65,6 +70,7 @@ impl Settings {
         let all = [
             ("follow-fork-mode", follow),
             ("non-stop", toggle_name(self.non_stop)),
+            ("skip-std", toggle_name(self.skip_std)),
             ("stop-on-exec", toggle_name(self.stop_on_exec)),
         ];
         let wanted = name.map(canonical).transpose()?;

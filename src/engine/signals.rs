@@ -18,7 +18,7 @@ impl<I: Inferior> Engine<I> {
         if let Some(thread) = self.threads.get_mut(&tid) {
             thread.owed = pass.then_some(signal);
         }
-        if self.world != World::Running {
+        if self.signal_in_line_step(tid, signal, policy) || self.world != World::Running {
             return;
         }
         let debugged = self.process_of(tid).is_some_and(|one| one.role == Role::Debugged);

@@ -85,6 +85,8 @@ pub struct Engine<I: Inferior> {
     pub(super) stop: Option<StopReason>,
     pub(super) epoch: u64,
     pub(super) step: Option<StepGoal>,
+    pub(super) line_step: Option<super::line_step::LineStep>,
+    pub(super) skips: super::skips::Skips,
     pub(super) awaited: Option<Awaited>,
     /// What the scheduler kept of threads before they were last told to stop.
     pub(super) asleep: FxHashMap<Tid, crate::base::RunRecord>,
@@ -143,6 +145,8 @@ impl<I: Inferior> Engine<I> {
             stop: None,
             epoch: 0,
             step: None,
+            line_step: None,
+            skips: Default::default(),
             awaited: None,
             asleep: FxHashMap::default(),
             returns: Vec::new(),

@@ -15,6 +15,8 @@ const LONGEST_INSTRUCTION: usize = 15;
 pub(super) enum StepGoal {
     /// So many instructions more.
     Instructions { tid: Tid, kind: StepKind, left: u32 },
+    /// A step by source lines, whose state is the engine's `line_step`.
+    Lines { tid: Tid },
     /// Return from a frame.
     Return { tid: Tid, then: AfterReturn },
 }
@@ -24,6 +26,8 @@ pub(super) enum StepGoal {
 pub(super) enum AfterReturn {
     /// `finish`: stop and show the value.
     Finish,
+    /// `advance`: stop.
+    Advance,
     /// `nexti` over a call: go on stepping.
     NextInstruction { left: u32 },
 }
@@ -32,7 +36,7 @@ impl StepGoal {
     /// Whose goal it is.
     pub(super) fn tid(&self) -> Tid {
         match self {
-            StepGoal::Instructions { tid, .. } | StepGoal::Return { tid, .. } => *tid,
+            StepGoal::Instructions { tid, .. } | StepGoal::Lines { tid } | StepGoal::Return { tid, .. } => *tid,
         }
     }
 }
@@ -75,7 +79,7 @@ impl<I: Inferior> Engine<I> {
     }
 
     /// The displaced instruction has been emulated, or stands in its slot to be stepped there.
-    fn after_step_over(&mut self, tid: Tid) {
+    pub(super) fn after_step_over(&mut self, tid: Tid) {
         let Ok(regs) = self.inferior.regs(tid) else { return };
         let slots = self.space_of(tid).and_then(|id| self.spaces.get(&id)).map(|one| &one.sites);
         let in_slot = slots.is_some_and(|sites| sites.find_slot(regs.pc()).is_some());
@@ -94,6 +98,7 @@ impl<I: Inferior> Engine<I> {
             thread.reported_at = None;
         }
         match self.step {
+            Some(StepGoal::Lines { tid: whose }) if whose == tid => self.line_stepped(tid),
             Some(StepGoal::Instructions { tid: whose, kind, left }) if whose == tid => {
                 if left > 1 {
                     self.step = Some(StepGoal::Instructions { tid, kind, left: left - 1 });
@@ -106,7 +111,7 @@ impl<I: Inferior> Engine<I> {
         }
     }
 
-    fn finish_step(&mut self, tid: Tid, reason: StopReason) {
+    pub(super) fn finish_step(&mut self, tid: Tid, reason: StopReason) {
         self.step = None;
         if let (Ok(regs), Some(thread)) = (self.inferior.regs(tid), self.threads.get_mut(&tid)) {
             thread.reported_at = Some(regs.pc());
@@ -115,7 +120,7 @@ impl<I: Inferior> Engine<I> {
     }
 
     /// The address behind the instruction at pc, if that is a call.
-    fn call_target(&self, tid: Tid, regs: &Regs) -> Option<VirtAddr> {
+    pub(super) fn call_target(&self, tid: Tid, regs: &Regs) -> Option<VirtAddr> {
         let process = self.process_of(tid)?;
         let sites = &self.spaces.get(&process.space)?.sites;
         let memory = CleanMemory { raw: &RawMemory { inferior: &self.inferior, pid: process.pid }, sites };
@@ -147,7 +152,7 @@ impl<I: Inferior> Engine<I> {
         Ok(Reply::Resumed)
     }
 
-    fn arm_return(&mut self, tid: Tid, at: VirtAddr, cfa: VirtAddr) -> bool {
+    pub(super) fn arm_return(&mut self, tid: Tid, at: VirtAddr, cfa: VirtAddr) -> bool {
         let Some((pid, space)) = self.process_of(tid).map(|one| (one.pid, one.space)) else { return false };
         let owner = Owner::Return { tid, cfa };
         let armed = self.arm(pid, space, at, owner).is_ok();
@@ -158,7 +163,7 @@ impl<I: Inferior> Engine<I> {
     }
 
     /// All threads go on; the one that stands at `pc` by the user's knowledge does not hit a site there.
-    fn resume_world_from(&mut self, tid: Tid, pc: VirtAddr) {
+    pub(super) fn resume_world_from(&mut self, tid: Tid, pc: VirtAddr) {
         if let Some(thread) = self.threads.get_mut(&tid) {
             thread.reported_at = Some(pc);
         }
@@ -185,8 +190,12 @@ impl<I: Inferior> Engine<I> {
 
     /// A frame has returned: what was that for.
     pub(super) fn on_returned(&mut self, tid: Tid, regs: &Regs) {
+        if self.step == Some(StepGoal::Lines { tid }) {
+            return self.line_returned(tid, *regs);
+        }
         self.forget_returns_of(tid);
         match self.step.take() {
+            Some(StepGoal::Return { then: AfterReturn::Advance, .. }) => self.finish_step(tid, StopReason::Step),
             Some(StepGoal::Return { then: AfterReturn::NextInstruction { left }, .. }) if left > 1 => {
                 self.stop_world();
                 let kind = StepKind::Over;

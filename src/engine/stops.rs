@@ -131,6 +131,7 @@ impl<I: Inferior> Engine<I> {
     /// Resumes, remembering how. A task that has gone in the meantime reports so itself.
     pub(super) fn resume_task(&mut self, tid: Tid, how: ResumeHow, signal: Option<Signal>) {
         self.mend_call(tid, signal);
+        let how = if how == ResumeHow::Continue && self.steps_singly(tid) { ResumeHow::Step } else { how };
         if let Some(thread) = self.threads.get_mut(&tid) {
             thread.state = RunState::Running;
             thread.resumed = how;

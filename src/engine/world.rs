@@ -130,7 +130,7 @@ impl<I: Inferior> Engine<I> {
 
     /// `interrupt`.
     pub(super) fn interrupt(&mut self) {
-        if self.is_stopped() {
+        if self.is_stopped() && self.step.is_none() {
             return;
         }
         let Some(pid) = self.selected_pid().ok() else { return };
