@@ -14,6 +14,7 @@ mod live {
     mod forks;
     mod guarded;
     mod hits;
+    mod hundred_threads;
     mod interpretation;
     mod leaving;
     mod leaving_under_load;
