@@ -79,7 +79,7 @@ impl Here {
 
     fn range(&self) -> AddrRange {
         let Some(place) = &self.place else { return AddrRange::default() };
-        AddrRange { start: self.loaded_bias.to_virt(place.row.addr), end: self.loaded_bias.to_virt(place.end) }
+        AddrRange { start: self.loaded_bias.to_virt(place.row.addr), end: self.loaded_bias.to_virt(place.line_end()) }
     }
 }
 
@@ -111,7 +111,7 @@ impl<I: Inferior> Engine<I> {
         self.stop = None;
         self.step = Some(StepGoal::Lines { tid });
         self.line_step = Some(step);
-        self.go_on_in(&here);
+        self.begin_line(&here);
         self.step_on(tid, regs);
         Ok(Reply::Resumed)
     }
@@ -346,11 +346,17 @@ impl<I: Inferior> Engine<I> {
         self.step_on(tid, regs);
     }
 
-    /// The code around the pc is passed through. `until` does not go back: to it, all of the function before the line's
-    /// end is as the line itself.
+    /// The code around the pc is passed through.
     fn go_on_in(&mut self, here: &Here) {
+        if let Some(step) = self.line_step.as_mut() {
+            step.range = here.range();
+        }
+    }
+
+    /// `until` does not go back: to it, all of the function before the line's end is as the line itself.
+    fn begin_line(&mut self, here: &Here) {
+        self.go_on_in(here);
         let Some(step) = self.line_step.as_mut() else { return };
-        step.range = here.range();
         if let (LineStepKind::Until, Some(copy)) = (step.kind, here.copies.last()) {
             step.range.start = here.loaded_bias.to_virt(copy.start()).min(step.range.start);
         }
@@ -373,6 +379,7 @@ impl<I: Inferior> Engine<I> {
             self.finish_step(tid, StopReason::Step);
             return;
         }
+        self.begin_line(here);
         self.step_on(tid, regs);
     }
 
