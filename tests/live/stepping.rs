@@ -24,7 +24,8 @@ fn lines_of_gdb(fixture: &Fixture, at: &str, command: &str, count: usize) -> Vec
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let stops = text.lines().filter(|line| line.starts_with("@#0"));
     let at = |line: &str| line.rsplit_once(" at ").map(|(_, place)| place.rsplit('/').next().unwrap_or("").to_owned());
-    stops.filter_map(at).collect()
+    let ours = |place: &String| place.starts_with("main.cpp") || place.starts_with("shape.h");
+    stops.filter_map(at).filter(ours).collect()
 }
 
 fn stepped(fixture: &Fixture, at: &str, command: &str, count: usize) -> Vec<String> {
