@@ -7,6 +7,7 @@ pub mod dwarf;
 mod dynamic;
 mod error;
 mod image;
+mod landing;
 mod module;
 mod segment;
 pub mod symbols;

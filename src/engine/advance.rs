@@ -2,7 +2,7 @@
 
 use super::source::split_file_line;
 use super::state::Engine;
-use super::stepping::{AfterReturn, StepGoal};
+use super::stepping::{AfterReturn, Others, StepGoal};
 use crate::api::{ApiError, Reply};
 use crate::base::{Inferior, Tid, VirtAddr};
 use crate::binary::dwarf::SourceName;
@@ -14,7 +14,7 @@ impl<I: Inferior> Engine<I> {
         let pc = self.inferior.regs(tid).map_err(|error| ApiError::target(error.to_string()))?.pc();
         let places = self.addresses_of_place(tid, text)?;
         for at in &places {
-            if !self.arm_return(tid, *at, VirtAddr(0)) {
+            if !self.arm_anywhere(tid, *at) {
                 self.forget_returns_of(tid);
                 return Err(ApiError::target(format!("cannot set a breakpoint at {at}")));
             }
@@ -25,8 +25,9 @@ impl<I: Inferior> Engine<I> {
                 self.arm_return(tid, caller.address.pc(), cfa);
             }
         }
-        self.step = Some(StepGoal::Return { tid, then: AfterReturn::Advance });
-        self.resume_world_from(tid, pc);
+        self.steps.insert(tid, StepGoal::Return { then: AfterReturn::Advance });
+        self.note_told(tid, pc);
+        self.go_with(tid, Others::Run);
         Ok(Reply::Resumed)
     }
 

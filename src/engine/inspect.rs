@@ -272,9 +272,9 @@ impl<I: Inferior> Engine<I> {
     }
 
     /// `info signals`.
-    pub(super) fn list_signals(&self) -> Reply {
+    pub(super) fn list_signals(&self, of: &[Signal]) -> Reply {
         let row = |signal| SignalRow { signal, policy: self.settings.signal_policy(signal) };
-        Reply::Signals { rows: Signal::all().map(row).collect() }
+        Reply::Signals { rows: Signal::all().filter(|one| of.is_empty() || of.contains(one)).map(row).collect() }
     }
 
     /// A breakpoint with at most `limit` of its locations.

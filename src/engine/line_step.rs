@@ -6,24 +6,20 @@
 
 use super::source::code_place;
 use super::state::{Engine, World};
-use super::stepping::StepGoal;
-use crate::api::{ApiError, Event, LineStepKind, Reply, SignalPolicy, StopReason, Toggle};
-use crate::base::{AddrRange, Inferior, ReadMem, Regs, ResumeHow, Signal, Tid, VirtAddr};
+use super::stepping::{call_end, AfterReturn, Others, StepGoal};
+use crate::api::{ApiError, Event, FrameExit, LineStepKind, Reply, StopReason, Toggle};
+use crate::base::{AddrRange, Inferior, ReadMem, Regs, ResumeHow, Tid, VirtAddr};
 use crate::binary::dwarf::{CodePlace, Instance};
 use crate::binary::symbols::demangle;
 use crate::binary::SymbolKind;
 use crate::engine::memory::RawMemory;
 use crate::target::address_space::LoadedModule;
 use crate::target::breakpoint::CleanMemory;
-use crate::target::breakpoint::Owner;
 
 /// After so many instructions the other threads go on too: the line may wait for one of them.
 const ALONE: u32 = 2000;
 /// The most instructions between a call and the function that it leads to, through stubs and thunks.
 const TRAMPOLINE: u32 = 6;
-/// Where C++ and Rust unwinding says which landing pad a frame continues at: `_Unwind_SetIP(context, ip)`
-/// (Itanium C++ ABI: Exception Handling, section 1.6).
-const UNWIND_SET_IP: &str = "_Unwind_SetIP";
 /// What a C++ handler calls first.
 const BEGIN_CATCH: &str = "__cxa_begin_catch";
 
@@ -42,12 +38,8 @@ pub(super) struct LineStep {
     steps: u32,
     /// The name of the function whose stub was entered last.
     stub: Option<String>,
-    /// Where the exception under way continues last.
-    landing: Option<VirtAddr>,
     /// An exception has led here, and no handler has begun yet: what runs are destructors.
     unwinding: bool,
-    /// The stack pointer at the last call that was stepped over.
-    call_sp: VirtAddr,
 }
 
 /// What the thread is doing.
@@ -59,8 +51,6 @@ enum Phase {
     Calling { return_to: VirtAddr },
     /// In a stub between a call and its function.
     Trampoline { return_to: VirtAddr, cfa: VirtAddr, left: u32 },
-    /// Running to a site.
-    Away,
 }
 
 /// What the source says of a pc.
@@ -101,23 +91,22 @@ impl<I: Inferior> Engine<I> {
             phase: Phase::Single,
             steps: 0,
             stub: None,
-            landing: None,
             unwinding: false,
-            call_sp: regs.sp(),
         };
         if here.line().is_none() {
             return self.step_out_of_unknown(tid, &regs, step);
         }
         self.stop = None;
-        self.step = Some(StepGoal::Lines { tid });
+        self.steps.insert(tid, StepGoal::Lines);
         self.line_step = Some(step);
+        self.run_alone(tid);
         self.begin_line(&here);
         self.step_on(tid, regs);
         Ok(Reply::Resumed)
     }
 
     /// From a function without lines a step goes to its caller.
-    fn step_out_of_unknown(&mut self, tid: Tid, regs: &Regs, mut step: LineStep) -> Result<Reply, ApiError> {
+    fn step_out_of_unknown(&mut self, tid: Tid, regs: &Regs, step: LineStep) -> Result<Reply, ApiError> {
         let frames = self.frames_of(tid, 2);
         let (Some(frame), Some(caller)) = (frames.first(), frames.get(1)) else {
             return Err(ApiError::user("the pc is in no line of the source, and its function has no caller")
@@ -127,15 +116,14 @@ impl<I: Inferior> Engine<I> {
         self.emit(Event::Notice {
             text: "This function has no line information: running until it returns.".to_owned(),
         });
-        step.phase = Phase::Away;
-        step.call_sp = cfa;
         if !self.arm_return(tid, return_to, cfa) {
             return Err(ApiError::target(format!("cannot set a breakpoint at the return address {return_to}")));
         }
         self.stop = None;
-        self.step = Some(StepGoal::Lines { tid });
+        self.steps.insert(tid, StepGoal::Return { then: AfterReturn::Lines });
         self.line_step = Some(step);
-        self.resume_world_from(tid, regs.pc());
+        self.note_told(tid, regs.pc());
+        self.go_with(tid, self.others_in_step());
         Ok(Reply::Resumed)
     }
 
@@ -149,24 +137,21 @@ impl<I: Inferior> Engine<I> {
         Here { place: code_place(space, pc), copies, loaded_bias: loaded.bias }
     }
 
-    /// Whether a resumed thread must be single-stepped since its step by lines asks for it.
-    pub(super) fn steps_singly(&self, tid: Tid) -> bool {
-        let own = matches!(self.step, Some(StepGoal::Lines { tid: whose }) if whose == tid);
-        own && self.line_step.as_ref().is_some_and(|step| step.phase != Phase::Away)
-    }
-
     /// Executes the next instruction of the thread, or the call that it is.
     fn step_on(&mut self, tid: Tid, regs: Regs) {
-        let Some(step) = self.line_step.as_mut() else { return };
-        if self.threads.get(&tid).is_some_and(|one| one.owed.is_some()) {
-            return self.run_handler(tid, &regs);
+        self.steps.insert(tid, StepGoal::Lines);
+        self.apply_queued(tid);
+        if let Some(signal) = self.threads.get(&tid).and_then(|one| one.owed) {
+            return self.signal_in_step(tid, Some(signal));
         }
+        let Some(step) = self.line_step.as_mut() else { return };
         step.steps += 1;
         let (kind, steps, entering) = (step.kind, step.steps, step.line.is_none());
-        if steps == ALONE && self.world == World::Stopped {
-            self.release_others(tid);
+        if steps == ALONE && self.others_in_step() == Others::Run {
+            self.unlock_others(tid);
         }
-        if let Some(next) = self.call_target(tid, &regs) {
+        let code = self.code_at(tid, regs.pc());
+        if let Some(next) = call_end(regs.pc(), &code) {
             if self.handler_begins(tid, &regs) {
                 return self.finish_step(tid, StopReason::Step);
             }
@@ -212,53 +197,21 @@ impl<I: Inferior> Engine<I> {
         }
     }
 
-    /// The other threads go on.
-    fn release_others(&mut self, tid: Tid) {
-        self.world = World::Running;
-        let others: Vec<Tid> = self.threads.keys().copied().filter(|one| *one != tid).collect();
-        for other in others {
-            self.go_on(other);
-        }
-    }
-
     /// Lets the thread run until it comes to `at` with its stack as at `sp` or above, or an exception leads it to a frame
     /// as far out.
     fn run_to(&mut self, tid: Tid, regs: &Regs, at: VirtAddr, sp: VirtAddr) {
-        self.set_phase(Phase::Away);
-        if let Some(step) = self.line_step.as_mut() {
-            step.call_sp = sp;
-        }
         if !self.arm_return(tid, at, sp) {
-            self.finish_step(tid, StopReason::Step);
-            return;
+            return self.finish_step(tid, StopReason::Step);
         }
-        for site in self.unwind_sites(tid) {
-            self.arm_return(tid, site, VirtAddr(0));
-        }
-        match self.world {
-            World::Running => {
-                if let Some(thread) = self.threads.get_mut(&tid) {
-                    thread.reported_at = Some(regs.pc());
-                }
-                self.release(tid);
-            }
-            _ => self.resume_world_from(tid, regs.pc()),
-        }
-    }
-
-    /// Where unwinding says where it goes on.
-    fn unwind_sites(&self, tid: Tid) -> Vec<VirtAddr> {
-        let Some(space) = self.space_of(tid).and_then(|id| self.spaces.get(&id)) else { return Vec::new() };
-        let find = |loaded: &LoadedModule| {
-            let symbol = loaded.module.symbols().find_exact(UNWIND_SET_IP)?;
-            (symbol.kind == SymbolKind::Function).then(|| loaded.to_virt(symbol.address))
-        };
-        space.modules.modules().iter().filter_map(find).collect()
+        self.arm_escapes_here(tid, sp);
+        self.steps.insert(tid, StepGoal::Return { then: AfterReturn::Lines });
+        self.note_told(tid, regs.pc());
+        self.go_with(tid, self.others_in_step());
     }
 
     /// An instruction has been executed.
     pub(super) fn line_stepped(&mut self, tid: Tid) {
-        if self.world == World::Stopping {
+        if self.world != World::Running {
             return;
         }
         let (Ok(regs), Some(step)) = (self.inferior.regs(tid), self.line_step.as_ref()) else { return };
@@ -269,7 +222,7 @@ impl<I: Inferior> Engine<I> {
                 self.entered(tid, regs, return_to, cfa, TRAMPOLINE);
             }
             Phase::Trampoline { return_to, cfa, left } => self.entered(tid, regs, return_to, cfa, left),
-            Phase::Single | Phase::Away => self.arrived(tid, regs),
+            Phase::Single => self.arrived(tid, regs),
         }
     }
 
@@ -287,23 +240,11 @@ impl<I: Inferior> Engine<I> {
 
     /// A breakpoint of the user's where the thread has come to is hit as if it ran.
     fn hits_breakpoint(&mut self, tid: Tid, regs: &Regs) -> bool {
-        let at = regs.pc();
-        let Some(space) = self.space_of(tid).and_then(|id| self.spaces.get(&id)) else { return false };
-        let Some(site) = space.sites.find(at) else { return false };
-        let mut ids = Vec::new();
-        for owner in site.owners.clone() {
-            if let Owner::Breakpoint { id, location } = owner {
-                if self.judge(id, location, tid, regs) == super::breakpoints::Verdict::Stop {
-                    ids.push(id);
-                }
-            }
-        }
+        let ids = self.breakpoints_at(tid, regs);
         if ids.is_empty() {
             return false;
         }
-        if let Some(thread) = self.threads.get_mut(&tid) {
-            thread.reported_at = Some(at);
-        }
+        self.note_told(tid, regs.pc());
         self.stop_for(tid, StopReason::Breakpoint { ids: ids.clone() });
         self.after_stop_at(&ids);
         true
@@ -425,7 +366,7 @@ impl<I: Inferior> Engine<I> {
         }
         if left == 0 || !self.is_trampoline(tid, &regs) {
             if let Some(target) = self.lazy_target(tid) {
-                self.arm_return(tid, target, VirtAddr(0));
+                self.arm_return(tid, target, VirtAddr(cfa.0.wrapping_sub(8)));
             }
             return self.run_to(tid, &regs, return_to, cfa);
         }
@@ -490,60 +431,19 @@ impl<I: Inferior> Engine<I> {
         space.modules.modules().iter().find_map(find)
     }
 
-    /// A site that the step was waiting for has been hit.
-    pub(super) fn line_returned(&mut self, tid: Tid, regs: Regs) {
-        let at = regs.pc();
-        if self.unwind_sites(tid).contains(&at) {
-            let landing = VirtAddr(regs.rsi);
-            if let Some(step) = self.line_step.as_mut() {
-                step.landing = Some(landing);
-            }
-            let sp = self.line_step.as_ref().map_or(VirtAddr(0), |step| step.call_sp);
-            self.arm_return(tid, landing, sp);
-            self.release(tid);
-            return;
-        }
-        self.forget_returns_of(tid);
+    /// The call that was stepped over, or a signal's handler, is over.
+    pub(super) fn line_returned(&mut self, tid: Tid, regs: Regs, how: FrameExit) {
+        self.steps.insert(tid, StepGoal::Lines);
         self.set_phase(Phase::Single);
-        if let Some(step) = self.line_step.as_mut().filter(|step| step.landing == Some(at)) {
-            (step.unwinding, step.landing) = (true, None);
+        if how != FrameExit::Return {
             // Landing pads lie in the function that has the handler: whatever line they begin with is in its midst.
-            let here = self.here(tid, at);
+            let here = self.here(tid, regs.pc());
             self.refresh(&here);
+            if let Some(step) = self.line_step.as_mut() {
+                step.unwinding = how == FrameExit::Exception;
+            }
         }
         self.arrived(tid, regs);
-    }
-
-    /// A signal that does not stop comes while the thread is single-stepped: its handler runs as a call does. `true`: the
-    /// signal is dealt with.
-    pub(super) fn signal_in_line_step(&mut self, tid: Tid, signal: Signal, policy: SignalPolicy) -> bool {
-        if !self.steps_singly(tid) || self.world == World::Stopping {
-            return false;
-        }
-        if policy.stop == Some(Toggle::On) {
-            self.stop_for(tid, StopReason::Signal { signal });
-            return true;
-        }
-        if let Ok(regs) = self.inferior.regs(tid) {
-            self.run_handler(tid, &regs);
-        }
-        true
-    }
-
-    /// Lets the thread take the signal that it is owed: a site where it stands tells when it is back from the handler, or
-    /// that there was none.
-    fn run_handler(&mut self, tid: Tid, regs: &Regs) {
-        self.set_phase(Phase::Away);
-        if !self.arm_return(tid, regs.pc(), regs.sp()) {
-            return self.finish_step(tid, StopReason::Step);
-        }
-        if self.world == World::Stopped {
-            self.release_others(tid);
-        }
-        if let Some(thread) = self.threads.get_mut(&tid) {
-            thread.reported_at = None;
-        }
-        self.release(tid);
     }
 }
 

@@ -11,6 +11,7 @@ mod exec;
 mod expressions;
 mod family;
 mod files;
+mod finishing;
 mod hits;
 mod inspect;
 mod interrupted;
@@ -18,9 +19,13 @@ mod leave;
 mod line_step;
 mod memory;
 mod modules;
+#[cfg(test)]
+mod order_tests;
 mod placing;
 mod remote;
 mod resume;
+#[cfg(test)]
+mod scripted;
 mod settings;
 mod signals;
 mod skips;
@@ -31,6 +36,7 @@ mod stack;
 mod state;
 mod stepping;
 mod stops;
+mod strays;
 mod waiting;
 mod world;
 

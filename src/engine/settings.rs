@@ -11,6 +11,8 @@ pub struct Settings {
     pub follow_fork: FollowFork,
     /// Whether one thread's stop leaves the others running.
     pub non_stop: Toggle,
+    /// Which threads go on with the one that is meant.
+    pub scheduler_locking: SchedulerLocking,
     /// Stop after each exec of a debugged process.
     pub stop_on_exec: Toggle,
     /// Whether `step` passes over the C++ and Rust libraries.
@@ -19,11 +21,43 @@ pub struct Settings {
     signals: BTreeMap<Signal, SignalPolicy>,
 }
 
+/// `set scheduler-locking`: which threads stand while one is let go on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SchedulerLocking {
+    /// None, but for as long as one instruction takes that cannot wait for another thread.
+    Off,
+    /// The others stand during stepi and nexti, calls and system calls included.
+    Step,
+    /// The others stand whatever lets the one go on.
+    On,
+}
+
+impl SchedulerLocking {
+    fn find_by_name(name: &str) -> Result<Self, ApiError> {
+        match name {
+            // gdb's default, which is the same where nothing is replayed.
+            "off" | "replay" => Ok(Self::Off),
+            "step" => Ok(Self::Step),
+            "on" => Ok(Self::On),
+            _ => Err(ApiError::user("scheduler-locking is off, step or on")),
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Step => "step",
+            Self::On => "on",
+        }
+    }
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
             follow_fork: FollowFork::Parent,
             non_stop: Toggle::Off,
+            scheduler_locking: SchedulerLocking::Off,
             stop_on_exec: Toggle::Off,
             skip_std: Toggle::On,
             signals: BTreeMap::new(),
@@ -32,11 +66,12 @@ impl Default for Settings {
 }
 
 /// The names that lldb gives to the same settings, and ours.
-const NAMES: [(&str, &str); 6] = [
+const NAMES: [(&str, &str); 7] = [
     ("skip-std", "skip-std"),
     ("follow-fork-mode", "follow-fork-mode"),
     ("target.process.follow-fork-mode", "follow-fork-mode"),
     ("non-stop", "non-stop"),
+    ("scheduler-locking", "scheduler-locking"),
     ("stop-on-exec", "stop-on-exec"),
     ("target.process.stop-on-exec", "stop-on-exec"),
 ];
@@ -55,6 +90,7 @@ impl Settings {
             }
             "skip-std" => self.skip_std = parse_toggle(value)?,
             "non-stop" => self.non_stop = parse_toggle(value)?,
+            "scheduler-locking" => self.scheduler_locking = SchedulerLocking::find_by_name(value)?,
             _ => self.stop_on_exec = parse_toggle(value)?,
         }
         Ok(())
@@ -71,6 +107,7 @@ impl Settings {
             ("follow-fork-mode", follow),
             ("non-stop", toggle_name(self.non_stop)),
             ("skip-std", toggle_name(self.skip_std)),
+            ("scheduler-locking", self.scheduler_locking.name()),
             ("stop-on-exec", toggle_name(self.stop_on_exec)),
         ];
         let wanted = name.map(canonical).transpose()?;

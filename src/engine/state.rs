@@ -74,8 +74,12 @@ pub struct Engine<I: Inferior> {
     pub(super) threads: FxHashMap<Tid, Thread>,
     pub(super) processes: BTreeMap<Pid, Process>,
     pub(super) spaces: FxHashMap<SpaceId, Space>,
-    /// First stops of tasks whose creation has not been reported yet.
+    /// First stops, and ends, of tasks whose creation has not been reported yet.
     pub(super) early: FxHashMap<Tid, WaitStatus>,
+    /// Threads that did not stop when their process was left: they are let go when they report.
+    pub(super) late: std::collections::HashSet<Tid>,
+    /// What was patched in processes that have gone, the last one first.
+    pub(super) departed: Vec<super::strays::Departed>,
     /// Reports that were taken while another task's was awaited.
     pub(super) backlog: VecDeque<(Tid, WaitStatus)>,
     pub(super) breakpoints: BTreeMap<u32, Breakpoint>,
@@ -84,12 +88,15 @@ pub struct Engine<I: Inferior> {
     pub(super) selection: Selection,
     pub(super) stop: Option<StopReason>,
     pub(super) epoch: u64,
-    pub(super) step: Option<StepGoal>,
     pub(super) line_step: Option<super::line_step::LineStep>,
     pub(super) skips: super::skips::Skips,
+    /// What threads are to do before they stop again.
+    pub(super) steps: FxHashMap<Tid, StepGoal>,
     pub(super) awaited: Option<Awaited>,
     /// What the scheduler kept of threads before they were last told to stop.
     pub(super) asleep: FxHashMap<Tid, crate::base::RunRecord>,
+    /// Where threads come to when a frame that is waited for is left without a return.
+    pub(super) escapes: FxHashMap<Tid, Vec<super::finishing::Escape>>,
     /// Return sites that are armed.
     pub(super) returns: Vec<(SpaceId, VirtAddr, crate::target::breakpoint::Owner)>,
     /// Files that have been parsed, by device and inode.
@@ -137,6 +144,8 @@ impl<I: Inferior> Engine<I> {
             processes: BTreeMap::new(),
             spaces: FxHashMap::default(),
             early: FxHashMap::default(),
+            late: std::collections::HashSet::new(),
+            departed: Vec::new(),
             backlog: VecDeque::new(),
             breakpoints: BTreeMap::new(),
             settings: Settings::default(),
@@ -144,11 +153,12 @@ impl<I: Inferior> Engine<I> {
             selection: Selection::default(),
             stop: None,
             epoch: 0,
-            step: None,
             line_step: None,
             skips: Default::default(),
+            steps: FxHashMap::default(),
             awaited: None,
             asleep: FxHashMap::default(),
+            escapes: FxHashMap::default(),
             returns: Vec::new(),
             files: FxHashMap::default(),
             sources: Default::default(),
@@ -167,7 +177,8 @@ impl<I: Inferior> Engine<I> {
             if self.take_queued() {
                 continue;
             }
-            if self.threads.is_empty() {
+            if self.threads.is_empty() && self.late.is_empty() {
+                self.await_orphans();
                 // Reports of tasks that are no longer ours; their numbers may come back.
                 self.backlog.clear();
                 self.early.clear();
@@ -275,7 +286,12 @@ impl<I: Inferior> Engine<I> {
             passed_at: None,
             resumed: crate::base::ResumeHow::Continue,
             held: false,
+            locked: false,
+            given: None,
+            queued: None,
+            untold: None,
             in_vfork: false,
+            left_group_stop: false,
             broken: None,
             redone: None,
         };

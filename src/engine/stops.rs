@@ -10,10 +10,7 @@ impl<I: Inferior> Engine<I> {
     /// One report of a wait, to its end.
     pub(super) fn handle(&mut self, tid: Tid, status: WaitStatus) {
         if !self.threads.contains_key(&tid) {
-            if !matches!(status, WaitStatus::Exited { .. } | WaitStatus::Signaled { .. }) {
-                self.early.insert(tid, status);
-            }
-            return;
+            return self.on_stray(tid, status);
         }
         let kind = match status {
             WaitStatus::Exited { code } => return self.thread_gone(tid, code, None),
@@ -45,8 +42,13 @@ impl<I: Inferior> Engine<I> {
 
     /// Lets a thread go on, unless the world stands still or the thread is held: then it stays as it is.
     pub(super) fn go_on(&mut self, tid: Tid) {
-        let free = self.threads.get(&tid).is_some_and(|one| !one.held);
-        if self.world == World::Running && free {
+        let Some(thread) = self.threads.get(&tid) else { return };
+        if self.world != World::Running || !thread.is_free() {
+            return;
+        }
+        if self.is_stepping(tid) && !matches!(thread.state, RunState::Stopped(StopKind::Group(_))) {
+            self.resume_task(tid, ResumeHow::Step, None);
+        } else {
             self.release(tid);
         }
     }
@@ -84,20 +86,20 @@ impl<I: Inferior> Engine<I> {
     fn thread_gone(&mut self, tid: Tid, status: i32, signal: Option<Signal>) {
         let Some(thread) = self.threads.remove(&tid) else { return };
         self.forget_returns_of(tid);
-        if self.step.as_ref().is_some_and(|goal| goal.tid() == tid) {
-            self.step = None;
-        }
         if self.selection.tid == Some(tid) {
             self.selection.tid = None;
         }
         if self.threads.values().any(|one| one.pid == thread.pid) {
+            self.step_ended_with(tid, thread.pid);
             return;
         }
+        self.steps.remove(&tid);
         self.process_gone(thread.pid, status, signal);
     }
 
     /// The last task of a process has ended.
     fn process_gone(&mut self, pid: crate::base::Pid, status: i32, signal: Option<Signal>) {
+        self.remember_departed(pid);
         let Some(process) = self.processes.remove(&pid) else { return };
         self.inferior.forget(pid);
         self.drop_unused_spaces();
@@ -122,6 +124,7 @@ impl<I: Inferior> Engine<I> {
 
     /// The kernel says that nothing is traced.
     pub(super) fn all_gone(&mut self) {
+        self.late.clear();
         let tids: Vec<Tid> = self.threads.keys().copied().collect();
         for tid in tids {
             self.thread_gone(tid, 0, None);
@@ -131,7 +134,6 @@ impl<I: Inferior> Engine<I> {
     /// Resumes, remembering how. A task that has gone in the meantime reports so itself.
     pub(super) fn resume_task(&mut self, tid: Tid, how: ResumeHow, signal: Option<Signal>) {
         self.mend_call(tid, signal);
-        let how = if how == ResumeHow::Continue && self.steps_singly(tid) { ResumeHow::Step } else { how };
         if let Some(thread) = self.threads.get_mut(&tid) {
             thread.state = RunState::Running;
             thread.resumed = how;

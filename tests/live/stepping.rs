@@ -1,148 +1,275 @@
-//! step, next, until and advance: the same lines as gdb, and where gdb gives up.
+//! Frames that are left in every way there is, and steps that meet signals, locks and other threads.
 
-use std::process::Command;
+use std::time::Duration;
 
-use super::source::{batch, line_of};
-use crate::support::{Fixture, Output, Variant};
+use crate::support::{Fixture, Home, Output, Rdbg, Target, Variant, LONG, SOON};
 
-/// The lines of main.cpp and shape.h where the target stopped, in order.
-fn lines(output: &Output) -> Vec<String> {
-    let stops = output.stdout.lines().filter(|line| line.starts_with("Step") || line.starts_with("Breakpoint 1"));
-    let at = |line: &str| line.rsplit_once(" at ").map(|(_, place)| place.rsplit('/').next().unwrap_or("").to_owned());
-    stops.filter(|line| line.contains(".cpp:") || line.contains(".h:")).filter_map(at).skip(2).collect()
-}
-
-/// The lines where gdb stops under the same commands.
-fn lines_of_gdb(fixture: &Fixture, at: &str, command: &str, count: usize) -> Vec<String> {
-    let mut gdb = Command::new("gdb");
-    gdb.args(["-batch", "-nx", "-ex", "skip -rfu ^std::", "-ex", "set debuginfod enabled off"]);
-    gdb.args(["-ex", &format!("break {at}"), "-ex", "run"]);
-    for _ in 0..count {
-        gdb.args(["-ex", command, "-ex", "printf \"@\"", "-ex", "frame"]);
+/// ways_out under rdbg, with these commands.
+#[track_caller]
+fn run(variant: Variant, way: &str, commands: &[&str]) -> Output {
+    let fixture = Fixture::build("ways_out", variant);
+    let mut args = vec!["run", "--batch"];
+    for command in commands {
+        args.extend(["--ex", command]);
     }
-    let output = gdb.arg(fixture.path()).output().expect("gdb (run scripts/setup)");
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let stops = text.lines().filter(|line| line.starts_with("@#0"));
-    let at = |line: &str| line.rsplit_once(" at ").map(|(_, place)| place.rsplit('/').next().unwrap_or("").to_owned());
-    let ours = |place: &String| place.starts_with("main.cpp") || place.starts_with("shape.h");
-    stops.filter_map(at).filter(ours).collect()
+    let path = fixture.path().to_str().expect("a path in UTF-8");
+    args.extend(["--", path, way]);
+    Home::new().run(args, LONG)
 }
 
-fn stepped(fixture: &Fixture, at: &str, command: &str, count: usize) -> Vec<String> {
-    let mut commands = vec![format!("break {at}"), "continue".to_owned()];
-    commands.extend(std::iter::repeat_n(command.to_owned(), count));
-    let commands: Vec<&str> = commands.iter().map(String::as_str).collect();
-    lines(&batch(fixture, &[], &commands))
+/// What is said at each stop, without the place in the source.
+fn stops(output: &Output) -> Vec<&str> {
+    let is_stop =
+        |line: &&str| ["Finished", "The frame was", "Step", "Signal SIG"].iter().any(|one| line.starts_with(one));
+    output.stdout.lines().filter(is_stop).map(|line| line.split(" ways_out").next().unwrap_or(line)).collect()
 }
 
 #[test]
-fn unoptimised_code_is_stepped_line_by_line_as_gdb_does() {
-    let (main, values) = (line_of("main.cpp", "main"), line_of("main.cpp", "values"));
-    for variant in [Variant::O0, Variant::CLANG_O0, Variant::DWARF4] {
-        let fixture = Fixture::build("source", variant);
-        for (at, command, count) in [
-            (format!("main.cpp:{main}"), "next", 16),
-            (format!("main.cpp:{main}"), "step", 40),
-            (format!("main.cpp:{main}"), "until", 10),
-            (format!("main.cpp:{}", values - 14), "next", 14),
-        ] {
-            let (ours, gdbs) = (stepped(&fixture, &at, command, count), lines_of_gdb(&fixture, &at, command, count));
-            assert!(ours.len() >= 10, "{}: {command} at {at}: {ours:?}", variant.name);
-            assert_eq!(ours, gdbs, "{}: {command} at {at}", variant.name);
+fn finish_comes_back_from_its_own_frame_and_no_other() {
+    for variant in [Variant::GCC, Variant::CLANG, Variant::O0] {
+        let finish =
+            ["break ways_recurse", "continue", "continue", "continue", "delete", "finish", "finish", "continue"];
+        let output = run(variant, "return", &finish).success();
+        let returned: Vec<&str> = stops(&output).iter().filter_map(|line| line.split(" at ").next()).collect();
+        assert_eq!(returned, ["Finished, returned 0xa (10)", "Finished, returned 0xb (11)"], "{output:?}");
+        // The outer frame, from within: both deeper returns pass by.
+        let finish =
+            ["break ways_recurse", "continue", "continue", "continue", "delete", "up", "up", "finish", "continue"];
+        let output = run(variant, "return", &finish).success();
+        assert!(stops(&output)[0].starts_with("Finished, returned 0xc (12) at main+"), "{output:?}");
+        assert!(output.stdout.contains("done return"), "{output:?}");
+    }
+}
+
+#[test]
+fn finish_from_a_tail_called_function_returns_to_the_callers_caller() {
+    let output = run(Variant::GCC, "tail", &["break ways_tailed", "continue", "finish", "continue"]).success();
+    assert!(stops(&output)[0].starts_with("Finished, returned 0x2a (42) at ways_after_tail+"), "{output:?}");
+}
+
+#[test]
+fn finish_ends_where_an_exception_lands() {
+    for variant in [Variant::GCC, Variant::CLANG, Variant::GCC_FP] {
+        for (way, landed) in [("throw", "ways_catch+"), ("cleanup", "ways_clean_caller+")] {
+            let output = run(variant, way, &["break ways_leave", "continue", "finish", "continue"]).success();
+            let expected = format!("The frame was left by an exception, not by a return: landed at {landed}");
+            assert!(stops(&output)[0].starts_with(&expected), "{}: {output:?}", variant.name);
+            assert!(output.stdout.contains(&format!("done {way}")), "{output:?}");
+        }
+        // Caught inside of the frame that is waited for: that is no way out of it.
+        let output = run(variant, "throw", &["break ways_catch", "continue", "finish", "continue"]).success();
+        assert!(stops(&output)[0].starts_with("Finished, returned 0x1 (1) at main+"), "{output:?}");
+    }
+}
+
+#[test]
+fn finish_ends_where_longjmp_goes_to() {
+    for (way, landed) in [("longjmp", "ways_land+"), ("forever", "ways_loop+")] {
+        let output = run(Variant::GCC, way, &["break ways_jump", "continue", "finish", "kill"]);
+        let expected = format!("The frame was left by a jump (longjmp), not by a return: landed at {landed}");
+        assert!(stops(&output)[0].starts_with(&expected), "{output:?}");
+    }
+    let output = run(Variant::GCC, "longjmp", &["break ways_land", "continue", "finish", "continue"]).success();
+    assert!(stops(&output)[0].starts_with("Finished, returned 0x3 (3) at main+"), "{output:?}");
+    let output = run(Variant::STATIC, "longjmp", &["break ways_jump", "continue", "finish", "continue"]).success();
+    assert!(stops(&output)[0].contains("landed at ways_land+"), "{output:?}");
+}
+
+#[test]
+fn finish_in_a_coroutine_waits_until_its_stack_goes_on() {
+    let output =
+        run(Variant::GCC, "context", &["break ways_yield", "continue", "delete", "finish", "continue"]).success();
+    assert!(stops(&output)[0].starts_with("Finished, returned 0xb (11) at ways_coroutine+"), "{output:?}");
+    assert!(output.stdout.contains("done context"), "{output:?}");
+}
+
+#[test]
+fn nexti_over_a_call_that_throws_ends_where_it_lands() {
+    let mut commands = vec!["break ways_leave", "continue"];
+    commands.extend(["nexti"; 6]);
+    let output = run(Variant::GCC, "throw", &commands);
+    assert!(
+        stops(&output).iter().any(|line| line.contains("exception, not by a return: landed at ways_catch")),
+        "{output:?}"
+    );
+}
+
+#[test]
+fn the_first_step_of_a_program_executes_its_first_instruction() {
+    let output = run(Variant::GCC, "return", &["print $pc", "stepi", "print $pc", "kill"]);
+    let values: Vec<&str> = output.stdout.lines().filter(|line| line.starts_with('$')).collect();
+    let pc = |line: &str| line.split_once("= ").map(|(_, value)| value.split(' ').next().unwrap_or("").to_owned());
+    assert_eq!(values.len(), 2, "{output:?}");
+    assert_ne!(pc(values[0]), pc(values[1]), "{output:?}");
+}
+
+#[test]
+fn steps_amid_a_storm_of_signals_go_on_and_every_handler_runs() {
+    let quiet = "handle SIGUSR1 nostop noprint pass";
+    let commands = [
+        quiet,
+        "break ways_signalled",
+        "continue",
+        "delete",
+        "stepi 150",
+        "nexti 50",
+        "info registers rip",
+        "continue",
+    ];
+    let output = run(Variant::GCC, "signals", &commands).success();
+    let places = stops(&output);
+    assert_eq!(places.len(), 2, "{output:?}");
+    assert!(
+        places.iter().all(|line| line.starts_with("Step at ways_signalled+") || line.starts_with("Step at main+")),
+        "{output:?}"
+    );
+    assert!(output.stdout.contains("done signals"), "{output:?}");
+}
+
+#[test]
+fn a_step_with_a_signal_that_stopped_enters_its_handler() {
+    let output = run(Variant::GCC, "raise", &["continue", "stepi", "bt", "continue"]).success();
+    let places = stops(&output);
+    assert!(places[0].starts_with("Signal SIGUSR1"), "{output:?}");
+    assert!(places[1].starts_with("Step, ways_handler("), "{output:?}");
+    assert!(output.stdout.lines().any(|line| line.starts_with("#3") || line.contains(" main+")), "{output:?}");
+}
+
+#[test]
+fn steps_onto_a_breakpoint_count_as_hits() {
+    let commands = ["break ways_tail", "continue", "break ways_tailed", "stepi 50", "info breakpoints", "continue"];
+    let output = run(Variant::GCC, "tail", &commands).success();
+    assert!(output.stdout.contains("Breakpoint 2, ways_tailed("), "{output:?}");
+    assert!(stops(&output).is_empty(), "{output:?}");
+}
+
+/// A session on the program with three threads that count; all stand.
+fn three() -> (Target, Rdbg) {
+    let fixture = Fixture::build("ways_out", Variant::GCC);
+    let target = Target::start_program(fixture.path().as_os_str(), ["three"]);
+    let mut rdbg = Home::new().start(["attach", "--pid", &target.pid().to_string()]);
+    rdbg.expect_line("Attached to", SOON);
+    (target, rdbg)
+}
+
+/// The three counts as `x/3gd` shows them.
+#[track_caller]
+fn counts(rdbg: &mut Rdbg) -> Vec<i64> {
+    rdbg.send("x/3gd &ways_counts");
+    let mut numbers = Vec::new();
+    while numbers.len() < 3 {
+        let line = rdbg.expect_line("<ways_counts", SOON).text;
+        let values = line.split_once(':').map(|(_, values)| values.to_owned()).unwrap_or_default();
+        numbers.extend(values.split_whitespace().filter_map(|one| one.parse::<i64>().ok()));
+    }
+    numbers
+}
+
+#[track_caller]
+fn ends_well(mut target: Target, mut rdbg: Rdbg) {
+    rdbg.send("detach");
+    rdbg.expect_line("Detached from", SOON);
+    rdbg.send("quit");
+    rdbg.finish(SOON);
+    crate::support::Guard::check(target.pid());
+    target.release();
+    target.wait(SOON).success();
+}
+
+#[test]
+fn scheduler_locking_holds_the_others_or_lets_them_run() {
+    let (target, mut rdbg) = three();
+    rdbg.send("tbreak ways_wait");
+    rdbg.send("continue");
+    rdbg.expect_line("ways_wait(", SOON);
+    for mode in ["step", "on"] {
+        rdbg.send(&format!("set scheduler-locking {mode}"));
+        let before = counts(&mut rdbg);
+        for _ in 0..3 {
+            rdbg.send("nexti 4");
+            rdbg.expect_line("Step", SOON);
+        }
+        let after = counts(&mut rdbg);
+        let moved = before.iter().zip(&after).filter(|(old, new)| old != new).count();
+        assert!(moved <= 1, "{mode}: {before:?} {after:?}");
+    }
+    // With `on`, continue lets the one go alone; the others' breakpoints are not hit.
+    let before = counts(&mut rdbg);
+    rdbg.send("break ways_wait");
+    for _ in 0..3 {
+        rdbg.send("continue");
+        rdbg.expect_line("ways_wait(", SOON);
+    }
+    let after = counts(&mut rdbg);
+    assert_eq!(before.iter().zip(&after).filter(|(old, new)| old != new).count(), 1, "{before:?} {after:?}");
+    rdbg.send("delete");
+    rdbg.send("set scheduler-locking off");
+    let mut moved = vec![false; 3];
+    let before = counts(&mut rdbg);
+    for _ in 0..500 {
+        rdbg.send("nexti 8");
+        rdbg.expect_line("Step", SOON);
+        for (index, now) in counts(&mut rdbg).into_iter().enumerate() {
+            moved[index] |= now != before[index];
+        }
+        if moved.iter().all(|one| *one) {
+            break;
         }
     }
+    assert_eq!(moved, [true; 3], "the others never ran");
+    ends_well(target, rdbg);
 }
 
 #[test]
-fn a_step_over_or_out_of_what_throws_ends_at_the_handler() {
-    let (throw, call, handler) =
-        (line_of("main.cpp", "throw"), line_of("main.cpp", "call thrower"), line_of("main.cpp", "handler"));
-    for variant in [Variant::O0, Variant::CLANG_O0, Variant::DWARF4] {
-        let fixture = Fixture::build("source", variant);
-        for at in [throw, call] {
-            let ours = stepped(&fixture, &format!("main.cpp:{at}"), "next", 4);
-            let landed = ours.iter().position(|place| *place == format!("main.cpp:{}", handler - 1));
-            assert!(landed == Some(0), "{}: from {at}: {ours:?}", variant.name);
-            assert!(ours.contains(&format!("main.cpp:{handler}")), "{}: {ours:?}", variant.name);
+fn with_non_stop_one_thread_is_stepped_while_the_others_run() {
+    let (target, mut rdbg) = three();
+    rdbg.send("set non-stop on");
+    rdbg.send("tbreak ways_wait");
+    rdbg.send("continue");
+    rdbg.expect_line("ways_wait(", SOON);
+    for _ in 0..20 {
+        let before = counts(&mut rdbg);
+        rdbg.send("stepi");
+        rdbg.expect_line("Step", SOON);
+        rdbg.send("info threads");
+        rdbg.expect_line("running", SOON);
+        let end = std::time::Instant::now() + Duration::from_secs(20);
+        while counts(&mut rdbg).iter().zip(&before).filter(|(new, old)| new != old).count() < 2 {
+            assert!(std::time::Instant::now() < end, "the others do not run");
         }
     }
+    rdbg.send("finish");
+    rdbg.expect_line("Finished", SOON);
+    ends_well(target, rdbg);
 }
 
 #[test]
-fn optimised_code_is_stepped_to_its_end_without_getting_lost() {
-    for variant in [Variant::GCC, Variant::CLANG] {
-        let fixture = Fixture::build("source", variant);
-        let at = format!("main.cpp:{}", line_of("main.cpp", "inlined"));
-        for command in ["next", "step"] {
-            let mut commands = vec![format!("break {at}"), "continue".to_owned()];
-            commands.extend(std::iter::repeat_n(command.to_owned(), 10));
-            commands.push("continue".to_owned());
-            let commands: Vec<&str> = commands.iter().map(String::as_str).collect();
-            let output = batch(&fixture, &[], &commands);
-            assert!(output.stdout.contains("exited with status 0"), "{}: {}", variant.name, output.stdout);
-        }
+fn a_step_that_waits_for_a_held_thread_can_be_interrupted_and_names_it() {
+    let fixture = Fixture::build("ways_out", Variant::GCC);
+    let path = fixture.path().to_str().expect("a path in UTF-8");
+    let mut rdbg = Home::new().start(["run", "--stop-at-entry", "--", path, "lock"]);
+    rdbg.expect_line("Launched", SOON);
+    for command in ["break ways_lock", "continue", "set scheduler-locking on", "finish"] {
+        rdbg.send(command);
     }
-}
-
-#[test]
-fn a_breakpoint_in_a_call_that_is_stepped_over_stops_the_step() {
-    let fixture = Fixture::build("source", Variant::O0);
-    let (call, deepest) = (line_of("main.cpp", "factorial"), line_of("main.cpp", "deepest"));
-    let set = [format!("break main.cpp:{call}"), format!("break main.cpp:{deepest}")];
-    let output = batch(&fixture, &[], &[&set[0], &set[1], "continue", "next", "next", "continue"]);
-    assert!(output.stdout.contains("Breakpoint 2 at (anonymous namespace)::factorial(int)"), "{}", output.stdout);
-    assert!(output.stdout.contains(&format!("main.cpp:{}\n", deepest + 4)), "{}", output.stdout);
-    assert!(output.stdout.contains("exited with status 0"), "{}", output.stdout);
-}
-
-#[test]
-fn recursion_does_not_end_a_step_in_another_frame() {
-    let fixture = Fixture::build("source", Variant::O0);
-    let line = line_of("main.cpp", "recursion");
-    let at = format!("main.cpp:{line}");
-    let commands = [&format!("tbreak {at}") as &str, "continue", "next", "bt"];
-    let output = batch(&fixture, &[], &commands);
-    assert!(output.stdout.contains(&format!("-> {:>4}    return n * below;", line + 1)), "{}", output.stdout);
-    let deepest = output.stdout.lines().filter(|one| one.starts_with('#') && one.contains("factorial")).count();
-    assert_eq!(deepest, 1, "{}", output.stdout);
-}
-
-#[test]
-fn skip_keeps_step_out_of_functions_and_files() {
-    let fixture = Fixture::build("source", Variant::O0);
-    let at = format!("break main.cpp:{}", line_of("main.cpp", "factorial"));
-    let call = line_of("main.cpp", "factorial");
-    for rule in ["skip function factorial", "skip file main.cpp", "skip regex ^.*factorial"] {
-        let output = batch(&fixture, &[], &[&at, "continue", rule, "step", "info skip"]);
-        assert!(output.stdout.contains(&format!("\n-> {:>4}", call + 1)), "{rule}: {}", output.stdout);
-        assert!(output.stdout.contains("\n1   "), "{rule}: {}", output.stdout);
+    rdbg.expect_line("ways_lock(", SOON);
+    let pid = rdbg
+        .lines()
+        .iter()
+        .find_map(|line| line.text.split("(pid ").nth(1)?.split(',').next()?.trim_end_matches(')').parse::<u32>().ok());
+    let pid = pid.expect("the pid is told");
+    // In the mutex, which nobody gives back.
+    let end = std::time::Instant::now() + SOON;
+    while !std::fs::read_to_string(format!("/proc/{pid}/syscall")).is_ok_and(|text| text.starts_with("202 ")) {
+        assert!(std::time::Instant::now() < end, "not in futex(2)");
+        std::thread::yield_now();
     }
-    let output = batch(&fixture, &[], &[&at, "continue", "skip factorial", "skip delete 1", "step"]);
-    assert!(output.stdout.contains("\n->   54    if (n <= 1)"), "{}", output.stdout);
-}
-
-#[test]
-fn advance_and_until_run_to_a_place_or_to_the_frames_end() {
-    let fixture = Fixture::build("source", Variant::O0);
-    let at = format!("break main.cpp:{}", line_of("main.cpp", "main"));
-    let last = line_of("main.cpp", "last");
-    let output = batch(&fixture, &[], &[&at, "continue", &format!("advance main.cpp:{last}")]);
-    assert!(output.stdout.contains(&format!("\n-> {last:>4}")), "{}", output.stdout);
-    let output = batch(&fixture, &[], &[&at, "continue", "advance factorial", "until main.cpp:1000", "until 118"]);
-    assert!(output.stdout.contains("\n->   54    if (n <= 1)"), "{}", output.stdout);
-    assert!(output.stderr.contains("has code of a source file"), "{}", output.stderr);
-}
-
-#[test]
-fn a_signal_during_a_step_runs_its_handler_and_the_step_goes_on() {
-    let fixture = Fixture::build("stepped", Variant::O0);
-    let line = |mark: &str| super::source::line_in("stepped.c", mark);
-    let at = format!("break stepped.c:{}", line("spin"));
-    let output = batch(&fixture, &[], &[&at, "continue", "next", "next", "continue"]);
-    assert!(output.stdout.contains(&format!("\n-> {:>4}", line("after spin"))), "{}\n{}", output.stdout, output.stderr);
-    assert!(output.stdout.contains("handled"), "{}", output.stdout);
-    let at = format!("break stepped.c:{}", line("wait"));
-    let output = batch(&fixture, &[], &[&at, "continue", "next", "continue"]);
-    assert!(output.stdout.contains(&format!("\n-> {:>4}", line("after wait"))), "{}\n{}", output.stdout, output.stderr);
-    assert!(output.stdout.contains("exited with status 0"), "{}", output.stdout);
+    rdbg.signal("INT");
+    rdbg.expect_line("threads held meanwhile by scheduler-locking: 2 (holder)", SOON);
+    rdbg.expect_line("Stopped by interrupt", SOON);
+    for command in ["set scheduler-locking off", "delete", "continue"] {
+        rdbg.send(command);
+    }
+    rdbg.expect_line("done lock", SOON);
+    rdbg.finish(SOON);
 }
