@@ -21,6 +21,7 @@ mod memory;
 mod modules;
 #[cfg(test)]
 mod order_tests;
+mod pinning;
 mod placing;
 mod remote;
 mod resume;

@@ -1,9 +1,12 @@
 //! `set` and `show`.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use crate::api::{ApiError, FollowFork, SignalPolicy, Toggle};
 use crate::base::Signal;
+use crate::binary::VtableNames;
 
 /// What the user can set.
 pub struct Settings {
@@ -17,6 +20,8 @@ pub struct Settings {
     pub stop_on_exec: Toggle,
     /// Whether `step` passes over the C++ and Rust libraries.
     pub skip_std: Toggle,
+    /// Which method stands in which slot, and the file that says so.
+    pub vtable_names: Option<(PathBuf, Arc<VtableNames>)>,
     /// Policies that differ from the default.
     signals: BTreeMap<Signal, SignalPolicy>,
 }
@@ -60,14 +65,16 @@ impl Default for Settings {
             scheduler_locking: SchedulerLocking::Off,
             stop_on_exec: Toggle::Off,
             skip_std: Toggle::On,
+            vtable_names: None,
             signals: BTreeMap::new(),
         }
     }
 }
 
 /// The names that lldb gives to the same settings, and ours.
-const NAMES: [(&str, &str); 7] = [
+const NAMES: [(&str, &str); 8] = [
     ("skip-std", "skip-std"),
+    ("vtable-names", "vtable-names"),
     ("follow-fork-mode", "follow-fork-mode"),
     ("target.process.follow-fork-mode", "follow-fork-mode"),
     ("non-stop", "non-stop"),
@@ -90,6 +97,11 @@ impl Settings {
             }
             "skip-std" => self.skip_std = parse_toggle(value)?,
             "non-stop" => self.non_stop = parse_toggle(value)?,
+            "vtable-names" => {
+                let path = PathBuf::from(value);
+                let names = super::files::read_vtable_names(&path)?;
+                self.vtable_names = Some((path, names));
+            }
             "scheduler-locking" => self.scheduler_locking = SchedulerLocking::find_by_name(value)?,
             _ => self.stop_on_exec = parse_toggle(value)?,
         }
@@ -103,12 +115,14 @@ impl Settings {
             FollowFork::Child => "child",
             FollowFork::Both => "both",
         };
+        let table = self.vtable_names.as_ref().map_or("built in".into(), |(path, _)| path.to_string_lossy());
         let all = [
             ("follow-fork-mode", follow),
             ("non-stop", toggle_name(self.non_stop)),
             ("skip-std", toggle_name(self.skip_std)),
             ("scheduler-locking", self.scheduler_locking.name()),
             ("stop-on-exec", toggle_name(self.stop_on_exec)),
+            ("vtable-names", &table),
         ];
         let wanted = name.map(canonical).transpose()?;
         let shown = all.iter().filter(|(one, _)| wanted.is_none_or(|name| name == *one));
