@@ -42,7 +42,7 @@ fn unoptimised_code_is_stepped_line_by_line_as_gdb_does() {
         let fixture = Fixture::build("source", variant);
         for (at, command, count) in [
             (format!("main.cpp:{main}"), "next", 16),
-            (format!("main.cpp:{main}"), "step", 40),
+            (format!("main.cpp:{main}"), "step", 30),
             (format!("main.cpp:{main}"), "until", 10),
             (format!("main.cpp:{}", values - 14), "next", 14),
         ] {
