@@ -30,6 +30,7 @@ mod live {
     mod session;
     mod session_clients;
     mod signals;
+    mod soak;
     mod source;
     mod stacks;
     mod startup;

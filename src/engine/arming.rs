@@ -99,6 +99,62 @@ impl<I: Inferior> Engine<I> {
         }
     }
 
+    /// Writes displaced bytes back as [`Engine::restore`] does, the places in ascending order; the last that failed.
+    pub(super) fn restore_all(&mut self, pid: Pid, places: &[(VirtAddr, u8)]) -> Result<(), (VirtAddr, MemError)> {
+        let mut outcome = Ok(());
+        for (at, original, now) in self.bytes_at(pid, places) {
+            if now == INT3 {
+                if let Err(error) = self.inferior.write_mem(pid, at, &[original]) {
+                    outcome = Err((at, error));
+                }
+            }
+        }
+        outcome
+    }
+
+    /// Makes a forked copy of the memory agree with what is known of it: between the fork and the report of it sites
+    /// were removed that the copy still has, others set that it has not, and slots filled.
+    pub(super) fn reconcile_copy(&mut self, child: Pid, space: SpaceId) {
+        let Some(sites) = self.spaces.get(&space).map(|one| &one.sites) else { return };
+        let (armed, retired): (Vec<_>, Vec<_>) = (sites.originals().collect(), sites.retired().collect());
+        // Gone is an answer.
+        let _ = self.restore_all(child, &retired);
+        for (at, original, now) in self.bytes_at(child, &armed) {
+            if now == original {
+                let _ = self.inferior.write_mem(child, at, &[INT3]);
+            }
+        }
+        let Some(one) = self.spaces.get_mut(&space) else { return };
+        let is_mapped = |start: VirtAddr| self.inferior.read_mem(child, start, &mut [0]).is_ok();
+        let ends: Vec<VirtAddr> = one.slots.iter().map(|(_, end)| *end).collect();
+        for end in ends {
+            let start = VirtAddr(end.0 - super::resume::SLOT_PAGES);
+            if !is_mapped(start) {
+                one.slots.retain(|(_, other)| *other != end);
+                one.sites.forget_slots(start, end);
+            }
+        }
+        let filled: Vec<_> =
+            one.sites.slots().filter_map(|(slot, copy)| Some((slot, copy.code_at(slot).ok()?))).collect();
+        for (slot, code) in filled {
+            let _ = self.inferior.write_mem(child, slot, &code);
+        }
+    }
+
+    /// What stands at these places, which are in ascending order, with what is given for each: read a page at a time.
+    /// Those that cannot be read are left out.
+    fn bytes_at(&self, pid: Pid, places: &[(VirtAddr, u8)]) -> Vec<(VirtAddr, u8, u8)> {
+        let (mut found, mut span) = (Vec::with_capacity(places.len()), Vec::new());
+        for group in places.chunk_by(|(a, _), (b, _)| a.0 / READ_SPAN == b.0 / READ_SPAN) {
+            let (first, last) = (group[0].0, group[group.len() - 1].0);
+            span.resize(last.since(first) as usize + 1, 0);
+            let got = self.inferior.read_mem(pid, first, &mut span).unwrap_or(0);
+            let now = |at: VirtAddr| span[..got].get(at.since(first) as usize).copied();
+            found.extend(group.iter().filter_map(|(at, original)| Some((*at, *original, now(*at)?))));
+        }
+        found
+    }
+
     /// Removes a site whoever owns it.
     pub(super) fn drop_site(&mut self, tid: Tid, at: VirtAddr) {
         let Some(space) = self.space_of(tid) else { return };

@@ -70,6 +70,9 @@ impl<I: Inferior> Engine<I> {
             let followed = if follow == Follow::ParentOnly { Toggle::Off } else { Toggle::On };
             self.emit(Event::Forked { parent: parent_pid, child, followed });
         }
+        if !shared && follow != Follow::ParentOnly {
+            self.reconcile_copy(child, space);
+        }
         match follow {
             Follow::ParentOnly if !shared && role == Role::Debugged => self.let_child_go(child),
             Follow::ChildOnly if role == Role::Debugged => self.prefer_child(parent_pid, child, shared),

@@ -123,15 +123,12 @@ impl<I: Inferior> Engine<I> {
         }
     }
 
+    /// Retired sites too: a fork from before they were removed has them still.
     fn restore_text(&mut self, pid: Pid, space: crate::target::task::SpaceId) {
         let Some(one) = self.spaces.get_mut(&space) else { return };
-        let mut failed = None;
-        for (at, original) in one.sites.retire_all() {
-            if let Err(error) = self.restore(pid, at, original) {
-                failed = Some((at, error));
-            }
-        }
-        if let Some((at, error)) = failed {
+        one.sites.retire_all();
+        let all: Vec<_> = one.sites.retired().collect();
+        if let Err((at, error)) = self.restore_all(pid, &all) {
             self.emit(Event::Notice {
                 text: format!("the instruction at {at} of process {pid} was not restored: {error}"),
             });
@@ -161,19 +158,22 @@ impl<I: Inferior> Engine<I> {
     /// `quit`, a signal to rdbg, a lost terminal, a fault: leaves every process as its origin asks.
     pub(super) fn leave_all(&mut self, leave: Leave) {
         self.cancel_wait();
-        let all: Vec<(Pid, Origin, Role)> =
-            self.processes.values().map(|one| (one.pid, one.origin, one.role)).collect();
-        // Passengers last: they go with the process whose memory they share, or are left over when that was killed.
-        let (passengers, others): (Vec<_>, Vec<_>) = all.into_iter().partition(|(_, _, role)| *role == Role::Passenger);
-        for (pid, origin, _) in others {
+        let mut left = Vec::new();
+        // Another look each time: those that are not left yet go on forking.
+        while let Some((pid, origin, role)) = self.next_to_leave(&left) {
+            left.push(pid);
             match (leave, origin) {
-                (Leave::Default, Origin::Launched) => self.kill_process(pid),
+                (Leave::Default, Origin::Launched) if role != Role::Passenger => self.kill_process(pid),
                 _ => self.detach_process(pid),
             }
         }
-        for (pid, _, _) in passengers {
-            self.detach_process(pid);
-        }
+    }
+
+    /// Passengers last: they go with the process whose memory they share, or are left over when that was killed.
+    fn next_to_leave(&self, left: &[Pid]) -> Option<(Pid, Origin, Role)> {
+        let rest = || self.processes.values().filter(|one| !left.contains(&one.pid));
+        let next = rest().find(|one| one.role != Role::Passenger).or_else(|| rest().next())?;
+        Some((next.pid, next.origin, next.role))
     }
 
     /// Kills a process and waits for its end.

@@ -6,12 +6,13 @@ use super::remote::Wait;
 use super::scripted::{Call, Operation, Report, Scripted, TEXT};
 use super::state::{Engine, Subscriber, World};
 use crate::api::{
-    BreakpointAction, BreakpointSpec, ClientId, Command, Event, ModuleFilter, Reply, StopReason, Subscription,
+    BreakpointAction, BreakpointSpec, ClientId, Command, Event, Leave, ModuleFilter, Reply, StopReason, Subscription,
     TargetSelector, Toggle, Where,
 };
 use crate::base::{Pid, PtraceEvent, ResumeHow, Signal, Tid, VirtAddr, WaitStatus};
 use crate::os::Doorbell;
 use crate::target::breakpoint::INT3;
+use crate::target::task::{RunState, StopKind};
 
 /// Numbers that no process of this machine has.
 const PID: Pid = Pid(5_000_100);
@@ -320,6 +321,53 @@ fn a_forked_child_that_is_not_followed_is_clean_whichever_comes_first() {
         assert_eq!(scene.kernel().byte(PID, SITE), INT3);
         assert_eq!(scene.kernel().resumes_of(SECOND), [GOES_ON]);
     }
+}
+
+#[test]
+fn a_child_that_was_forked_before_a_site_was_removed_and_reported_after_is_clean() {
+    for follow in ["parent", "both"] {
+        let mut scene = Scene::armed(BreakpointAction::Count);
+        scene.obey(Command::Set { name: "follow-fork-mode".into(), value: follow.into() });
+        scene.kernel().add_fork(CHILD, PID);
+        // The child has a copy of the int3; then the site goes, and another comes.
+        scene.obey(Command::Delete { ids: Vec::new() });
+        let later = SITE.offset(8);
+        scene.break_at(later, BreakpointAction::Count);
+        scene.play([Report::event(SECOND, PtraceEvent::Fork, CHILD.leader()), Report::stop(CHILD.leader())]);
+        assert_eq!(scene.kernel().byte(CHILD, SITE), 0x55, "{follow}");
+        let expected = if follow == "both" { INT3 } else { 0x55 };
+        assert_eq!(scene.kernel().byte(CHILD, later), expected, "{follow}");
+        assert!(!scene.kernel().is_stopped(CHILD.leader()));
+    }
+}
+
+#[test]
+fn a_thread_that_stands_inside_a_fork_or_clone_makes_no_other_call() {
+    for event in [PtraceEvent::Fork, PtraceEvent::Clone, PtraceEvent::Vfork] {
+        let mut scene = Scene::armed(BreakpointAction::Count);
+        scene.kernel().add_fork(CHILD, PID);
+        scene.kernel().answers.insert(SECOND, [Report::event(SECOND, event, CHILD.leader())].into());
+        scene.kernel().script([Report::stop(CHILD.leader())]);
+        scene.obey(Command::Interrupt);
+        // The kernel would write the result of the one over the number of the other.
+        let state = scene.engine.threads[&SECOND].state;
+        assert_eq!(state, RunState::Stopped(StopKind::Syscall), "{event:?}");
+        assert_eq!(scene.engine.threads[&LEADER].state, RunState::Stopped(StopKind::Event));
+    }
+}
+
+#[test]
+fn a_child_that_is_forked_while_its_parent_is_left_is_left_too() {
+    let mut scene = Scene::armed(BreakpointAction::Count);
+    scene.obey(Command::Set { name: "follow-fork-mode".into(), value: "both".into() });
+    scene.kernel().add_fork(CHILD, PID);
+    // The fork is what answers the interrupt of the detach.
+    let fork = Report::event(SECOND, PtraceEvent::Fork, CHILD.leader());
+    scene.kernel().answers.insert(SECOND, [fork].into());
+    scene.kernel().script([Report::stop(CHILD.leader())]);
+    scene.obey(Command::Quit { leave: Leave::Default });
+    scene.assert_clean(PID, &[LEADER, SECOND]);
+    scene.assert_clean(CHILD, &[CHILD.leader()]);
 }
 
 #[test]

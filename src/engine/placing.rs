@@ -57,7 +57,10 @@ impl<I: Inferior> Engine<I> {
         let Some(breakpoint) = self.breakpoints.get(&id) else { return Ok(()) };
         let Pattern::Names(pattern) = &breakpoint.pattern else { return Ok(()) };
         let limit = breakpoint.spec.limit as usize;
-        let total: usize = found.iter().map(|(_, _, matches)| matches.total).sum();
+        // Of one process: forked copies have the same functions.
+        let in_space = |space: SpaceId| found.iter().filter(move |(one, ..)| *one == space);
+        let total = found.iter().map(|(space, ..)| in_space(*space).map(|(.., matches)| matches.total).sum::<usize>());
+        let total = total.max().unwrap_or(0);
         if total > limit {
             return Err(ApiError::user(format!(
                 "`{}` matches {total} functions; the limit is {limit}",

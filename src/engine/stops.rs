@@ -17,8 +17,9 @@ impl<I: Inferior> Engine<I> {
             WaitStatus::Signaled { signal } => return self.thread_gone(tid, 128 + signal.0, Some(signal)),
             WaitStatus::SignalDelivery(signal) => StopKind::Signal(signal),
             WaitStatus::GroupStop(signal) => StopKind::Group(signal),
-            WaitStatus::SyscallStop => StopKind::Syscall,
-            WaitStatus::Event(_) => StopKind::Event,
+            WaitStatus::Event(PtraceEvent::Stop) => StopKind::Event,
+            // The kernel is in the midst of a call, whose result it writes to rax when the thread goes on.
+            WaitStatus::SyscallStop | WaitStatus::Event(_) => StopKind::Syscall,
         };
         if let Some(thread) = self.threads.get_mut(&tid) {
             thread.state = RunState::Stopped(kind);

@@ -63,7 +63,7 @@ pub enum StopKind {
     Signal(Signal),
     /// Group-stop.
     Group(Signal),
-    /// Syscall-stop.
+    /// Syscall-stop, or the event-stop of a fork, clone or exec: it is inside a system call, and can make no other.
     Syscall,
 }
 

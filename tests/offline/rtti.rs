@@ -96,6 +96,9 @@ fn a_callable_is_named_by_its_lambda_and_its_maker_by_both() {
     let (maker, sureness) = recovered(&module, "_Z9makeAdderi");
     assert_eq!(sureness, Sureness::Hint);
     assert!(maker.starts_with("sub_") && maker.contains("{makeAdder(int)? it makes its lambda}"), "{maker}");
+    let (printer, sureness) = recovered(&module, "complain_of_shape");
+    assert_eq!(sureness, Sureness::Hint);
+    assert!(printer.contains("{complain_of_shape? it prints so}"), "{printer}");
 }
 
 #[test]

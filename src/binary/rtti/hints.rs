@@ -24,6 +24,8 @@ struct Loads<'a> {
     paths: Vec<(usize, &'a str)>,
     /// The strings that can be the name of a function.
     words: Vec<(usize, &'a str)>,
+    /// Where the formats are loaded whose first word is the name of the function that prints: `%s: ..`.
+    formats: Vec<usize>,
     /// The classes whose tables are loaded.
     classes: Vec<ClassId>,
 }
@@ -34,6 +36,9 @@ impl Recovered {
         let loads = self.loads(function);
         if let Some(text) = loads.logged_name() {
             return Some(text);
+        }
+        if let Some(name) = loads.printed_name() {
+            return Some(format!("{name}? it prints so"));
         }
         let mut enclosing: Vec<&str> =
             loads.classes.iter().filter_map(|class| enclosing_of(self.class_text(*class))).collect();
@@ -71,6 +76,8 @@ impl Recovered {
             if let Some(text) = self.string_at(target) {
                 if is_path(text) {
                     loads.paths.push((at, text));
+                } else if text.starts_with("%s: ") {
+                    loads.formats.push(at);
                 } else if is_function_name(text) {
                     loads.words.push((at, text));
                 }
@@ -119,6 +126,20 @@ impl Loads<'_> {
         match found[..] {
             [(word, file)] => Some(format!("{word}? {file}")),
             [(one, file), (two, other)] if file == other => Some(format!("{one} or {two}? {file}")),
+            _ => None,
+        }
+    }
+
+    /// The one name that is loaded beside a `%s: ..`. Only one with an underscore, as functions of C have: other words are
+    /// printed so too.
+    fn printed_name(&self) -> Option<&str> {
+        let beside = |at: usize| self.formats.iter().any(|format| format.abs_diff(at) <= BESIDE);
+        let printed = self.words.iter().filter(|(at, word)| word.contains('_') && beside(*at)).map(|(_, word)| *word);
+        let mut names: Vec<&str> = printed.collect();
+        names.sort_unstable();
+        names.dedup();
+        match names[..] {
+            [only] => Some(only),
             _ => None,
         }
     }

@@ -129,6 +129,11 @@ impl SiteTable {
         self.sites.iter().map(|(at, site)| (*at, site))
     }
 
+    /// Every site that is no more, with the byte it displaced.
+    pub fn retired(&self) -> impl Iterator<Item = (VirtAddr, u8)> + '_ {
+        self.retired.iter().map(|(at, original)| (*at, *original))
+    }
+
     /// Retires every site and returns what to restore.
     pub fn retire_all(&mut self) -> Vec<(VirtAddr, u8)> {
         let all: Vec<_> = self.originals().collect();
@@ -143,6 +148,20 @@ impl SiteTable {
             site.slot = Some(slot);
         }
         self.slots.insert(slot, (at, copy));
+    }
+
+    /// Every slot, with what is in it.
+    pub fn slots(&self) -> impl Iterator<Item = (VirtAddr, &OutOfLine)> {
+        self.slots.iter().map(|(slot, (_, copy))| (*slot, copy))
+    }
+
+    /// Forgets the slots in `start..end`: there are none in this memory.
+    pub fn forget_slots(&mut self, start: VirtAddr, end: VirtAddr) {
+        let in_range = |slot: &VirtAddr| (start..end).contains(slot);
+        self.slots.retain(|slot, _| !in_range(slot));
+        for site in self.sites.values_mut() {
+            site.slot = site.slot.filter(|slot| !in_range(slot));
+        }
     }
 
     /// The slot that holds `pc`: the site that it was made for, where it begins, and what is in it.
