@@ -36,4 +36,5 @@ mod live {
     mod startup;
     mod stepping;
     mod waitfor;
+    mod watchpoints;
 }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::source::SourceQuery;
 use super::stepping::{LineStepKind, SkipChange};
+use super::watch::WatchSpec;
 use crate::base::{Pid, Signal};
 
 /// One request. Every command is answered by exactly one [`super::Reply`] or [`super::ApiError`]; `Continue` and the
@@ -159,6 +160,10 @@ pub enum Where {
     Address(String),
     /// A line of a source file, by the last parts of its path; `None`: the selected frame's file.
     Line { file: Option<String>, line: u32 },
+    /// A place by a debug register of the CPU: no byte of the program is changed.
+    Hardware(Box<Where>),
+    /// No place in the code but bytes: their accesses, by debug registers of the CPU.
+    Watch(WatchSpec),
 }
 
 /// Which modules a breakpoint looks in.

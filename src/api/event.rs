@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::reply::{FrameRow, FunctionCall, InferiorRow, Place, ThreadRef};
 use super::session::ClientId;
 use super::source::SourceText;
+use super::watch::WatchHit;
 use crate::base::{Pid, Signal};
 
 /// Something that happened to the target.
@@ -58,6 +59,8 @@ pub enum Event {
 pub enum StopReason {
     /// One or more breakpoints.
     Breakpoint { ids: Vec<u32> },
+    /// One or more watchpoints.
+    Watch { hits: Vec<WatchHit> },
     /// A step ended.
     Step,
     /// A `finish` came back; rax is the value.

@@ -7,6 +7,7 @@ pub mod reply;
 pub mod session;
 pub mod source;
 pub mod stepping;
+pub mod watch;
 
 pub use command::{
     BreakpointAction, BreakpointSpec, Command, FollowFork, FrameMove, Leave, ModuleFilter, RegisterSet, SignalPolicy,
@@ -21,3 +22,4 @@ pub use reply::{
 pub use session::{ClientId, Outcome, Request, Session, Subscription};
 pub use source::{SourceLine, SourceQuery, SourceText};
 pub use stepping::{LineStepKind, SkipChange, SkipRule};
+pub use watch::{WatchAccess, WatchHit, WatchSpec};

@@ -45,6 +45,24 @@ pub enum InferiorError {
     },
 }
 
+impl InferiorError {
+    /// What debugs without a CPU has none.
+    fn no_debug_registers(tid: Tid) -> Self {
+        InferiorError::Os { what: "debug registers", tid, reason: "there are none".to_string() }
+    }
+}
+
+/// A debug register of x86.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum DebugRegister {
+    /// DR0 to DR3: an address.
+    Address(u8),
+    /// DR6: which of them were hit.
+    Status,
+    /// DR7: which are enabled, for what.
+    Control,
+}
+
 /// How a stopped task goes on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Resume {
@@ -158,6 +176,16 @@ pub trait Inferior {
 
     /// The SSE registers.
     fn vector_regs(&self, tid: Tid) -> Result<VectorRegs, InferiorError>;
+
+    /// A debug register of the task (Intel SDM vol. 3, 18.2), as the kernel keeps it for the task alone.
+    fn debug_register(&self, tid: Tid, _register: DebugRegister) -> Result<u64, InferiorError> {
+        Err(InferiorError::no_debug_registers(tid))
+    }
+
+    /// Writes a debug register of the task. The kernel refuses addresses of its own and what the CPU cannot watch.
+    fn set_debug_register(&mut self, tid: Tid, _register: DebugRegister, _value: u64) -> Result<(), InferiorError> {
+        Err(InferiorError::no_debug_registers(tid))
+    }
 
     /// The siginfo of the stop.
     fn siginfo(&self, tid: Tid) -> Result<SigInfo, InferiorError>;

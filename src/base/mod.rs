@@ -13,8 +13,8 @@ pub mod wait;
 pub use addr::{AddrRange, FileAddr, LoadBias, VirtAddr};
 pub use cpu::CpuMask;
 pub use inferior::{
-    Inferior, InferiorError, Mapping, MappingSource, PendingScope, Resume, ResumeHow, SigInfo, SignalMasks,
-    TraceOptions,
+    DebugRegister, Inferior, InferiorError, Mapping, MappingSource, PendingScope, Resume, ResumeHow, SigInfo,
+    SignalMasks, TraceOptions,
 };
 pub use mem::{MemError, Memory, ReadMem};
 pub use regs::{Regs, VectorRegs};

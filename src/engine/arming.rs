@@ -7,6 +7,7 @@ use crate::api::Event;
 use crate::arch::{plan_step_over, ArchError};
 use crate::base::{Inferior, MemError, Pid, ReadMem, Tid, VirtAddr};
 use crate::target::breakpoint::{CleanMemory, Owner, Site, INT3};
+use crate::target::debug_register::RegisterError;
 use crate::target::task::SpaceId;
 
 /// Sites whose instructions are read together are in the same span of this many bytes.
@@ -19,6 +20,10 @@ pub(super) enum ArmError {
     Memory(#[from] MemError),
     #[error(transparent)]
     Arch(#[from] ArchError),
+    #[error(transparent)]
+    Register(#[from] RegisterError),
+    #[error("the kernel refuses it: {0}")]
+    Refused(String),
     #[error("{0} is not in executable memory")]
     NotExecutable(VirtAddr),
 }

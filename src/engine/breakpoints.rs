@@ -4,7 +4,8 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::state::{Engine, Space};
-use crate::api::{ApiError, BreakpointAction, BreakpointSpec, ClientId, Event, ModuleFilter, Toggle, Where};
+use super::watching::Means;
+use crate::api::{ApiError, BreakpointAction, BreakpointSpec, ClientId, Event, ModuleFilter, Toggle, WatchHit, Where};
 use crate::base::{AddrRange, FileAddr, Inferior, Regs, Tid, VirtAddr};
 use crate::binary::dwarf::SourceName;
 use crate::binary::NamePattern;
@@ -21,6 +22,7 @@ pub(super) struct Breakpoint {
     pub(super) spec: BreakpointSpec,
     pub(super) client: ClientId,
     pub(super) pattern: Pattern,
+    pub(super) means: Means,
     pub(super) condition: Option<Expression>,
     pub(super) enabled: Toggle,
     pub(super) hits: u64,
@@ -28,6 +30,8 @@ pub(super) struct Breakpoint {
     /// By the index that sites hold; `None` once a module has gone.
     pub(super) locations: Vec<Option<Location>>,
     pub(super) note: Option<String>,
+    /// What a watchpoint saw last.
+    pub(super) seen: Option<WatchHit>,
     /// Modules that have been looked through: space and start.
     pub(super) searched: Vec<(SpaceId, VirtAddr)>,
     /// IFUNCs whose choice is not known yet: space, module start, resolver.
@@ -69,6 +73,11 @@ impl Breakpoint {
     /// Whether it reports to a client that can go away.
     pub(super) fn is_log_of(&self, client: ClientId) -> bool {
         self.client == client && client != ClientId(0) && matches!(self.spec.action, BreakpointAction::Log { .. })
+    }
+
+    /// Whether it waits for accesses to bytes, not for an instruction.
+    pub(super) fn is_watch(&self) -> bool {
+        matches!(self.spec.location, Where::Watch(_))
     }
 
     /// Keeps only locations in these spaces.
@@ -143,8 +152,11 @@ impl Breakpoint {
 
 impl<I: Inferior> Engine<I> {
     /// `break`: makes it and places it in what is mapped.
-    pub(super) fn add_breakpoint(&mut self, client: ClientId, spec: BreakpointSpec) -> Result<u32, ApiError> {
-        let pattern = self.parse_where(&spec.location)?;
+    pub(super) fn add_breakpoint(&mut self, client: ClientId, mut spec: BreakpointSpec) -> Result<u32, ApiError> {
+        let (pattern, means) = self.parse_intent(&spec.location)?;
+        if let (Where::Watch(watch), Means::Registers { length, .. }) = (&mut spec.location, means) {
+            watch.length = Some(length);
+        }
         let condition = spec.condition.as_deref().map(|text| self.compile_condition(text)).transpose()?;
         self.next.breakpoint += 1;
         let id = self.next.breakpoint;
@@ -152,12 +164,14 @@ impl<I: Inferior> Engine<I> {
             id,
             client,
             pattern,
+            means,
             condition,
             enabled: Toggle::On,
             hits: 0,
             ignore: spec.ignore,
             locations: Vec::new(),
             note: None,
+            seen: None,
             searched: Vec::new(),
             unresolved: Vec::new(),
             spec,
@@ -170,23 +184,27 @@ impl<I: Inferior> Engine<I> {
         Ok(id)
     }
 
-    fn parse_where(&self, location: &Where) -> Result<Pattern, ApiError> {
+    pub(super) fn parse_where(&self, location: &Where) -> Result<Pattern, ApiError> {
         let bad = |error: crate::binary::BinaryError| ApiError::user(error.to_string());
         Ok(match location {
             Where::Name(name) => Pattern::Names(NamePattern::Plain(name.clone())),
             Where::BaseName(name) => Pattern::Names(NamePattern::BaseName(name.clone())),
             Where::Regex(regex) => Pattern::Names(NamePattern::parse_regex(regex).map_err(bad)?),
             Where::Line { file, line } => self.parse_line_place(file.as_deref(), *line)?,
-            Where::Address(text) => {
-                let at = self.evaluate_address(text)?;
-                let pid = self.selected_pid().ok();
-                let space = pid.and_then(|pid| self.processes.get(&pid)).and_then(|one| self.spaces.get(&one.space));
-                match space.and_then(|one| one.modules.module_at(at)) {
-                    Some(loaded) => Pattern::InModule { module: loaded.module.name(), at: loaded.bias.to_file(at) },
-                    None => Pattern::Absolute(at),
-                }
-            }
+            Where::Address(text) => self.pattern_at(self.evaluate_address(text)?),
+            Where::Hardware(place) => self.parse_where(place)?,
+            Where::Watch(spec) => self.pattern_at(self.evaluate_address(&spec.expression)?),
         })
+    }
+
+    /// An address as a place that a module brings with it wherever it is loaded, if it lies in one.
+    pub(super) fn pattern_at(&self, at: VirtAddr) -> Pattern {
+        let pid = self.selected_pid().ok();
+        let space = pid.and_then(|pid| self.processes.get(&pid)).and_then(|one| self.spaces.get(&one.space));
+        match space.and_then(|one| one.modules.module_at(at)) {
+            Some(loaded) => Pattern::InModule { module: loaded.module.name(), at: loaded.bias.to_file(at) },
+            None => Pattern::Absolute(at),
+        }
     }
 
     pub(super) fn compile_condition(&self, text: &str) -> Result<Expression, ApiError> {
@@ -203,6 +221,9 @@ impl<I: Inferior> Engine<I> {
     /// Takes all its sites away.
     pub(super) fn disarm_breakpoint(&mut self, id: u32) {
         let Some(breakpoint) = self.breakpoints.get(&id) else { return };
+        if breakpoint.means != Means::Patch {
+            return self.free_registers(id);
+        }
         for (space, at, location) in breakpoint.places() {
             self.disarm(space, at, Owner::Breakpoint { id, location });
         }
@@ -225,10 +246,11 @@ impl<I: Inferior> Engine<I> {
         for group in places.chunk_by(|(a, ..), (b, ..)| a == b) {
             let Some(pid) = self.pid_of_space(group[0].0) else { continue };
             let of = |&(_, at, location): &(_, VirtAddr, u32)| (at, Owner::Breakpoint { id, location });
-            let failed = self.arm_all(pid, group[0].0, &group.iter().map(of).collect::<Vec<_>>());
+            let failed = self.arm_places(id, pid, group[0].0, &group.iter().map(of).collect::<Vec<_>>());
             if let Some((at, error)) = failed.first() {
                 let text = format!("breakpoint {id} is not armed at {} of its places: {at}: {error}", failed.len());
                 self.emit(Event::Notice { text });
+                self.stays_disabled(id);
             }
         }
     }
@@ -272,7 +294,7 @@ impl<I: Inferior> Engine<I> {
 
     /// Reports a hit of a breakpoint in log mode, and ends it at its count.
     fn log_hit(&mut self, id: u32, location: u32, tid: Tid, regs: &Regs, count: Option<u64>) {
-        let call = self.call_at(id, location, tid, regs);
+        let call = self.watched_call(id).unwrap_or_else(|| self.call_at(id, location, tid, regs));
         let Some(breakpoint) = self.breakpoints.get(&id) else { return };
         let (client, hits) = (breakpoint.client, breakpoint.hits);
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();

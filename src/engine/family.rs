@@ -98,7 +98,8 @@ impl<I: Inferior> Engine<I> {
         let Some(from) = self.spaces.get(&of) else { return id };
         let (modules, sites) = (from.modules.clone(), from.sites.clone());
         let (rendezvous, syscall_at, slots) = (from.rendezvous, from.syscall_at, from.slots.clone());
-        self.spaces.insert(id, super::state::Space { modules, sites, rendezvous, syscall_at, slots });
+        let registers = from.registers.clone();
+        self.spaces.insert(id, super::state::Space { modules, sites, rendezvous, syscall_at, registers, slots });
         for breakpoint in self.breakpoints.values_mut() {
             breakpoint.share_locations(of, id);
         }

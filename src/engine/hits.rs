@@ -6,14 +6,16 @@ use super::state::{Engine, World};
 use crate::api::{FrameExit, StopReason};
 use crate::base::{Inferior, Regs, Tid, VirtAddr};
 use crate::target::breakpoint::Owner;
+use crate::target::debug_register::RegisterSet;
 use crate::target::task::Role;
 
 /// The most owners of one site that are looked at in one hit without allocating.
 const OWNERS: usize = 8;
 
 impl<I: Inferior> Engine<I> {
-    /// `regs` are as the kernel gave them, pc one past the site.
-    pub(super) fn on_hit(&mut self, tid: Tid, at: VirtAddr, mut regs: Regs) {
+    /// `regs` are as the kernel gave them, pc one past the site; or at it, where a debug register was hit there too, for
+    /// which `stop_ids` want a stop.
+    pub(super) fn on_hit(&mut self, tid: Tid, at: VirtAddr, mut regs: Regs, mut stop_ids: Vec<u32>) {
         regs.rip = at.0;
         if self.world != World::Running {
             // Not looked at yet: the thread stands before the site and will hit it when it goes on.
@@ -32,7 +34,6 @@ impl<I: Inferior> Engine<I> {
             }
         }
         let role = self.process_of(tid).map(|one| one.role);
-        let mut stop_ids = Vec::new();
         let mut left = None;
         if role == Some(Role::Debugged) {
             let Some(space) = self.space_of(tid) else { return };
@@ -91,10 +92,13 @@ impl<I: Inferior> Engine<I> {
     fn step_over_and_go_on(&mut self, tid: Tid, at: VirtAddr, regs: Regs) {
         let passed = match self.is_site(tid, at) {
             true => self.step_over(tid, at, regs),
-            false => self.inferior.set_pc(tid, at).map_err(Into::into),
+            false => self.inferior.set_pc(tid, at).map(|()| RegisterSet::default()).map_err(Into::into),
         };
         match passed {
-            Ok(()) => {
+            Ok(reached) => {
+                if self.judge_kept(tid, reached) == Verdict::Stop {
+                    return;
+                }
                 let free = self.threads.get(&tid).is_some_and(|one| one.is_free());
                 if self.world == World::Running && free {
                     self.resume_task(tid, crate::base::ResumeHow::Continue, None);

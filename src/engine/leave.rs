@@ -120,6 +120,7 @@ impl<I: Inferior> Engine<I> {
         let stopped = self.threads.get(&tid).is_some_and(|one| one.is_stopped());
         if stopped {
             self.leave_slot(tid);
+            self.clear_registers(tid);
         }
     }
 

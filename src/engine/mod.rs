@@ -23,6 +23,7 @@ mod modules;
 mod order_tests;
 mod pinning;
 mod placing;
+mod reached;
 mod remote;
 mod resume;
 #[cfg(test)]
@@ -39,6 +40,7 @@ mod stepping;
 mod stops;
 mod strays;
 mod waiting;
+mod watching;
 mod world;
 
 pub use files::file_symbols;

@@ -61,12 +61,16 @@ impl<I: Inferior> Engine<I> {
             .map(|module| module.range)
             .filter(|range| !starts.contains(&range.start))
             .collect();
-        for range in gone {
+        for range in &gone {
+            let range = *range;
             one.modules.remove(range.start);
             one.sites.forget_range(range.start, range.end);
             for breakpoint in self.breakpoints.values_mut() {
                 breakpoint.forget_range(space, range);
             }
+        }
+        if !gone.is_empty() {
+            self.free_registers_where(|of, region| of == space && gone.iter().any(|range| range.contains(region.at)));
         }
     }
 

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use super::arming::ArmError;
 use super::breakpoints::{Location, Pattern};
 use super::state::Engine;
+use super::watching::Means;
 use crate::api::{ApiError, Event, ModuleFilter, Toggle};
 use crate::arch::interpret_function;
 use crate::base::{FileAddr, Inferior, MemError, Pid, Regs, VirtAddr};
@@ -28,8 +29,14 @@ impl<I: Inferior> Engine<I> {
             self.debugged().iter().filter_map(|pid| Some(self.processes.get(pid)?.space)).collect();
         if let Some(Pattern::Absolute(at)) = self.breakpoints.get(&id).map(|one| &one.pattern) {
             let at = *at;
-            for space in spaces {
-                self.check_executable(space, at)?;
+            let of_data = self.breakpoints.get(&id).is_some_and(|one| one.is_watch());
+            // An address of no module means something in the process that the user has looked at.
+            let chosen = self.selected_pid().ok().and_then(|pid| Some(self.processes.get(&pid)?.space));
+            for space in spaces.into_iter().filter(|space| !of_data || chosen == Some(*space)) {
+                if !of_data {
+                    self.check_executable(space, at)?;
+                }
+                self.check_registers(id, space, &[at])?;
                 self.add_location(id, space, at, Vec::new()).map_err(|error| ApiError::user(error.to_string()))?;
             }
             return Ok(());
@@ -45,11 +52,32 @@ impl<I: Inferior> Engine<I> {
             }
         }
         self.check_limit(id, &found)?;
+        for (space, places) in self.places_by_space(&found) {
+            self.check_registers(id, space, &places)?;
+        }
+        let wanted = found.len();
         for (space, start, matches) in found {
             self.place_matches(id, space, start, matches);
         }
+        self.check_armed(id, wanted)?;
         self.note_if_pending(id);
         Ok(())
+    }
+
+    fn places_by_space(&self, found: &[(SpaceId, VirtAddr, Matches)]) -> Vec<(SpaceId, Vec<VirtAddr>)> {
+        let of_module = |(space, start, matches): &(SpaceId, VirtAddr, Matches)| {
+            let loaded = self.spaces.get(space).and_then(|one| one.modules.module_at(*start));
+            let places = matches.functions.iter().filter_map(|one| Some(loaded?.bias.to_virt(one.address)));
+            (*space, places.collect())
+        };
+        let mut all: Vec<(SpaceId, Vec<VirtAddr>)> = Vec::new();
+        for (space, places) in found.iter().map(of_module) {
+            match all.last_mut() {
+                Some((last, into)) if *last == space => into.extend(places),
+                _ => all.push((space, places)),
+            }
+        }
+        all
     }
 
     /// Refuses a pattern that matches more functions than its limit, before anything is patched.
@@ -69,6 +97,15 @@ impl<I: Inferior> Engine<I> {
             .with_hint(format!("narrow it (--module LIB, a longer pattern), or raise the limit: --limit {total}")));
         }
         Ok(())
+    }
+
+    /// One by debug registers that found its places and could be armed at none of them is refused.
+    fn check_armed(&self, id: u32, wanted: usize) -> Result<(), ApiError> {
+        let Some(one) = self.breakpoints.get(&id).filter(|one| one.means != Means::Patch) else { return Ok(()) };
+        match &one.note {
+            Some(note) if wanted > 0 && one.live().next().is_none() => Err(ApiError::target(note.clone())),
+            _ => Ok(()),
+        }
     }
 
     fn check_executable(&self, space: SpaceId, at: VirtAddr) -> Result<(), ApiError> {
@@ -185,7 +222,7 @@ impl<I: Inferior> Engine<I> {
         }
         let new = breakpoint.live().skip_while(|(index, _)| (*index as usize) < first);
         let owned = new.map(|(location, one)| (one.addr, Owner::Breakpoint { id, location })).collect::<Vec<_>>();
-        let failed = self.arm_all(pid, space, &owned);
+        let failed = self.arm_places(id, pid, space, &owned);
         if let (false, Some(breakpoint)) = (failed.is_empty(), self.breakpoints.get_mut(&id)) {
             let failed: HashSet<VirtAddr> = failed.iter().map(|(at, _)| *at).collect();
             for slot in breakpoint.locations.iter_mut().skip(first) {

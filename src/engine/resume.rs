@@ -1,5 +1,6 @@
 //! Letting a stopped thread go on: past the site it stands at, with the signal it is owed.
 
+use super::breakpoints::Verdict;
 use super::memory::{RawMemory, ThreadMemory};
 use super::placing::LONGEST_INSTRUCTION;
 use super::state::{Engine, World};
@@ -7,6 +8,7 @@ use crate::api::{Event, StopReason};
 use crate::arch::{plan_out_of_line, Effect, OutOfLine, StepOver};
 use crate::base::{Inferior, InferiorError, ReadMem, Regs, ResumeHow, Tid, VirtAddr};
 use crate::target::breakpoint::CleanMemory;
+use crate::target::debug_register::RegisterSet;
 use crate::target::task::{RunState, StopKind};
 
 /// Bytes that one displaced instruction and its jump back may take.
@@ -47,6 +49,10 @@ impl<I: Inferior> Engine<I> {
         }
         let Some(thread) = self.threads.get_mut(&tid) else { return };
         let RunState::Stopped(kind) = thread.state else { return };
+        if !thread.reached.is_empty() && self.judge_kept(tid, RegisterSet::default()) == Verdict::Stop {
+            return;
+        }
+        let Some(thread) = self.threads.get_mut(&tid) else { return };
         let reported = thread.reported_at.take();
         let owed = thread.owed;
         if let StopKind::Group(_) = kind {
@@ -60,14 +66,20 @@ impl<I: Inferior> Engine<I> {
                     if owed.is_some() {
                         // The handler's frame must not hold a slot's address, so the handler comes first.
                         self.pass_later(tid, at, regs.sp());
-                    } else if let Err(error) = self.step_over(tid, at, regs) {
-                        self.cannot_pass(tid, at, &error);
-                        return;
+                    } else {
+                        match self.step_over(tid, at, regs) {
+                            Ok(reached) if self.judge_kept(tid, reached) == Verdict::Stop => return,
+                            Ok(_) => {}
+                            Err(error) => return self.cannot_pass(tid, at, &error),
+                        }
                     }
                 }
                 Ok(_) => {}
                 Err(_) => return,
             }
+        }
+        if let Some(at) = reported {
+            self.pass_register(tid, at);
         }
         self.resume_task(tid, ResumeHow::Continue, owed);
     }
@@ -84,14 +96,15 @@ impl<I: Inferior> Engine<I> {
     }
 
     /// Executes the displaced instruction of the site at `at` for a thread whose registers are `regs`, without lifting
-    /// the site: the registers are written, the thread still stands.
-    pub(super) fn step_over(&mut self, tid: Tid, at: VirtAddr, mut regs: Regs) -> Result<(), PassError> {
+    /// the site: the registers are written, the thread still stands. Returns the debug registers that the CPU would have
+    /// found hit.
+    pub(super) fn step_over(&mut self, tid: Tid, at: VirtAddr, mut regs: Regs) -> Result<RegisterSet, PassError> {
         let space = self.space_of(tid).ok_or(InferiorError::Gone(tid))?;
         let site = self.spaces.get_mut(&space).and_then(|one| one.sites.find_mut(at)).ok_or(PassError::NoSite(at))?;
         if let Some(slot) = site.slot {
             // The thread's registers are the hit's own; rip alone changes.
             self.inferior.set_pc(tid, slot)?;
-            return Ok(());
+            return Ok(RegisterSet::default());
         }
         match &site.step_over {
             StepOver::Emulate(emulation) => {
@@ -100,26 +113,31 @@ impl<I: Inferior> Engine<I> {
                 if site.emulated == HOT && emulation.effect() != Effect::ProgramCounter {
                     if let Some(slot) = self.copy_emulated_site(tid, at, &regs) {
                         self.inferior.set_pc(tid, slot)?;
-                        return Ok(());
+                        return Ok(RegisterSet::default());
                     }
                 }
-                if let Err(error) = emulation.run(&mut regs, &mut ThreadMemory { inferior: &mut self.inferior, tid }) {
-                    // The CPU would raise an exception, as it does in the copy, or cannot be stood in for here.
-                    let slot = self.copy_emulated_site(tid, at, &regs).ok_or(error)?;
-                    return Ok(self.inferior.set_pc(tid, slot)?);
-                }
+                let reached = match self.emulate(tid, &emulation, &mut regs) {
+                    Ok(reached) => reached,
+                    Err(error) => {
+                        // The CPU would raise an exception, as it does in the copy, or cannot be stood in for here.
+                        let slot = self.copy_emulated_site(tid, at, &regs).ok_or(error)?;
+                        self.inferior.set_pc(tid, slot)?;
+                        return Ok(RegisterSet::default());
+                    }
+                };
                 match emulation.effect() {
                     Effect::ProgramCounter => self.inferior.set_pc(tid, regs.pc())?,
                     Effect::Registers | Effect::Memory => self.inferior.set_regs(tid, &regs)?,
                 }
+                Ok(reached)
             }
             StepOver::OutOfLine(copy) => {
                 let copy = *copy;
                 let slot = self.make_slot(tid, at, &copy, &regs)?;
                 self.inferior.set_pc(tid, slot)?;
+                Ok(RegisterSet::default())
             }
         }
-        Ok(())
     }
 
     /// Gives a site that can be emulated a slot, if it can be had without harm: a filter of system calls could kill the
@@ -202,9 +220,11 @@ impl<I: Inferior> Engine<I> {
         let executed = regs.pc().since(slot) >= u64::from(copy.copied_length());
         // What can be emulated is: then the hit is over, and a signal's handler that comes next is not in its midst.
         if let (false, Some(StepOver::Emulate(emulation))) = (executed, sites.find(at).map(|site| &site.step_over)) {
+            let watched = self.spaces.get(&space).is_some_and(|one| one.registers.watches_data());
             let (emulation, mut past) = (*emulation, Regs { rip: at.0, ..regs });
             let mut memory = ThreadMemory { inferior: &mut self.inferior, tid };
-            if emulation.run(&mut past, &mut memory).is_ok() && self.inferior.set_regs(tid, &past).is_ok() {
+            // Where bytes are watched it must not be lost that it reaches them, and it is carried out when the thread goes on.
+            if !watched && emulation.run(&mut past, &mut memory).is_ok() && self.inferior.set_regs(tid, &past).is_ok() {
                 return;
             }
         }
@@ -247,6 +267,7 @@ impl<I: Inferior> Engine<I> {
         // One that is to be told of a signal ends the rest, so it comes first.
         stopped.sort_unstable_by_key(|tid| (self.threads.get(tid).is_none_or(|one| one.untold.is_none()), *tid));
         for tid in stopped {
+            // One that goes on can stop them all again: what it reached while they stood is judged now.
             if self.world != World::Running {
                 break;
             }

@@ -16,6 +16,7 @@ use crate::engine::waiting::Awaited;
 use crate::os::waitfor::WatchEvent;
 use crate::target::address_space::AddressSpace;
 use crate::target::breakpoint::SiteTable;
+use crate::target::debug_register::DebugRegisters;
 use crate::target::task::{Process, Role, RunState, SpaceId, Thread};
 
 /// How many events a front end may be behind before it loses some. The queue grows as it fills: one of fixed size would
@@ -51,6 +52,8 @@ pub struct Space {
     pub rendezvous: Option<VirtAddr>,
     /// A `syscall` instruction of the program, once one has been looked for.
     pub syscall_at: Option<VirtAddr>,
+    /// Debug registers in use.
+    pub registers: DebugRegisters,
     /// Pages for displaced instructions: the next free slot and the end, per page run.
     pub slots: Vec<(VirtAddr, VirtAddr)>,
 }
@@ -104,6 +107,8 @@ pub struct Engine<I: Inferior> {
     pub(super) escapes: FxHashMap<Tid, Vec<super::finishing::Escape>>,
     /// Return sites that are armed.
     pub(super) returns: Vec<(SpaceId, VirtAddr, crate::target::breakpoint::Owner)>,
+    /// How often what debug registers are to hold has changed, in any space.
+    pub(super) registers_changes: u64,
     /// Files that have been parsed, by device and inode.
     pub(super) files: FxHashMap<(u64, u64), std::sync::Arc<crate::binary::Module>>,
     pub(super) pinned: Option<super::pinning::Pinned>,
@@ -166,6 +171,7 @@ impl<I: Inferior> Engine<I> {
             asleep: FxHashMap::default(),
             escapes: FxHashMap::default(),
             returns: Vec::new(),
+            registers_changes: 0,
             files: FxHashMap::default(),
             pinned: None,
             sources: Default::default(),
@@ -300,6 +306,8 @@ impl<I: Inferior> Engine<I> {
             left_group_stop: false,
             broken: None,
             redone: None,
+            registers_seen: 0,
+            reached: Vec::new(),
         };
         self.threads.insert(tid, thread);
     }
@@ -313,6 +321,7 @@ impl<I: Inferior> Engine<I> {
             sites: SiteTable::default(),
             rendezvous: None,
             syscall_at: None,
+            registers: DebugRegisters::default(),
             slots: Vec::new(),
         };
         self.spaces.insert(id, space);

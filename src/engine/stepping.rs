@@ -118,7 +118,8 @@ impl<I: Inferior> Engine<I> {
         }
         if self.is_site(tid, regs.pc()) {
             match self.step_over(tid, regs.pc(), regs) {
-                Ok(()) => self.after_step_over(tid),
+                Ok(reached) if self.judge_kept(tid, reached) == Verdict::Stop => {}
+                Ok(_) => self.after_step_over(tid),
                 Err(error) => {
                     self.steps.remove(&tid);
                     self.cannot_pass(tid, regs.pc(), &error);
@@ -126,6 +127,7 @@ impl<I: Inferior> Engine<I> {
             }
             return;
         }
+        self.pass_register(tid, regs.pc());
         if code.starts_with(&SYSCALL) && self.others_in_step() == Others::Run {
             self.unlock_others(tid);
         }
@@ -209,9 +211,11 @@ impl<I: Inferior> Engine<I> {
     pub(super) fn breakpoints_at(&mut self, tid: Tid, regs: &Regs) -> Vec<u32> {
         let Some(space) = self.space_of(tid) else { return Vec::new() };
         let site = self.spaces.get(&space).and_then(|one| one.sites.find(regs.pc()));
-        let Some(owners) = site.map(|one| one.owners.clone()) else { return Vec::new() };
+        let owners = site.map(|one| one.owners.clone()).unwrap_or_default();
+        let waiting = self.watchers_at(tid, regs.pc()).into_iter();
+        let waiting = waiting.map(|one| Owner::Breakpoint { id: one.id, location: one.location });
         let mut ids = Vec::new();
-        for owner in owners {
+        for owner in owners.into_iter().chain(waiting) {
             match owner {
                 Owner::Breakpoint { id, location } => {
                     if self.judge(id, location, tid, regs) == Verdict::Stop {

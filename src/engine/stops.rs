@@ -1,8 +1,12 @@
 //! What is done with each report of a wait.
 
+use super::breakpoints::Verdict;
 use super::state::{Engine, World};
 use crate::api::{Event, Toggle};
-use crate::base::{Inferior, PendingScope, PtraceEvent, Resume, ResumeHow, Signal, Tid, VirtAddr, WaitStatus};
+use crate::base::{
+    Inferior, InferiorError, PendingScope, PtraceEvent, Resume, ResumeHow, Signal, Tid, VirtAddr, WaitStatus,
+};
+use crate::target::debug_register::RegisterSet;
 use crate::target::stop::{classify_trap, TrapCause};
 use crate::target::task::{Origin, Role, RunState, StopKind};
 
@@ -48,6 +52,10 @@ impl<I: Inferior> Engine<I> {
         if self.world != World::Running || !thread.is_free() {
             return;
         }
+        if !thread.reached.is_empty() && self.judge_kept(tid, RegisterSet::default()) == Verdict::Stop {
+            return;
+        }
+        let Some(thread) = self.threads.get(&tid) else { return };
         if self.is_stepping(tid) && !matches!(thread.state, RunState::Stopped(StopKind::Group(_))) {
             self.resume_task(tid, ResumeHow::Step, None);
         } else {
@@ -57,21 +65,27 @@ impl<I: Inferior> Engine<I> {
 
     fn on_trap(&mut self, tid: Tid) {
         let (Ok(regs), Ok(siginfo)) = (self.inferior.regs(tid), self.inferior.siginfo(tid)) else { return };
+        let dr6 = self.take_debug_status(tid, &siginfo);
         let (Some(space), Some(thread)) = (self.space_of(tid), self.threads.get_mut(&tid)) else { return };
-        let Some(sites) = self.spaces.get(&space).map(|one| &one.sites) else { return };
-        let cause = classify_trap(&siginfo, regs.pc(), thread.resumed, sites);
-        if cause != TrapCause::Own {
+        let Some(one) = self.spaces.get(&space) else { return };
+        let trap = classify_trap(&siginfo, dr6, regs.pc(), thread.resumed, &one.sites, &one.registers);
+        if trap.cause != TrapCause::Own {
             thread.state = RunState::Stopped(StopKind::Event);
         }
-        match cause {
-            TrapCause::Site(at) => self.on_hit(tid, at, regs),
+        if !trap.registers.is_empty() {
+            return self.on_registers(tid, trap);
+        }
+        match trap.cause {
+            TrapCause::Site(at) => self.on_hit(tid, at, regs, Vec::new()),
             TrapCause::Retired(at) => {
                 // A site that was removed while this thread was on its way to report it: nothing happened.
                 let _ = self.inferior.set_pc(tid, at);
                 self.go_on(tid);
             }
             TrapCause::StepDone => self.on_step_done(tid),
-            TrapCause::Hardware | TrapCause::Own => self.on_signal(tid, Signal::TRAP),
+            // A register that is in use no more: nothing happened.
+            TrapCause::Hardware => self.go_on(tid),
+            TrapCause::Own => self.on_signal(tid, Signal::TRAP),
         }
     }
 
@@ -143,6 +157,11 @@ impl<I: Inferior> Engine<I> {
     /// Resumes, remembering how. A task that has gone in the meantime reports so itself.
     pub(super) fn resume_task(&mut self, tid: Tid, how: ResumeHow, signal: Option<Signal>) {
         self.mend_call(tid, signal);
+        if let Err(error) = self.write_registers(tid) {
+            if !matches!(error, InferiorError::Gone(_)) {
+                self.emit(Event::Notice { text: format!("thread {tid} runs without its watchpoints: {error}") });
+            }
+        }
         if let Some(thread) = self.threads.get_mut(&tid) {
             thread.state = RunState::Running;
             thread.resumed = how;

@@ -106,7 +106,8 @@ impl<I: Inferior> Engine<I> {
         self.early.remove(&tid);
         let space = self.add_space();
         if let Some(one) = self.spaces.get_mut(&space) {
-            *one = Space { modules, sites, rendezvous: None, syscall_at, slots };
+            let registers = Default::default();
+            *one = Space { modules, sites, rendezvous: None, syscall_at, registers, slots };
         }
         self.next.process += 1;
         let (number, origin, role) = (self.next.process, Origin::Attached, Role::Passenger);
@@ -121,11 +122,13 @@ impl<I: Inferior> Engine<I> {
     fn let_late_go(&mut self, tid: Tid, status: WaitStatus) {
         self.late.remove(&tid);
         let mut owed = None;
+        self.clear_registers(tid);
         if let WaitStatus::SignalDelivery(signal) = status {
             let was_patched = |at: VirtAddr| self.departed.iter().any(|one| one.space.sites.is_retired(at));
             let site = self.inferior.regs(tid).ok().map(|regs| VirtAddr(regs.rip.wrapping_sub(1)));
             match site.filter(|at| signal == Signal::TRAP && was_patched(*at)) {
                 Some(at) => drop(self.inferior.set_pc(tid, at)),
+                None if self.is_of_registers(tid, signal) => {}
                 None => owed = Some(signal),
             }
         }

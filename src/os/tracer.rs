@@ -11,8 +11,8 @@ use std::ptr;
 use libc::{c_int, c_uint, c_void};
 
 use crate::base::{
-    Inferior, InferiorError, Mapping, MappingSource, MemError, PendingScope, Pid, PtraceEvent, Regs, Resume, ResumeHow,
-    RunRecord, SigInfo, Signal, SignalMasks, Tid, TraceOptions, VectorRegs, VirtAddr, WaitStatus,
+    DebugRegister, Inferior, InferiorError, Mapping, MappingSource, MemError, PendingScope, Pid, PtraceEvent, Regs,
+    Resume, ResumeHow, RunRecord, SigInfo, Signal, SignalMasks, Tid, TraceOptions, VectorRegs, VirtAddr, WaitStatus,
 };
 
 use super::error::{errno_text, last_errno};
@@ -90,6 +90,16 @@ fn fetch<T>(name: &'static str, what: c_uint, tid: Tid) -> Result<T, InferiorErr
     request(what, tid, ptr::null_mut(), value.as_mut_ptr().cast()).map_err(|errno| failed(name, tid, errno))?;
     // SAFETY: callers choose T to be the request's plain-data struct, for which zeroes and any bytes are valid.
     Ok(unsafe { value.assume_init() })
+}
+
+/// Where PTRACE_PEEKUSER and PTRACE_POKEUSER have a debug register.
+fn debug_register_offset(register: DebugRegister) -> usize {
+    let number = match register {
+        DebugRegister::Address(number) => usize::from(number & 3),
+        DebugRegister::Status => 6,
+        DebugRegister::Control => 7,
+    };
+    std::mem::offset_of!(libc::user, u_debugreg) + number * size_of::<u64>()
 }
 
 fn proc_error(path: impl Into<PathBuf>, tid: Tid) -> impl FnOnce(io::Error) -> InferiorError {
@@ -244,6 +254,25 @@ impl Inferior for LiveInferior {
             }
         }
         Ok(regs)
+    }
+
+    fn debug_register(&self, tid: Tid, register: DebugRegister) -> Result<u64, InferiorError> {
+        let mut word = 0u64;
+        // SAFETY: the raw system call stores the word through `data`, 8 bytes of a live local; the offset is one into
+        // `struct user`, which the kernel checks.
+        let got = unsafe {
+            libc::syscall(libc::SYS_ptrace, libc::PTRACE_PEEKUSER, tid.0, debug_register_offset(register), &mut word)
+        };
+        match got {
+            0.. => Ok(word),
+            _ => Err(failed("reading a debug register", tid, last_errno())),
+        }
+    }
+
+    fn set_debug_register(&mut self, tid: Tid, register: DebugRegister, value: u64) -> Result<(), InferiorError> {
+        let offset = debug_register_offset(register);
+        request(libc::PTRACE_POKEUSER, tid, offset as *mut c_void, value as *mut c_void)
+            .map_err(|errno| failed("setting a debug register", tid, errno))
     }
 
     fn siginfo(&self, tid: Tid) -> Result<SigInfo, InferiorError> {

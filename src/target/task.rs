@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::broken_call::{BrokenCall, RedoneCall};
+use super::debug_register::Reached;
 use crate::base::{Pid, ResumeHow, Signal, TaskUid, VirtAddr};
 
 /// One traced task.
@@ -43,6 +44,10 @@ pub struct Thread {
     pub broken: Option<BrokenCall>,
     /// The last one that it was told to make again.
     pub redone: Option<RedoneCall>,
+    /// The change of debug registers that it was given last; 0: it never had any.
+    pub registers_seen: u64,
+    /// Watched bytes that it has reached and that have not been judged: the world stood or was being stopped.
+    pub reached: Vec<Reached>,
 }
 
 /// Whether a task runs.

@@ -7,6 +7,7 @@ use super::clock::time_of_day;
 use super::places::{call_text, place_text, thread_text};
 use super::source::with_source;
 use super::style::Style;
+use super::watch::watch_hits_text;
 
 /// An event; empty where there is nothing to say.
 pub fn event_text(event: &Event, style: Style) -> String {
@@ -68,6 +69,7 @@ pub fn reason_text(reason: &StopReason, pid: Pid, style: Style) -> String {
             let ids: Vec<String> = ids.iter().map(u32::to_string).collect();
             format!("Breakpoint {}", ids.join(", "))
         }
+        StopReason::Watch { hits } => watch_hits_text(hits),
         StopReason::Step => "Step".to_owned(),
         StopReason::Finished { value } => format!("Finished, returned {value:#x} ({})", *value as i64),
         StopReason::FrameLeft { how } => match how {

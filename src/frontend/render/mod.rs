@@ -9,6 +9,7 @@ pub mod safe;
 pub mod source;
 pub mod style;
 pub mod tables;
+mod watch;
 
 #[cfg(test)]
 mod tests;

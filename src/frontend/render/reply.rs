@@ -9,6 +9,7 @@ use super::places::{arguments_text, frame_text, how_text, place_text, thread_tex
 use super::source::{source_text, with_source};
 use super::style::Style;
 use super::tables;
+use super::watch::watch_text;
 
 /// A reply; empty where there is nothing to say.
 pub fn reply_text(reply: &Reply, detail: Detail, style: Style) -> String {
@@ -51,6 +52,10 @@ fn attached_text(process: &InferiorRow, stopped: Toggle) -> String {
 /// What `break` answers.
 pub fn breakpoint_text(row: &BreakpointRow, style: Style) -> String {
     let mut text = match row.locations.as_slice() {
+        [one] if matches!(row.location, Where::Watch(_)) => {
+            let address = style.address(&one.place.addr.to_string());
+            format!("Watchpoint {}: {}, {address}", row.id, where_text(&row.location))
+        }
         [] => format!("Breakpoint {} (pending): no module loaded so far has it", row.id),
         [one] => {
             let address = style.address(&one.place.addr.to_string());
@@ -138,5 +143,7 @@ pub fn where_text(location: &Where) -> String {
         Where::Address(address) => format!("*{address}"),
         Where::Line { file: Some(file), line } => format!("{file}:{line}"),
         Where::Line { file: None, line } => format!("line {line}"),
+        Where::Hardware(place) => format!("hbreak {}", where_text(place)),
+        Where::Watch(spec) => watch_text(spec),
     }
 }

@@ -69,7 +69,7 @@ fn parse_place(text: &str) -> (Where, ModuleFilter) {
 }
 
 /// The text before a free-standing `if`, and the condition after it.
-fn split_condition(text: &str) -> (&str, Option<&str>) {
+pub fn split_condition(text: &str) -> (&str, Option<&str>) {
     let mut quote = None;
     let mut blank_before = true;
     for (at, c) in text.char_indices() {
@@ -161,7 +161,7 @@ pub fn parse_spec(rest: &Rest<'_>) -> Result<BreakpointSpec, ParseError> {
 }
 
 /// lldb writes `--one-shot true`; alone it means yes.
-fn take_toggle(words: &mut std::vec::IntoIter<String>) -> Toggle {
+pub fn take_toggle(words: &mut std::vec::IntoIter<String>) -> Toggle {
     match words.as_slice().first().map(String::as_str) {
         Some("true" | "1" | "yes" | "on") => {
             words.next();

@@ -20,6 +20,7 @@ mod lldb;
 mod running;
 mod source;
 mod stack;
+mod watch;
 
 #[cfg(test)]
 mod parse_tests;

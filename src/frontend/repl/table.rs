@@ -2,7 +2,7 @@
 
 use super::parse::{ParseError, Parsed};
 use super::words::Rest;
-use super::{breakpoints, data, general, lines, lldb, running, source, stack};
+use super::{breakpoints, data, general, lines, lldb, running, source, stack, watch};
 
 /// One command.
 pub struct CommandSpec {
@@ -88,6 +88,7 @@ pub enum Completes {
 pub fn all_commands() -> impl Iterator<Item = &'static CommandSpec> {
     [
         breakpoints::COMMANDS,
+        watch::COMMANDS,
         running::COMMANDS,
         lines::COMMANDS,
         stack::COMMANDS,
@@ -96,6 +97,7 @@ pub fn all_commands() -> impl Iterator<Item = &'static CommandSpec> {
         general::COMMANDS,
         lldb::COMMANDS,
         lldb::MORE_COMMANDS,
+        watch::LLDB_COMMANDS,
     ]
     .into_iter()
     .flatten()
