@@ -4,6 +4,7 @@
 //! only few instructions cost a stop. The other threads stand still until the first call is made: from then on they run,
 //! since the call may wait for them.
 
+use super::breakpoints::Verdict;
 use super::source::code_place;
 use super::state::{Engine, World};
 use super::stepping::{call_end, AfterReturn, Others, StepGoal};
@@ -167,11 +168,13 @@ impl<I: Inferior> Engine<I> {
         }
         if self.is_site(tid, regs.pc()) {
             match self.step_over(tid, regs.pc(), regs) {
-                Ok(()) => self.after_step_over(tid),
+                Ok(reached) if self.judge_kept(tid, reached) == Verdict::Stop => {}
+                Ok(_) => self.after_step_over(tid),
                 Err(error) => self.cannot_pass(tid, regs.pc(), &error),
             }
             return;
         }
+        self.pass_register(tid, regs.pc());
         self.resume_task(tid, ResumeHow::Step, None);
     }
 
