@@ -20,6 +20,7 @@ mod live {
     mod interpretation;
     mod leaving;
     mod leaving_under_load;
+    mod line_stepping;
     mod modules;
     mod pinning;
     mod prompt;

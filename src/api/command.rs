@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::source::SourceQuery;
+use super::stepping::{LineStepKind, SkipChange};
 use super::trace::TraceSpec;
 use super::watch::WatchSpec;
 use crate::base::{Pid, Signal};
@@ -41,6 +42,12 @@ pub enum Command {
     Continue,
     /// Execute `count` instructions of the selected thread.
     StepInstruction { kind: StepKind, count: u32 },
+    /// Execute `count` source lines of the selected thread.
+    Step { kind: LineStepKind, count: u32 },
+    /// Run to a place, or until the selected frame has returned.
+    Advance { place: String },
+    /// What `step` does not enter.
+    Skip { change: SkipChange },
     /// Run until the selected frame has returned.
     Finish,
     /// Let the target go on and give the selected thread a signal; `None` takes the one away that it stopped with.

@@ -6,6 +6,7 @@ pub mod event;
 pub mod reply;
 pub mod session;
 pub mod source;
+pub mod stepping;
 pub mod trace;
 pub mod watch;
 
@@ -21,5 +22,6 @@ pub use reply::{
 };
 pub use session::{ClientId, Outcome, Request, Session, Subscription};
 pub use source::{SourceLine, SourceQuery, SourceText};
+pub use stepping::{LineStepKind, SkipChange, SkipRule};
 pub use trace::{TraceFormat, TraceScope, TraceSpec, TraceStream};
 pub use watch::{WatchAccess, WatchHit, WatchSpec};

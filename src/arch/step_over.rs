@@ -1,6 +1,6 @@
 //! How a thread gets past the instruction under a breakpoint while the breakpoint stays armed for all others.
 
-use iced_x86::{Code, Decoder, DecoderOptions, FlowControl, Instruction};
+use iced_x86::{Code, Decoder, DecoderOptions, FlowControl, Instruction, Mnemonic};
 
 use crate::base::VirtAddr;
 
@@ -89,6 +89,25 @@ pub fn call_length(site: VirtAddr, bytes: &[u8]) -> Option<u8> {
     let instruction = decode_one(site, bytes).ok()?;
     let calls = matches!(instruction.flow_control(), FlowControl::Call | FlowControl::IndirectCall);
     (calls && instruction.code() != Code::Syscall).then(|| instruction.len() as u8)
+}
+
+/// Where a direct call or jump goes.
+pub fn direct_target(site: VirtAddr, bytes: &[u8]) -> Option<VirtAddr> {
+    let instruction = decode_one(site, bytes).ok()?;
+    match instruction.near_branch_target() {
+        0 => None,
+        target => Some(VirtAddr(target)),
+    }
+}
+
+/// Whether the instruction only leads on to a function, as stubs and thunks do: a jump, a landing mark (ENDBR64), or a
+/// change of `this` before the jump.
+pub fn leads_on(site: VirtAddr, bytes: &[u8]) -> bool {
+    let Ok(instruction) = decode_one(site, bytes) else { return false };
+    let jumps = matches!(instruction.flow_control(), FlowControl::UnconditionalBranch | FlowControl::IndirectBranch);
+    let adjusts = matches!(instruction.mnemonic(), Mnemonic::Add | Mnemonic::Sub)
+        && instruction.op0_register() == iced_x86::Register::RDI;
+    jumps || adjusts || instruction.code() == Code::Endbr64
 }
 
 #[cfg(test)]

@@ -28,6 +28,8 @@ pub(super) struct Escape {
 enum EscapeKind {
     /// With this stack pointer: the frame has been left so.
     Left { sp: VirtAddr, how: FrameExit },
+    /// With any stack pointer: the thread has come where it was to come.
+    Anywhere,
     /// The first instruction of longjmp: where it jumps to decides. Frames from `cfa` to `outermost` are further out.
     Longjmp { cfa: VirtAddr, outermost: VirtAddr },
 }
@@ -115,6 +117,15 @@ impl<I: Inferior> Engine<I> {
         }
     }
 
+    /// The thread is to stop where it comes to `at`. Whether that can be.
+    pub(super) fn arm_anywhere(&mut self, tid: Tid, at: VirtAddr) -> bool {
+        let armed = self.arm_for_thread(at, Owner::Escape { tid }, tid);
+        if armed {
+            self.escapes.entry(tid).or_default().push(Escape { at, kind: EscapeKind::Anywhere });
+        }
+        armed
+    }
+
     fn landing_pad(&self, tid: Tid, call: VirtAddr) -> Option<VirtAddr> {
         let module = self.spaces.get(&self.space_of(tid)?)?.modules.module_at(call)?;
         module.module.unwind().landing_pad(module.to_file(call)).map(|pad| module.to_virt(pad))
@@ -143,6 +154,7 @@ impl<I: Inferior> Engine<I> {
             match way.kind {
                 EscapeKind::Left { sp, how } if sp == regs.sp() => return Some(how),
                 EscapeKind::Left { .. } => {}
+                EscapeKind::Anywhere => return Some(FrameExit::Return),
                 EscapeKind::Longjmp { cfa, outermost } => {
                     let (pc, sp) = self.read_jump(tid, regs)?;
                     if sp >= cfa && sp <= outermost {
@@ -198,6 +210,10 @@ impl<I: Inferior> Engine<I> {
     pub(super) fn on_left(&mut self, tid: Tid, regs: &Regs, how: FrameExit) {
         self.forget_returns_of(tid);
         match (how, self.steps.remove(&tid)) {
+            (how, Some(StepGoal::Return { then: AfterReturn::Lines })) => self.line_returned(tid, *regs, how),
+            (FrameExit::Return, Some(StepGoal::Return { then: AfterReturn::Advance })) => {
+                self.finish_step(tid, StopReason::Step);
+            }
             (FrameExit::Return, Some(StepGoal::Return { then: AfterReturn::Steps { kind, left } })) => {
                 self.steps_left(tid, kind, left);
             }

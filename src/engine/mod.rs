@@ -2,6 +2,7 @@
 //!
 //! One loop ([`Engine::run`]) handles one thing at a time to its end. Nothing here calls a front end.
 
+mod advance;
 mod arming;
 mod attach;
 mod breakpoints;
@@ -15,6 +16,7 @@ mod hits;
 mod inspect;
 mod interrupted;
 mod leave;
+mod line_step;
 mod memory;
 mod modules;
 #[cfg(test)]
@@ -28,6 +30,7 @@ mod resume;
 mod scripted;
 mod settings;
 mod signals;
+mod skips;
 mod source;
 mod source_places;
 mod spawn;

@@ -18,6 +18,8 @@ pub struct Settings {
     pub scheduler_locking: SchedulerLocking,
     /// Stop after each exec of a debugged process.
     pub stop_on_exec: Toggle,
+    /// Whether `step` passes over the C++ and Rust libraries.
+    pub skip_std: Toggle,
     /// Which method stands in which slot, and the file that says so.
     pub vtable_names: Option<(PathBuf, Arc<VtableNames>)>,
     /// Policies that differ from the default.
@@ -62,6 +64,7 @@ impl Default for Settings {
             non_stop: Toggle::Off,
             scheduler_locking: SchedulerLocking::Off,
             stop_on_exec: Toggle::Off,
+            skip_std: Toggle::On,
             vtable_names: None,
             signals: BTreeMap::new(),
         }
@@ -69,7 +72,8 @@ impl Default for Settings {
 }
 
 /// The names that lldb gives to the same settings, and ours.
-const NAMES: [(&str, &str); 7] = [
+const NAMES: [(&str, &str); 8] = [
+    ("skip-std", "skip-std"),
     ("vtable-names", "vtable-names"),
     ("follow-fork-mode", "follow-fork-mode"),
     ("target.process.follow-fork-mode", "follow-fork-mode"),
@@ -91,6 +95,7 @@ impl Settings {
                     _ => return Err(ApiError::user("follow-fork-mode is parent, child or both")),
                 }
             }
+            "skip-std" => self.skip_std = parse_toggle(value)?,
             "non-stop" => self.non_stop = parse_toggle(value)?,
             "vtable-names" => {
                 let path = PathBuf::from(value);
@@ -114,6 +119,7 @@ impl Settings {
         let all = [
             ("follow-fork-mode", follow),
             ("non-stop", toggle_name(self.non_stop)),
+            ("skip-std", toggle_name(self.skip_std)),
             ("scheduler-locking", self.scheduler_locking.name()),
             ("stop-on-exec", toggle_name(self.stop_on_exec)),
             ("vtable-names", &table),

@@ -100,6 +100,8 @@ pub struct Engine<I: Inferior> {
     pub(super) selection: Selection,
     pub(super) stop: Option<StopReason>,
     pub(super) epoch: u64,
+    pub(super) line_step: Option<super::line_step::LineStep>,
+    pub(super) skips: super::skips::Skips,
     /// What threads are to do before they stop again.
     pub(super) steps: FxHashMap<Tid, StepGoal>,
     pub(super) awaited: Option<Awaited>,
@@ -168,6 +170,8 @@ impl<I: Inferior> Engine<I> {
             selection: Selection::default(),
             stop: None,
             epoch: 0,
+            line_step: None,
+            skips: Default::default(),
             steps: FxHashMap::default(),
             awaited: None,
             asleep: FxHashMap::default(),

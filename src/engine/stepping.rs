@@ -21,6 +21,8 @@ const EXECVE: [u64; 2] = [59, 322];
 pub(super) enum StepGoal {
     /// So many instructions more, one at least.
     Instructions { kind: StepKind, left: u32 },
+    /// A step by source lines, whose state is the engine's `line_step`.
+    Lines,
     /// Return to a frame.
     Return { then: AfterReturn },
 }
@@ -30,6 +32,10 @@ pub(super) enum StepGoal {
 pub(super) enum AfterReturn {
     /// `finish`: stop and show the value.
     Finish,
+    /// `advance`: stop.
+    Advance,
+    /// A call within a step by source lines.
+    Lines,
     /// `nexti` over a call, or a signal's handler that came between: `left` more instructions.
     Steps { kind: StepKind, left: u32 },
 }
@@ -59,7 +65,7 @@ impl<I: Inferior> Engine<I> {
     }
 
     /// From now on threads run, but of those that stand only `tid` may.
-    fn run_alone(&mut self, tid: Tid) {
+    pub(super) fn run_alone(&mut self, tid: Tid) {
         let world_stood = self.world == World::Stopped;
         for (other, thread) in &mut self.threads {
             thread.locked = *other != tid && (thread.locked || world_stood && thread.is_stopped());
@@ -81,7 +87,7 @@ impl<I: Inferior> Engine<I> {
     }
 
     /// What the others do while a thread steps over something that may wait for them.
-    fn others_in_step(&self) -> Others {
+    pub(super) fn others_in_step(&self) -> Others {
         match self.settings.scheduler_locking {
             SchedulerLocking::Off => Others::Run,
             SchedulerLocking::Step | SchedulerLocking::On => Others::Stand,
@@ -129,7 +135,7 @@ impl<I: Inferior> Engine<I> {
     }
 
     /// The others go on: what `tid` is about to do may wait for them.
-    fn unlock_others(&mut self, tid: Tid) {
+    pub(super) fn unlock_others(&mut self, tid: Tid) {
         let mut locked: Vec<Tid> = Vec::new();
         for (other, thread) in &mut self.threads {
             if std::mem::replace(&mut thread.locked, false) && *other != tid {
@@ -142,7 +148,7 @@ impl<I: Inferior> Engine<I> {
     }
 
     /// The displaced instruction has been emulated, or stands in its slot to be stepped there.
-    fn after_step_over(&mut self, tid: Tid) {
+    pub(super) fn after_step_over(&mut self, tid: Tid) {
         let Ok(regs) = self.inferior.regs(tid) else { return };
         let slots = self.space_of(tid).and_then(|id| self.spaces.get(&id)).map(|one| &one.sites);
         let in_slot = slots.is_some_and(|sites| sites.find_slot(regs.pc()).is_some());
@@ -159,6 +165,9 @@ impl<I: Inferior> Engine<I> {
         if let Some(thread) = self.threads.get_mut(&tid) {
             thread.state = RunState::Stopped(StopKind::Event);
             thread.reported_at = None;
+        }
+        if self.steps.get(&tid) == Some(&StepGoal::Lines) {
+            return self.line_stepped(tid);
         }
         let Some(StepGoal::Instructions { kind, left }) = self.steps.get(&tid).copied() else {
             return self.go_on(tid);
@@ -199,7 +208,7 @@ impl<I: Inferior> Engine<I> {
 
     /// A step has brought a thread to a site: whether a breakpoint there wants a stop. The loader's site is looked after
     /// as in a hit.
-    fn breakpoints_at(&mut self, tid: Tid, regs: &Regs) -> Vec<u32> {
+    pub(super) fn breakpoints_at(&mut self, tid: Tid, regs: &Regs) -> Vec<u32> {
         let Some(space) = self.space_of(tid) else { return Vec::new() };
         let site = self.spaces.get(&space).and_then(|one| one.sites.find(regs.pc()));
         let owners = site.map(|one| one.owners.clone()).unwrap_or_default();
@@ -239,13 +248,18 @@ impl<I: Inferior> Engine<I> {
 
     /// Whether the thread is in the midst of single-steps.
     pub(super) fn is_stepping(&self, tid: Tid) -> bool {
-        matches!(self.steps.get(&tid), Some(StepGoal::Instructions { .. }))
+        matches!(self.steps.get(&tid), Some(StepGoal::Instructions { .. } | StepGoal::Lines))
     }
 
     /// A signal that does not stop has come to a thread amid a step. A handler runs as a whole, and then the step goes
     /// on: a program with signals all the time, as Go's are, could not be stepped otherwise.
     pub(super) fn signal_in_step(&mut self, tid: Tid, signal: Option<Signal>) {
-        let Some(StepGoal::Instructions { kind, left }) = self.steps.get(&tid).copied() else { return };
+        let goal = self.steps.get(&tid).copied();
+        let then = match goal {
+            Some(StepGoal::Instructions { kind, left }) => AfterReturn::Steps { kind, left },
+            Some(StepGoal::Lines) => AfterReturn::Lines,
+            _ => return,
+        };
         let caught = |signal: Signal| {
             self.inferior.signal_masks(tid).is_some_and(|masks| masks.caught >> (signal.0 - 1) & 1 != 0)
         };
@@ -256,7 +270,7 @@ impl<I: Inferior> Engine<I> {
         let Ok(regs) = self.inferior.regs(tid) else { return };
         if self.arm_return(tid, regs.pc(), regs.sp()) {
             self.arm_escapes_here(tid, regs.sp());
-            self.steps.insert(tid, StepGoal::Return { then: AfterReturn::Steps { kind, left } });
+            self.steps.insert(tid, StepGoal::Return { then });
             self.resume_task(tid, ResumeHow::Continue, Some(signal));
         } else {
             self.resume_task(tid, ResumeHow::Step, Some(signal));
@@ -298,7 +312,7 @@ impl<I: Inferior> Engine<I> {
     }
 
     /// The code at `pc`, without sites.
-    fn code_at(&self, tid: Tid, pc: VirtAddr) -> Vec<u8> {
+    pub(super) fn code_at(&self, tid: Tid, pc: VirtAddr) -> Vec<u8> {
         let mut bytes = vec![0; LONGEST_INSTRUCTION];
         let got = self.process_of(tid).and_then(|process| {
             let sites = &self.spaces.get(&process.space)?.sites;
@@ -312,7 +326,7 @@ impl<I: Inferior> Engine<I> {
 
 /// The address behind the instruction at `pc`, if that is a call. One that calls what follows it, to learn where it is,
 /// need not come back there.
-fn call_end(pc: VirtAddr, code: &[u8]) -> Option<VirtAddr> {
+pub(super) fn call_end(pc: VirtAddr, code: &[u8]) -> Option<VirtAddr> {
     let length = crate::arch::call_length(pc, code)?;
     let calls_what_follows = code.starts_with(&[0xe8, 0, 0, 0, 0]);
     (!calls_what_follows).then(|| pc.offset(u64::from(length)))

@@ -10,7 +10,12 @@ const EACH: [Variant; 5] = [Variant::O0, Variant::CLANG_O0, Variant::DWARF4, Var
 
 /// The number of the line that a comment `// line: MARK` ends, in a file of the fixture.
 pub fn line_of(file: &str, mark: &str) -> u32 {
-    let path = sources().join(file);
+    line_in(&format!("source/{file}"), mark)
+}
+
+/// The same, of any fixture.
+pub fn line_in(file: &str, mark: &str) -> u32 {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(file);
     let text = std::fs::read_to_string(&path).expect("the fixture's source");
     let at = text.lines().position(|line| line.ends_with(&format!("// line: {mark}")));
     at.unwrap_or_else(|| panic!("no line is marked {mark}")) as u32 + 1

@@ -148,6 +148,15 @@ impl LineTable {
         rows.get(after).map_or(sequence.end, |next| next.addr)
     }
 
+    /// Where the rows of a row's line that follow it end.
+    pub(super) fn end_of_line(&self, row: &LineRow) -> FileAddr {
+        let Some(sequence) = self.sequence_at(row.addr) else { return row.addr };
+        let rows = &self.rows[sequence.rows.clone()];
+        let after = rows.partition_point(|one| one.addr <= row.addr);
+        let other = rows[after..].iter().find(|one| (one.line, one.file) != (row.line, row.file));
+        other.map_or(sequence.end, |next| next.addr)
+    }
+
     /// All rows, sequence by sequence.
     pub fn rows(&self) -> impl Iterator<Item = &LineRow> {
         self.sequences.iter().flat_map(|one| &self.rows[one.rows.clone()])

@@ -51,6 +51,11 @@ impl CodePlace {
         self.table.file(&self.row)
     }
 
+    /// Where the line's code ends: behind the rows of the same line that follow without a gap.
+    pub fn line_end(&self) -> FileAddr {
+        self.table.end_of_line(&self.row)
+    }
+
     /// The file that an inlined call's site names.
     pub fn file_of_call(&self, call: &super::CallSite) -> Option<&SourceFile> {
         self.table.files().get(call.file as usize)

@@ -112,7 +112,7 @@ impl<I: Inferior> Engine<I> {
     pub(in crate::engine) fn on_watched_exec(&mut self, tid: Tid) {
         let Some(mut tracing) = self.trace.take() else { return };
         let regs = self.inferior.regs(tid).unwrap_or_default();
-        let argument_count = self.read_word(tid, regs.rsp).unwrap_or(0);
+        let argument_count = self.word_at(tid, regs.rsp).unwrap_or(0);
         let argv = regs.rsp.wrapping_add(8);
         let envp = argv.wrapping_add(8 * (argument_count + 1));
         let file_name = self.auxiliary(tid, AT_EXECFN).unwrap_or(0);
@@ -124,7 +124,7 @@ impl<I: Inferior> Engine<I> {
         self.after_hit(tracing, tid);
     }
 
-    fn read_word(&self, tid: Tid, at: u64) -> Option<u64> {
+    fn word_at(&self, tid: Tid, at: u64) -> Option<u64> {
         let pid = self.threads.get(&tid)?.pid;
         let mut word = [0; 8];
         let got = self.inferior.read_mem(pid, crate::base::VirtAddr(at), &mut word).ok()?;

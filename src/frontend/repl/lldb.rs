@@ -3,12 +3,13 @@
 use super::breakpoints::{nothing_after, parse_delete, parse_disable, parse_enable, parse_spec};
 use super::data::{parse_functions, parse_registers};
 use super::general::set_named;
+use super::lines::parse_lines;
 use super::parse::{engine, ParseError, Parsed};
 use super::running::{find_signal, parse_run, parse_step, parse_target};
 use super::stack::{parse_backtrace, parse_frame, parse_inferior};
 use super::table::{row, CommandSpec, Completes, Group};
 use super::words::{unquote, Rest};
-use crate::api::{Command, FrameMove, SignalPolicy, StepKind, Toggle};
+use crate::api::{Command, FrameMove, LineStepKind, SignalPolicy, StepKind, Toggle};
 
 const G: Group = Group::Lldb;
 const BREAKPOINT_SET: &str =
@@ -60,6 +61,9 @@ pub const MORE_COMMANDS: &[CommandSpec] = &[
         let number = rest.number()?.ok_or_else(|| rest.wrong("the thread's number is missing"))?;
         engine(Command::Thread { number: Some(number) })
     }),
+    row(G, "thread step-in", &[], "thread step-in [N]", "step", |rest| parse_lines(rest, LineStepKind::Into)).repeats(),
+    row(G, "thread step-over", &[], "thread step-over [N]", "next", |rest| parse_lines(rest, LineStepKind::Over))
+        .repeats(),
     row(G, "thread step-inst", &[], "thread step-inst [-c N]", "stepi", |rest| parse_step(rest, StepKind::Into))
         .repeats(),
     row(G, "thread step-inst-over", &[], "thread step-inst-over [-c N]", "nexti", |rest| {

@@ -15,6 +15,7 @@ pub mod words;
 mod breakpoints;
 mod data;
 mod general;
+mod lines;
 mod lldb;
 mod running;
 mod source;

@@ -240,7 +240,7 @@ fn unknown_names_tell_the_nearest() {
     assert_eq!(nearest("info treads").as_deref(), Some("info threads"));
     assert_eq!(nearest("xyzzyplugh"), None);
     assert!(matches!(parse_line("info"), Err(ParseError::Ambiguous { .. })));
-    assert!(matches!(parse_line("s"), Err(ParseError::Ambiguous { .. })), "{:?}", parse_line("s"));
+    assert!(matches!(parse_line("st"), Err(ParseError::Ambiguous { .. })), "{:?}", parse_line("st"));
 }
 
 #[test]
