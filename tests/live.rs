@@ -22,5 +22,6 @@ mod live {
     mod signals;
     mod source;
     mod stacks;
+    mod survival;
     mod waitfor;
 }

@@ -272,6 +272,7 @@ impl<I: Inferior> Engine<I> {
 
     /// Reports a hit of a breakpoint in log mode, and ends it at its count.
     fn log_hit(&mut self, id: u32, location: u32, tid: Tid, regs: &Regs, count: Option<u64>) {
+        self.stand_at_site(tid, regs);
         let call = self.call_at(id, location, tid, regs);
         let Some(breakpoint) = self.breakpoints.get(&id) else { return };
         let (client, hits) = (breakpoint.client, breakpoint.hits);

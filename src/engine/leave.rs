@@ -74,11 +74,13 @@ impl<I: Inferior> Engine<I> {
     }
 
     fn restore_text(&mut self, pid: Pid, space: crate::target::task::SpaceId) {
+        let guarded = self.guarded(space);
         let Some(one) = self.spaces.get_mut(&space) else { return };
         let mut failed = None;
         for (at, original) in one.sites.retire_all() {
-            if let Err(error) = self.inferior.write_mem(pid, at, &[original]) {
-                failed = Some((at, error));
+            match self.inferior.write_mem(pid, at, &[original]) {
+                Ok(()) => self.guardian.uncover(guarded, at),
+                Err(error) => failed = Some((at, error)),
             }
         }
         if let Some((at, error)) = failed {

@@ -19,6 +19,7 @@ mod modules;
 mod placing;
 mod remote;
 mod resume;
+mod safety;
 mod settings;
 mod signals;
 mod source;

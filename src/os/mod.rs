@@ -6,6 +6,7 @@
 pub mod doorbell;
 pub mod error;
 pub mod file;
+pub mod guardian;
 pub mod launch;
 pub mod mem;
 pub mod proc;
@@ -22,6 +23,7 @@ mod tests;
 pub use doorbell::Doorbell;
 pub use error::OsError;
 pub use file::{map_file, FileBytes};
+pub use guardian::{Covered, GuardedId, Guardian, GuardianState};
 pub use launch::{launch, Aslr, LaunchSpec, Launched, Stdio};
 pub use proc::{find_by_name, is_32_bit, list_processes, ProcessRow};
 pub use signals::{block_termination_signals, spawn_signal_thread};
