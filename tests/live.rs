@@ -8,10 +8,14 @@ mod live {
     mod arguments;
     mod bad_input;
     mod breakpoints;
+    mod differential;
     mod eintr;
     mod envoy;
     mod forks;
+    mod guarded;
     mod hits;
+    mod hundred_threads;
+    mod interpretation;
     mod leaving;
     mod leaving_under_load;
     mod prompt;
@@ -22,6 +26,7 @@ mod live {
     mod signals;
     mod source;
     mod stacks;
+    mod stepping;
     mod survival;
     mod waitfor;
 }

@@ -35,6 +35,9 @@ pub enum ArchError {
         /// What it refers to.
         operand: VirtAddr,
     },
+    /// The CPU would refuse to go there, and raise an exception at the instruction itself.
+    #[error("{0} is no canonical address")]
+    NotCanonical(VirtAddr),
     /// The interpreter met an instruction that it does not know, or whose answer depends on the CPU (cpuid, xgetbv).
     #[error("cannot interpret the instruction at {at}: {text}")]
     NotInterpretable {

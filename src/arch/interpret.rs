@@ -12,8 +12,8 @@ use super::step_over::{decode_one, emulation_of};
 use super::vector::VectorFile;
 use super::ArchError;
 
-/// Where the interpreted function returns to: no canonical address, so that nothing real can be there.
-const RETURN: VirtAddr = VirtAddr(0xdead_0000_0000_0000);
+/// Where the interpreted function returns to: the page past the last of user space, so that nothing real can be there.
+const RETURN: VirtAddr = VirtAddr(0x7fff_ffff_f000);
 
 /// What the psABI leaves to a function below its stack pointer (3.2.2).
 const RED_ZONE: u64 = 128;

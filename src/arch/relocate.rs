@@ -6,13 +6,18 @@ use crate::base::VirtAddr;
 
 use super::ArchError;
 
-/// How many bytes a scratch slot has: the longest instruction (15), the jump back (14), and a little padding.
+/// How many bytes a scratch slot has, at a multiple of so many: the longest instruction (15), the jump (6), and where to.
 pub const SLOT_SIZE: u64 = 32;
 
 const LONGEST_INSTRUCTION: usize = 15;
+/// What stands where nobody goes.
+const INT3: u8 = 0xcc;
 
-/// `jmp qword [rip+0]`; the target's 8 bytes follow.
-const JUMP_BACK: [u8; 6] = [0xff, 0x25, 0, 0, 0, 0];
+/// `jmp qword [rip+..]`, without the displacement.
+const JUMP_BACK: [u8; 2] = [0xff, 0x25];
+const JUMP_LENGTH: usize = 6;
+/// Where in the slot the jump finds its target. Aligned: a program can have set AC, and unaligned reads fault then.
+const BACK_AT: usize = 24;
 
 /// What stands at the displacement of the instruction.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -64,7 +69,7 @@ impl OutOfLine {
         Some(OutOfLine { length: u8::try_from(original.len()).ok()?, site, bytes: copy, displacement })
     }
 
-    /// The bytes to write to a slot: the instruction, then a jump to the one after the original. At most [`SLOT_SIZE`].
+    /// The [`SLOT_SIZE`] bytes to write to a slot: the instruction, then a jump to the one after the original.
     pub fn code_at(&self, slot: VirtAddr) -> Result<Vec<u8>, ArchError> {
         let length = usize::from(self.length);
         let mut code = self.bytes[..length].to_vec();
@@ -77,6 +82,8 @@ impl OutOfLine {
             code[offset..offset + 4].copy_from_slice(&reached.to_le_bytes());
         }
         code.extend_from_slice(&JUMP_BACK);
+        code.extend_from_slice(&((BACK_AT - length - JUMP_LENGTH) as u32).to_le_bytes());
+        code.resize(BACK_AT, INT3);
         code.extend_from_slice(&self.next().0.to_le_bytes());
         Ok(code)
     }
@@ -135,8 +142,8 @@ mod tests {
             let moved = decode_one(slot, &code).unwrap();
             assert_eq!(moved.ip_rel_memory_address(), 0x7f00_0000_1107);
             assert_eq!((moved.len(), moved.immediate8to32()), (7, 5));
-            assert_eq!(code[7..13], JUMP_BACK);
-            assert_eq!(code[13..], 0x7f00_0000_1007u64.to_le_bytes());
+            assert_eq!(code[7..13], [0xff, 0x25, 11, 0, 0, 0]);
+            assert_eq!(code[24..], 0x7f00_0000_1007u64.to_le_bytes());
         }
         let far = VirtAddr(SITE.0 - 0x1_0000_0000);
         assert_eq!(plan.code_at(far), Err(ArchError::TooFar { slot: far, operand: VirtAddr(0x7f00_0000_1107) }));
@@ -147,12 +154,12 @@ mod tests {
         let bytes = [0xf3, 0x48, 0xa5, 0x90];
         let plan = plan_out_of_line(SITE, &bytes).unwrap();
         let code = plan.code_at(VirtAddr(0x10_0000)).unwrap();
-        assert_eq!((&code[..3], code.len()), (&bytes[..3], 17));
+        assert_eq!((&code[..3], code.len()), (&bytes[..3], SLOT_SIZE as usize));
         assert_eq!((plan.length, plan.copied_length()), (3, 3));
         let slot = VirtAddr(0x10_0000);
         assert_eq!(plan.original_pc(slot, slot.offset(0)), Some(SITE));
         assert_eq!(plan.original_pc(slot, slot.offset(3)), Some(SITE.offset(3)));
         assert_eq!(plan.original_pc(slot, slot.offset(SLOT_SIZE)), None);
-        assert!(LONGEST_INSTRUCTION + JUMP_BACK.len() + 8 <= SLOT_SIZE as usize);
+        assert!(LONGEST_INSTRUCTION + JUMP_LENGTH <= BACK_AT && BACK_AT + 8 == SLOT_SIZE as usize);
     }
 }

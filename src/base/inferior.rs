@@ -172,6 +172,13 @@ pub trait Inferior {
     /// Writes memory whatever its protection; the process need not be stopped.
     fn write_mem(&mut self, pid: Pid, at: VirtAddr, bytes: &[u8]) -> Result<(), MemError>;
 
+    /// Reads all of `buf` as an instruction of the task would: where the page may not be read it fails.
+    fn load(&self, tid: Tid, at: VirtAddr, buf: &mut [u8]) -> Result<(), MemError>;
+
+    /// Writes all of `bytes` as an instruction of the task would: where the page may not be written it fails, and then
+    /// nothing is written. Bytes on two pages are refused, since the kernel could write those on the first alone.
+    fn store(&mut self, tid: Tid, at: VirtAddr, bytes: &[u8]) -> Result<(), MemError>;
+
     /// Sends a signal to one task, which need not be stopped.
     fn tkill(&mut self, pid: Pid, tid: Tid, signal: Signal) -> Result<(), InferiorError>;
 
@@ -206,6 +213,17 @@ pub trait Inferior {
     /// The signals that wait for this task and are not blocked: bit N-1 for signal N (SigPnd, ShdPnd, SigBlk of
     /// /proc/PID/task/TID/status).
     fn pending_signals(&self, pid: Pid, tid: Tid, scope: PendingScope) -> Result<u64, InferiorError>;
+
+    /// The signals that the task blocks, or will when the call that it is in has ended (PTRACE_GETSIGMASK): bit N-1 for
+    /// signal N.
+    fn blocked_signals(&self, _tid: Tid) -> Result<u64, InferiorError> {
+        Ok(0)
+    }
+
+    /// Sets the signals that the task blocks (PTRACE_SETSIGMASK).
+    fn block_signals(&mut self, _tid: Tid, _mask: u64) -> Result<(), InferiorError> {
+        Ok(())
+    }
 
     /// Which signals wait for the task, and what it does with each; the task need not be stopped.
     fn signal_masks(&self, _tid: Tid) -> Option<SignalMasks> {

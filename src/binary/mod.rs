@@ -7,6 +7,7 @@ pub mod dwarf;
 mod dynamic;
 mod error;
 mod image;
+mod landing;
 mod module;
 mod segment;
 pub mod symbols;
@@ -19,6 +20,6 @@ pub use image::{FileBytes, Section};
 pub use module::{Module, ModuleKind};
 pub use segment::Segment;
 pub use symbols::{
-    FunctionMatch, Matches, MethodKind, NamePattern, Signature, Symbol, SymbolIndex, SymbolKind, SymbolSource,
+    FunctionMatch, Matches, MethodKind, NamePattern, NameSource, Signature, Symbol, SymbolIndex, SymbolKind,
 };
 pub use unwind::{CfaRule, FrameKind, FunctionRange, RegisterRule, UnwindRow, UnwindTables};

@@ -167,7 +167,7 @@ impl fmt::Debug for Module {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{SymbolKind, SymbolSource};
+    use super::super::{NameSource, SymbolKind};
     use super::*;
 
     const LIBC: &str = "/lib/x86_64-linux-gnu/libc.so.6";
@@ -299,7 +299,7 @@ mod tests {
         let libc = libc();
         let symbols = libc.symbols();
         let wait = symbols.find_exact("epoll_wait").unwrap();
-        assert_eq!((wait.kind, wait.source), (SymbolKind::Function, SymbolSource::Dynsym));
+        assert_eq!((wait.kind, wait.source), (SymbolKind::Function, NameSource::Dynsym));
         let (inside, offset) = symbols.find_at(wait.address.offset(wait.size - 1)).unwrap();
         assert_eq!((inside.name.as_ref(), offset), ("epoll_wait", wait.size - 1));
         let unnamed =
@@ -334,7 +334,7 @@ mod tests {
     fn stubs_are_named_after_their_relocation() {
         let libc = libc();
         let stub = libc.symbols().iter().find(|symbol| symbol.kind == SymbolKind::Plt).unwrap();
-        assert!(stub.name.ends_with("@plt") && stub.size == 16 && stub.source == SymbolSource::Plt);
+        assert!(stub.name.ends_with("@plt") && stub.size == 16 && stub.source == NameSource::Plt);
         let code = libc.bytes_at(stub.address, 16).unwrap();
         assert!(code.windows(2).any(|pair| pair == [0xff, 0x25]));
         let (found, offset) = libc.symbols().find_at(stub.address.offset(4)).unwrap();

@@ -14,6 +14,7 @@ impl<I: Inferior> Engine<I> {
         for other in others {
             self.threads.remove(&other);
             self.forget_returns_of(other);
+            self.steps.remove(&other);
         }
         if let Some(thread) = self.threads.get_mut(&tid) {
             thread.state = RunState::Stopped(StopKind::Event);
@@ -22,7 +23,7 @@ impl<I: Inferior> Engine<I> {
             thread.passed_at = None;
         }
         self.inferior.forget(pid);
-        self.step = None;
+        self.steps.remove(&tid);
         let space = self.add_space();
         let exe = self.inferior.exe(pid).unwrap_or_default();
         let Some(process) = self.processes.get_mut(&pid) else { return };

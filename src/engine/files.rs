@@ -23,6 +23,6 @@ pub fn file_symbols(file: &Path, regex: Option<&str>, limit: Option<u32>) -> Out
         });
     }
     let name = module.name();
-    let rows = matches.functions.iter().map(|one| super::inspect::symbol_row(one, index, &name)).collect();
+    let rows = matches.functions.iter().map(|one| super::inspect::symbol_row(one, &name)).collect();
     Ok(Reply::Symbols { rows, total: matches.total as u64 })
 }

@@ -9,7 +9,7 @@ use crate::api::{
 use crate::arch::Register;
 use crate::base::{Inferior, Pid, ReadMem, Signal, Tid, VirtAddr};
 use crate::binary::symbols::demangle;
-use crate::binary::{NamePattern, SymbolSource};
+use crate::binary::{NamePattern, NameSource};
 use crate::engine::breakpoints::Breakpoint;
 use crate::engine::memory::RawMemory;
 use crate::lang::{self, Assignment, ExamineFormat, ExamineKind, Format, Place, Value};
@@ -235,7 +235,7 @@ impl<I: Inferior> Engine<I> {
         let rows = space.modules.modules().iter().map(|one| {
             let symbols = one.module.symbols();
             let count = |source| symbols.iter().filter(|symbol| symbol.source == source).count();
-            let (symtab, dynsym) = (count(SymbolSource::Symtab), count(SymbolSource::Dynsym));
+            let (symtab, dynsym) = (count(NameSource::Symtab), count(NameSource::Dynsym));
             let symbols = match (symtab, dynsym) {
                 (0, 0) => "none: stripped; functions by .eh_frame".to_string(),
                 (0, dynsym) => format!(".dynsym ({dynsym}); stripped of .symtab"),
@@ -272,9 +272,9 @@ impl<I: Inferior> Engine<I> {
     }
 
     /// `info signals`.
-    pub(super) fn list_signals(&self) -> Reply {
+    pub(super) fn list_signals(&self, of: &[Signal]) -> Reply {
         let row = |signal| SignalRow { signal, policy: self.settings.signal_policy(signal) };
-        Reply::Signals { rows: Signal::all().map(row).collect() }
+        Reply::Signals { rows: Signal::all().filter(|one| of.is_empty() || of.contains(one)).map(row).collect() }
     }
 
     /// A breakpoint with at most `limit` of its locations.
@@ -320,7 +320,7 @@ impl<I: Inferior> Engine<I> {
             total += matches.total as u64;
             for function in matches.functions {
                 if rows.len() < limit as usize {
-                    rows.push(symbol_row(&function, loaded.module.symbols(), &loaded.module.name()));
+                    rows.push(symbol_row(&function, &loaded.module.name()));
                 }
             }
         }
@@ -393,18 +393,8 @@ fn parse_format(letter: Option<char>) -> Result<Format, ApiError> {
 }
 
 /// A function that a pattern matched, as a row.
-pub fn symbol_row(
-    function: &crate::binary::FunctionMatch,
-    index: &crate::binary::SymbolIndex,
-    module: &str,
-) -> SymbolRow {
+pub fn symbol_row(function: &crate::binary::FunctionMatch, module: &str) -> SymbolRow {
     let mangled = function.names.first().cloned().unwrap_or_default();
-    let source = match index.find_exact(&mangled).map(|symbol| symbol.source) {
-        Some(SymbolSource::Symtab) => "symtab",
-        Some(SymbolSource::Dynsym) => "dynsym",
-        Some(SymbolSource::Plt) => "plt",
-        Some(SymbolSource::EhFrame) | None => "eh_frame",
-    };
     let name = demangle(&mangled).into_owned();
     let differs = (name != mangled).then_some(mangled);
     SymbolRow {
@@ -413,6 +403,6 @@ pub fn symbol_row(
         name,
         mangled: differs,
         module: module.to_string(),
-        source: source.to_string(),
+        source: function.source.word().to_string(),
     }
 }

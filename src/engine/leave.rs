@@ -50,6 +50,7 @@ impl<I: Inferior> Engine<I> {
             self.unmap_slots(&tids, space);
         }
         for tid in tids {
+            self.apply_queued(tid);
             self.mend_call(tid, self.threads.get(&tid).and_then(|one| one.owed));
             let Some(thread) = self.threads.remove(&tid) else { continue };
             if let RunState::Stopped(_) = thread.state {

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use crate::base::{Inferior, MemError, Memory, Pid, ReadMem, VirtAddr};
+use crate::base::{Inferior, MemError, Memory, Pid, ReadMem, Tid, VirtAddr};
 
 /// Memory to read, with rdbg's patches in it.
 pub(super) struct RawMemory<'a, I: Inferior> {
@@ -16,21 +16,21 @@ impl<I: Inferior> ReadMem for RawMemory<'_, I> {
     }
 }
 
-/// Memory to read and write.
-pub(super) struct ProcessMemory<'a, I: Inferior> {
+/// Memory as a thread's own instructions reach it: what is protected from the program is protected here too.
+pub(super) struct ThreadMemory<'a, I: Inferior> {
     pub(super) inferior: &'a mut I,
-    pub(super) pid: Pid,
+    pub(super) tid: Tid,
 }
 
-impl<I: Inferior> ReadMem for ProcessMemory<'_, I> {
+impl<I: Inferior> ReadMem for ThreadMemory<'_, I> {
     fn read_mem(&self, at: VirtAddr, buf: &mut [u8]) -> Result<usize, MemError> {
-        self.inferior.read_mem(self.pid, at, buf)
+        self.inferior.load(self.tid, at, buf).map(|()| buf.len())
     }
 }
 
-impl<I: Inferior> Memory for ProcessMemory<'_, I> {
+impl<I: Inferior> Memory for ThreadMemory<'_, I> {
     fn write_mem(&mut self, at: VirtAddr, bytes: &[u8]) -> Result<(), MemError> {
-        self.inferior.write_mem(self.pid, at, bytes)
+        self.inferior.store(self.tid, at, bytes)
     }
 }
 

@@ -10,6 +10,7 @@ mod exec;
 mod expressions;
 mod family;
 mod files;
+mod finishing;
 mod hits;
 mod inspect;
 mod interrupted;

@@ -119,7 +119,7 @@ impl<I: Inferior> Engine<I> {
                 Some(self.line_matches(id, found))
             }
             Pattern::InModule { module, at } if *module == name => {
-                let function = FunctionMatch { address: *at, names: Vec::new(), kind: SymbolKind::Function, size: 0 };
+                let function = FunctionMatch::nameless(*at);
                 Some(Matches { functions: vec![function], total: 1 })
             }
             Pattern::InModule { .. } | Pattern::Absolute(_) => None,

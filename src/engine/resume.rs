@@ -1,6 +1,6 @@
 //! Letting a stopped thread go on: past the site it stands at, with the signal it is owed.
 
-use super::memory::{ProcessMemory, RawMemory};
+use super::memory::{RawMemory, ThreadMemory};
 use super::placing::LONGEST_INSTRUCTION;
 use super::state::{Engine, World};
 use crate::api::{Event, StopReason};
@@ -41,6 +41,10 @@ pub(super) enum PassError {
 impl<I: Inferior> Engine<I> {
     /// Lets a stopped thread run: a site that it stands at and that was told of is stepped over.
     pub(super) fn release(&mut self, tid: Tid) {
+        self.apply_queued(tid);
+        if self.tell_late(tid) {
+            return;
+        }
         let Some(thread) = self.threads.get_mut(&tid) else { return };
         let RunState::Stopped(kind) = thread.state else { return };
         let reported = thread.reported_at.take();
@@ -68,7 +72,7 @@ impl<I: Inferior> Engine<I> {
         self.resume_task(tid, ResumeHow::Continue, owed);
     }
 
-    fn pass_later(&mut self, tid: Tid, at: VirtAddr, sp: VirtAddr) {
+    pub(super) fn pass_later(&mut self, tid: Tid, at: VirtAddr, sp: VirtAddr) {
         if let Some(thread) = self.threads.get_mut(&tid) {
             thread.passed_at = Some((at, sp));
         }
@@ -82,10 +86,7 @@ impl<I: Inferior> Engine<I> {
     /// Executes the displaced instruction of the site at `at` for a thread whose registers are `regs`, without lifting
     /// the site: the registers are written, the thread still stands.
     pub(super) fn step_over(&mut self, tid: Tid, at: VirtAddr, mut regs: Regs) -> Result<(), PassError> {
-        let (pid, space) = match self.process_of(tid) {
-            Some(process) => (process.pid, process.space),
-            None => return Err(InferiorError::Gone(tid).into()),
-        };
+        let space = self.space_of(tid).ok_or(InferiorError::Gone(tid))?;
         let site = self.spaces.get_mut(&space).and_then(|one| one.sites.find_mut(at)).ok_or(PassError::NoSite(at))?;
         if let Some(slot) = site.slot {
             // The thread's registers are the hit's own; rip alone changes.
@@ -97,12 +98,16 @@ impl<I: Inferior> Engine<I> {
                 let emulation = *emulation;
                 site.emulated = site.emulated.saturating_add(1);
                 if site.emulated == HOT && emulation.effect() != Effect::ProgramCounter {
-                    if let Some(slot) = self.copy_hot_site(tid, at, &regs) {
+                    if let Some(slot) = self.copy_emulated_site(tid, at, &regs) {
                         self.inferior.set_pc(tid, slot)?;
                         return Ok(());
                     }
                 }
-                emulation.run(&mut regs, &mut ProcessMemory { inferior: &mut self.inferior, pid })?;
+                if let Err(error) = emulation.run(&mut regs, &mut ThreadMemory { inferior: &mut self.inferior, tid }) {
+                    // The CPU would raise an exception, as it does in the copy, or cannot be stood in for here.
+                    let slot = self.copy_emulated_site(tid, at, &regs).ok_or(error)?;
+                    return Ok(self.inferior.set_pc(tid, slot)?);
+                }
                 match emulation.effect() {
                     Effect::ProgramCounter => self.inferior.set_pc(tid, regs.pc())?,
                     Effect::Registers | Effect::Memory => self.inferior.set_regs(tid, &regs)?,
@@ -119,7 +124,7 @@ impl<I: Inferior> Engine<I> {
 
     /// Gives a site that can be emulated a slot, if it can be had without harm: a filter of system calls could kill the
     /// process for the mapping. Where there is none the site goes on as it was.
-    fn copy_hot_site(&mut self, tid: Tid, at: VirtAddr, regs: &Regs) -> Option<VirtAddr> {
+    fn copy_emulated_site(&mut self, tid: Tid, at: VirtAddr, regs: &Regs) -> Option<VirtAddr> {
         let (pid, space) = self.process_of(tid).map(|one| (one.pid, one.space))?;
         if self.inferior.filters_syscalls(tid) {
             return None;
@@ -201,8 +206,7 @@ impl<I: Inferior> Engine<I> {
         // What can be emulated is: then the hit is over, and a signal's handler that comes next is not in its midst.
         if let (false, Some(StepOver::Emulate(emulation))) = (executed, sites.find(at).map(|site| &site.step_over)) {
             let (emulation, mut past) = (*emulation, Regs { rip: at.0, ..regs });
-            let Some(pid) = self.threads.get(&tid).map(|one| one.pid) else { return };
-            let mut memory = ProcessMemory { inferior: &mut self.inferior, pid };
+            let mut memory = ThreadMemory { inferior: &mut self.inferior, tid };
             if emulation.run(&mut past, &mut memory).is_ok() && self.inferior.set_regs(tid, &past).is_ok() {
                 return;
             }
@@ -238,19 +242,19 @@ impl<I: Inferior> Engine<I> {
         let mut stopped: Vec<Tid> = Vec::new();
         for (tid, thread) in &mut self.threads {
             thread.held = false;
+            thread.locked = false;
             if thread.is_stopped() {
                 stopped.push(*tid);
             }
         }
-        stopped.sort_unstable();
+        // One that is to be told of a signal ends the rest, so it comes first.
+        stopped.sort_unstable_by_key(|tid| (self.threads.get(tid).is_none_or(|one| one.untold.is_none()), *tid));
         for tid in stopped {
+            if self.world != World::Running {
+                break;
+            }
             self.release(tid);
         }
-    }
-
-    /// The reason why the target stands still, if it does.
-    pub(super) fn is_stopped(&self) -> bool {
-        self.world == World::Stopped || self.threads.values().any(|one| one.held)
     }
 
     /// Why it stands.

@@ -11,10 +11,43 @@ pub struct Settings {
     pub follow_fork: FollowFork,
     /// Whether one thread's stop leaves the others running.
     pub non_stop: Toggle,
+    /// Which threads go on with the one that is meant.
+    pub scheduler_locking: SchedulerLocking,
     /// Stop after each exec of a debugged process.
     pub stop_on_exec: Toggle,
     /// Policies that differ from the default.
     signals: BTreeMap<Signal, SignalPolicy>,
+}
+
+/// `set scheduler-locking`: which threads stand while one is let go on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SchedulerLocking {
+    /// None, but for as long as one instruction takes that cannot wait for another thread.
+    Off,
+    /// The others stand during stepi and nexti, calls and system calls included.
+    Step,
+    /// The others stand whatever lets the one go on.
+    On,
+}
+
+impl SchedulerLocking {
+    fn find_by_name(name: &str) -> Result<Self, ApiError> {
+        match name {
+            // gdb's default, which is the same where nothing is replayed.
+            "off" | "replay" => Ok(Self::Off),
+            "step" => Ok(Self::Step),
+            "on" => Ok(Self::On),
+            _ => Err(ApiError::user("scheduler-locking is off, step or on")),
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Step => "step",
+            Self::On => "on",
+        }
+    }
 }
 
 impl Default for Settings {
@@ -22,6 +55,7 @@ impl Default for Settings {
         Self {
             follow_fork: FollowFork::Parent,
             non_stop: Toggle::Off,
+            scheduler_locking: SchedulerLocking::Off,
             stop_on_exec: Toggle::Off,
             signals: BTreeMap::new(),
         }
@@ -29,10 +63,11 @@ impl Default for Settings {
 }
 
 /// The names that lldb gives to the same settings, and ours.
-const NAMES: [(&str, &str); 5] = [
+const NAMES: [(&str, &str); 6] = [
     ("follow-fork-mode", "follow-fork-mode"),
     ("target.process.follow-fork-mode", "follow-fork-mode"),
     ("non-stop", "non-stop"),
+    ("scheduler-locking", "scheduler-locking"),
     ("stop-on-exec", "stop-on-exec"),
     ("target.process.stop-on-exec", "stop-on-exec"),
 ];
@@ -50,6 +85,7 @@ impl Settings {
                 }
             }
             "non-stop" => self.non_stop = parse_toggle(value)?,
+            "scheduler-locking" => self.scheduler_locking = SchedulerLocking::find_by_name(value)?,
             _ => self.stop_on_exec = parse_toggle(value)?,
         }
         Ok(())
@@ -65,6 +101,7 @@ impl Settings {
         let all = [
             ("follow-fork-mode", follow),
             ("non-stop", toggle_name(self.non_stop)),
+            ("scheduler-locking", self.scheduler_locking.name()),
             ("stop-on-exec", toggle_name(self.stop_on_exec)),
         ];
         let wanted = name.map(canonical).transpose()?;

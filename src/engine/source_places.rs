@@ -5,7 +5,7 @@ use super::state::Engine;
 use crate::api::ApiError;
 use crate::base::Inferior;
 use crate::binary::dwarf::{LineMatches, SourceName};
-use crate::binary::{FunctionMatch, Matches, SymbolKind};
+use crate::binary::{FunctionMatch, Matches};
 
 impl<I: Inferior> Engine<I> {
     /// What a line of a file means; without a file, of the selected frame's.
@@ -39,7 +39,7 @@ impl<I: Inferior> Engine<I> {
                 self.set_note(id, notes.join("; "));
             }
         }
-        let place = |address| FunctionMatch { address, names: Vec::new(), kind: SymbolKind::Function, size: 0 };
+        let place = FunctionMatch::nameless;
         let functions: Vec<FunctionMatch> = found.addresses.into_iter().map(place).collect();
         Matches { total: functions.len(), functions }
     }

@@ -87,10 +87,13 @@ pub struct Engine<I: Inferior> {
     pub(super) selection: Selection,
     pub(super) stop: Option<StopReason>,
     pub(super) epoch: u64,
-    pub(super) step: Option<StepGoal>,
+    /// What threads are to do before they stop again.
+    pub(super) steps: FxHashMap<Tid, StepGoal>,
     pub(super) awaited: Option<Awaited>,
     /// What the scheduler kept of threads before they were last told to stop.
     pub(super) asleep: FxHashMap<Tid, crate::base::RunRecord>,
+    /// Where threads come to when a frame that is waited for is left without a return.
+    pub(super) escapes: FxHashMap<Tid, Vec<super::finishing::Escape>>,
     /// Return sites that are armed.
     pub(super) returns: Vec<(SpaceId, VirtAddr, crate::target::breakpoint::Owner)>,
     /// Files that have been parsed, by device and inode.
@@ -146,9 +149,10 @@ impl<I: Inferior> Engine<I> {
             selection: Selection::default(),
             stop: None,
             epoch: 0,
-            step: None,
+            steps: FxHashMap::default(),
             awaited: None,
             asleep: FxHashMap::default(),
+            escapes: FxHashMap::default(),
             returns: Vec::new(),
             files: FxHashMap::default(),
             sources: Default::default(),
@@ -275,6 +279,10 @@ impl<I: Inferior> Engine<I> {
             passed_at: None,
             resumed: crate::base::ResumeHow::Continue,
             held: false,
+            locked: false,
+            given: None,
+            queued: None,
+            untold: None,
             in_vfork: false,
             broken: None,
             redone: None,

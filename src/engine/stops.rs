@@ -45,8 +45,13 @@ impl<I: Inferior> Engine<I> {
 
     /// Lets a thread go on, unless the world stands still or the thread is held: then it stays as it is.
     pub(super) fn go_on(&mut self, tid: Tid) {
-        let free = self.threads.get(&tid).is_some_and(|one| !one.held);
-        if self.world == World::Running && free {
+        let Some(thread) = self.threads.get(&tid) else { return };
+        if self.world != World::Running || !thread.is_free() {
+            return;
+        }
+        if self.is_stepping(tid) && !matches!(thread.state, RunState::Stopped(StopKind::Group(_))) {
+            self.resume_task(tid, ResumeHow::Step, None);
+        } else {
             self.release(tid);
         }
     }
@@ -84,15 +89,14 @@ impl<I: Inferior> Engine<I> {
     fn thread_gone(&mut self, tid: Tid, status: i32, signal: Option<Signal>) {
         let Some(thread) = self.threads.remove(&tid) else { return };
         self.forget_returns_of(tid);
-        if self.step.as_ref().is_some_and(|goal| goal.tid() == tid) {
-            self.step = None;
-        }
         if self.selection.tid == Some(tid) {
             self.selection.tid = None;
         }
         if self.threads.values().any(|one| one.pid == thread.pid) {
+            self.step_ended_with(tid, thread.pid);
             return;
         }
+        self.steps.remove(&tid);
         self.process_gone(thread.pid, status, signal);
     }
 

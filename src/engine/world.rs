@@ -28,8 +28,14 @@ impl<I: Inferior> Engine<I> {
         }
         let Some(pid) = self.threads.get(&tid).map(|one| one.pid) else { return };
         // Whatever was being stepped over or returned from is over: the user decides anew.
-        self.step = None;
-        self.forget_all_returns();
+        if self.settings.non_stop == Toggle::On {
+            self.steps.remove(&tid);
+            self.forget_returns_of(tid);
+        } else {
+            self.steps.clear();
+            self.forget_all_returns();
+            self.threads.values_mut().for_each(|one| one.locked = false);
+        }
         self.selection = Selection { pid: Some(pid), tid: Some(tid), frame: 0 };
         self.examine_next = None;
         self.epoch += 1;
@@ -130,7 +136,7 @@ impl<I: Inferior> Engine<I> {
 
     /// `interrupt`.
     pub(super) fn interrupt(&mut self) {
-        if self.is_stopped() {
+        if self.world == World::Stopped || !self.threads.keys().any(|tid| self.is_running(*tid)) {
             return;
         }
         let Some(pid) = self.selected_pid().ok() else { return };
@@ -139,6 +145,7 @@ impl<I: Inferior> Engine<I> {
         self.stop_world();
         let first =
             self.threads_of(pid).into_iter().find(|tid| self.threads.get(tid).is_some_and(|one| one.is_stopped()));
+        self.tell_locked();
         if let Some(tid) = chosen.or(first) {
             self.stop_for(tid, StopReason::Interrupt);
         }

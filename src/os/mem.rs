@@ -7,11 +7,14 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::rc::Rc;
 
-use crate::base::{MemError, Pid, VirtAddr};
+use crate::base::{MemError, Pid, Tid, VirtAddr};
 
 use rustc_hash::FxHashMap;
 
 use super::proc;
+
+/// The size of a page, bytes.
+const PAGE: u64 = 4096;
 
 /// The open /proc/PID/mem files. Such a file refers to the address space that the process had when it was opened.
 #[derive(Debug, Default)]
@@ -142,6 +145,33 @@ fn mem_error(error: &io::Error, at: VirtAddr) -> MemError {
         Some(libc::ESRCH | libc::ENOENT) => MemError::Gone,
         Some(libc::EIO | libc::EFAULT | libc::EINVAL) | None => MemError::Unmapped(at),
         Some(errno) => MemError::Refused { at, errno },
+    }
+}
+
+/// See [`crate::base::Inferior::load`]. /proc/PID/mem will not do: the kernel reads and writes through it whatever the
+/// protection is (FOLL_FORCE), past guard pages and the pages by which runtimes make their threads stop.
+pub fn load(tid: Tid, at: VirtAddr, buf: &mut [u8]) -> Result<(), MemError> {
+    match process_vm_readv(tid.as_leader_of(), at, buf) {
+        Ok(got) if got == buf.len() => Ok(()),
+        Ok(got) => Err(MemError::Unmapped(at.offset(got as u64))),
+        Err(error) => Err(mem_error(&error, at)),
+    }
+}
+
+/// See [`crate::base::Inferior::store`].
+pub fn store(tid: Tid, at: VirtAddr, bytes: &[u8]) -> Result<(), MemError> {
+    if at.0 % PAGE + bytes.len() as u64 > PAGE {
+        return Err(MemError::Unmapped(at));
+    }
+    let local = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
+    let remote = libc::iovec { iov_base: at.0 as *mut libc::c_void, iov_len: bytes.len() };
+    // SAFETY: `local` describes `bytes`, which the kernel only reads; the remote address is used in the other process
+    // and checked there.
+    let put = unsafe { libc::process_vm_writev(tid.0, &local, 1, &remote, 1, 0) };
+    match usize::try_from(put) {
+        Ok(put) if put == bytes.len() => Ok(()),
+        Ok(_) => Err(MemError::Unmapped(at)),
+        Err(_) => Err(mem_error(&io::Error::last_os_error(), at)),
     }
 }
 

@@ -16,7 +16,7 @@ use crate::base::{
 };
 
 use super::error::{errno_text, last_errno};
-use super::mem::MemFiles;
+use super::mem::{load, store, MemFiles};
 use super::{proc, refusal, Doorbell};
 
 /// Tracing through ptrace(2). Requests are obeyed only from the thread that seized, hence it cannot leave its thread.
@@ -283,6 +283,14 @@ impl Inferior for LiveInferior {
         Err(refused)
     }
 
+    fn load(&self, tid: Tid, at: VirtAddr, buf: &mut [u8]) -> Result<(), MemError> {
+        load(tid, at, buf)
+    }
+
+    fn store(&mut self, tid: Tid, at: VirtAddr, bytes: &[u8]) -> Result<(), MemError> {
+        store(tid, at, bytes)
+    }
+
     fn tkill(&mut self, pid: Pid, tid: Tid, signal: Signal) -> Result<(), InferiorError> {
         // SAFETY: tgkill(2) takes numbers only.
         match unsafe { libc::syscall(libc::SYS_tgkill, pid.0, tid.0, signal.0) } {
@@ -359,6 +367,21 @@ impl Inferior for LiveInferior {
             PendingScope::Group => status.pending | status.group_pending,
         };
         Ok(waiting & !status.blocked)
+    }
+
+    fn blocked_signals(&self, tid: Tid) -> Result<u64, InferiorError> {
+        let mut mask = 0u64;
+        // The address is the size of the kernel's sigset_t.
+        let size = size_of::<u64>() as *mut c_void;
+        request(libc::PTRACE_GETSIGMASK as c_uint, tid, size, (&raw mut mask).cast())
+            .map_err(|errno| failed("the signal mask", tid, errno))?;
+        Ok(mask)
+    }
+
+    fn block_signals(&mut self, tid: Tid, mask: u64) -> Result<(), InferiorError> {
+        let size = size_of::<u64>() as *mut c_void;
+        request(libc::PTRACE_SETSIGMASK as c_uint, tid, size, (&raw const mask).cast_mut().cast())
+            .map_err(|errno| failed("setting the signal mask", tid, errno))
     }
 
     fn signal_masks(&self, tid: Tid) -> Option<SignalMasks> {

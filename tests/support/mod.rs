@@ -6,11 +6,14 @@
 
 pub mod envoy;
 pub mod fixture;
+pub mod forms;
 pub mod guard;
 pub mod ports;
 pub mod process;
 pub mod procfs;
 pub mod rdbg;
+pub mod sandbox;
+pub mod states;
 
 pub use envoy::{Envoy, EnvoyConfig, PilotAgent};
 pub use fixture::{Fixture, Variant};

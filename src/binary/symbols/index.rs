@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use super::super::image::Image;
 use super::super::{Dynamic, UnwindTables};
 use super::table::{read_symbols, RawSymbol};
-use super::{plt, Symbol, SymbolKind, SymbolSource};
+use super::{plt, NameSource, Symbol, SymbolKind};
 use crate::base::FileAddr;
 
 /// How many symbols before an address are tried, for one that reaches over it (nested symbols of hand-written assembly).
@@ -31,11 +31,11 @@ pub struct SymbolIndex {
 pub(super) struct Entry {
     pub address: FileAddr,
     size: u64,
-    /// An offset into the file, for [`SymbolSource::Plt`] into `made_names`.
+    /// An offset into the file, for [`NameSource::Plt`] into `made_names`.
     name_start: usize,
     name_len: u32,
     pub kind: SymbolKind,
-    source: SymbolSource,
+    source: NameSource,
 }
 
 impl SymbolIndex {
@@ -53,7 +53,7 @@ impl SymbolIndex {
                 name_start,
                 name_len: (made_names.len() - name_start) as u32,
                 kind: SymbolKind::Plt,
-                source: SymbolSource::Plt,
+                source: NameSource::Plt,
             });
         }
         let mut index = SymbolIndex { image, unwind, entries: Vec::new(), reach: Vec::new(), made_names };
@@ -112,7 +112,7 @@ impl SymbolIndex {
             address: range.start,
             size: range.end.since(range.start),
             kind: SymbolKind::Unwind,
-            source: SymbolSource::EhFrame,
+            source: NameSource::EhFrame,
         };
         Some((symbol, at.since(range.start)))
     }
@@ -161,7 +161,7 @@ impl SymbolIndex {
 
     pub(super) fn raw_name(&self, entry: &Entry) -> &[u8] {
         let bytes = match entry.source {
-            SymbolSource::Plt => self.made_names.as_bytes(),
+            NameSource::Plt => self.made_names.as_bytes(),
             _ => self.image.bytes(),
         };
         bytes.get(entry.name_start..entry.name_start + entry.name_len as usize).unwrap_or_default()

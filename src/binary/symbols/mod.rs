@@ -16,4 +16,4 @@ pub use demangle::{base_name, demangle, demangle_without_parameters};
 pub use index::SymbolIndex;
 pub use pattern::NamePattern;
 pub use signature::{parse_signature, MethodKind, Signature};
-pub use symbol::{FunctionMatch, Matches, Symbol, SymbolKind, SymbolSource};
+pub use symbol::{FunctionMatch, Matches, NameSource, Symbol, SymbolKind};

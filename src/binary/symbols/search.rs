@@ -27,7 +27,13 @@ impl SymbolIndex {
             }
             let first = self.symbol(aliases[0]);
             let names = aliases.iter().map(|entry| self.symbol(entry).name.into_owned()).collect();
-            matches.functions.push(FunctionMatch { address: first.address, names, kind: first.kind, size: first.size });
+            matches.functions.push(FunctionMatch {
+                address: first.address,
+                names,
+                kind: first.kind,
+                size: first.size,
+                source: first.source,
+            });
         }
         matches
     }

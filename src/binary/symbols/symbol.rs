@@ -16,7 +16,7 @@ pub struct Symbol<'a> {
     /// What it names.
     pub kind: SymbolKind,
     /// Where the name comes from.
-    pub source: SymbolSource,
+    pub source: NameSource,
 }
 
 /// What a symbol names.
@@ -34,17 +34,35 @@ pub enum SymbolKind {
     Unwind,
 }
 
-/// Where a symbol's name comes from.
+/// Where a name comes from; in the order in which they are believed.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub enum SymbolSource {
-    /// .symtab.
+pub enum NameSource {
+    /// .symtab of the file itself.
     Symtab,
+    /// .symtab of a separate file of the same build: .debug, an unstripped twin, a pack, or .gnu_debugdata.
+    DebugFile,
     /// .dynsym.
     Dynsym,
     /// A PLT stub's relocation.
     Plt,
-    /// .eh_frame or .debug_frame.
+    /// Class and virtual function, from the type information of a C++ program.
+    Rtti,
+    /// .eh_frame or .debug_frame: bounds without a name.
     EhFrame,
+}
+
+impl NameSource {
+    /// The word that users read: `symtab`, `debug file`, `dynsym`, `plt`, `rtti`, `eh_frame`.
+    pub fn word(self) -> &'static str {
+        match self {
+            NameSource::Symtab => "symtab",
+            NameSource::DebugFile => "debug file",
+            NameSource::Dynsym => "dynsym",
+            NameSource::Plt => "plt",
+            NameSource::Rtti => "rtti",
+            NameSource::EhFrame => "eh_frame",
+        }
+    }
 }
 
 /// One function that a pattern matched.
@@ -58,6 +76,15 @@ pub struct FunctionMatch {
     pub kind: SymbolKind,
     /// Bytes; 0 when unknown.
     pub size: u64,
+    /// Where the best name comes from.
+    pub source: NameSource,
+}
+
+impl FunctionMatch {
+    /// A place in code that was not found by a name: an address or a source line.
+    pub fn nameless(address: FileAddr) -> FunctionMatch {
+        FunctionMatch { address, names: Vec::new(), kind: SymbolKind::Function, size: 0, source: NameSource::EhFrame }
+    }
 }
 
 /// What a pattern matched.

@@ -6,7 +6,7 @@ use object::elf;
 
 use super::super::image::{Image, Section};
 use super::super::Dynamic;
-use super::{SymbolKind, SymbolSource};
+use super::{NameSource, SymbolKind};
 use crate::base::FileAddr;
 
 const ENTRY: usize = 24;
@@ -18,7 +18,7 @@ pub(super) struct RawSymbol {
     pub size: u64,
     pub name: Range<usize>,
     pub kind: SymbolKind,
-    pub source: SymbolSource,
+    pub source: NameSource,
 }
 
 /// A symbol table and its strings, as ranges of the file.
@@ -26,7 +26,7 @@ pub(super) struct RawSymbol {
 pub(super) struct Table {
     symbols: Range<usize>,
     strings: Range<usize>,
-    source: SymbolSource,
+    source: NameSource,
 }
 
 /// What the tables of a file hold.
@@ -39,13 +39,13 @@ pub(super) struct Symbols {
 
 /// All symbols of a file. Bounded by the size of the file.
 pub(super) fn read_symbols(image: &Image, dynamic: &Dynamic) -> Symbols {
-    let from_section = |kind: u32, source: SymbolSource| {
+    let from_section = |kind: u32, source: NameSource| {
         let section = image.sections.iter().find(|section| section.sh_type == kind && !section.bytes.is_empty())?;
         let strings: &Section = image.sections.get(section.link)?;
         Some(Table { symbols: section.bytes.clone(), strings: strings.bytes.clone(), source })
     };
-    let symtab = from_section(elf::SHT_SYMTAB, SymbolSource::Symtab);
-    let dynsym = from_section(elf::SHT_DYNSYM, SymbolSource::Dynsym).or_else(|| from_dynamic(image, dynamic));
+    let symtab = from_section(elf::SHT_SYMTAB, NameSource::Symtab);
+    let dynsym = from_section(elf::SHT_DYNSYM, NameSource::Dynsym).or_else(|| from_dynamic(image, dynamic));
     let mut found = Vec::new();
     for table in symtab.iter().chain(&dynsym) {
         let entries = image.slice(&table.symbols).chunks_exact(ENTRY);
@@ -101,7 +101,7 @@ fn from_dynamic(image: &Image, dynamic: &Dynamic) -> Option<Table> {
     symbols.end = symbols.end.min(symbols.start.saturating_add(size));
     let mut strings = image.file_range_from(strings_at)?;
     strings.end = strings.end.min(strings.start.saturating_add(usize::try_from(strings_size).ok()?));
-    Some(Table { symbols, strings, source: SymbolSource::Dynsym })
+    Some(Table { symbols, strings, source: NameSource::Dynsym })
 }
 
 pub(super) fn u32_at(bytes: &[u8], at: usize) -> u32 {

@@ -9,6 +9,8 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches};
 use super::args::{Attach, Break, Cli, Common, Ctl, Follow, Run, Verb, WaitMethod, Waiting};
 use crate::api::{BreakpointAction, BreakpointSpec, Command, FollowFork, ModuleFilter, TargetSelector, Toggle, Where};
 use crate::base::Pid;
+use crate::frontend::repl::parse::find_spec;
+use crate::frontend::repl::table::Group;
 use crate::frontend::repl::{line_place, parse_line, plain_spec, Detail, Parsed, DEFAULT_LIMIT};
 
 /// What is to be done.
@@ -268,10 +270,7 @@ fn break_plan(args: Break) -> Result<Plan, clap::Error> {
 }
 
 fn control_plan(ctl: Ctl) -> Result<Plan, clap::Error> {
-    let line = match ctl.command.as_slice() {
-        [line] => line.clone(),
-        words => words.iter().map(|word| quote_word(word)).collect::<Vec<_>>().join(" "),
-    };
+    let line = join_words(&ctl.command);
     match parse_line(&line).map_err(wrong)? {
         Parsed::Engine { command, detail } => Ok(Plan::Control { session: ctl.session, command, detail }),
         Parsed::Local(_) => Err(wrong(format!("`{line}` is a command of the prompt itself, not of a session"))),
@@ -279,7 +278,18 @@ fn control_plan(ctl: Ctl) -> Result<Plan, clap::Error> {
     }
 }
 
-/// The shell has taken the quotes away; a word with blanks among several gets them back.
+/// The line that words of the shell stand for. The shell has taken the quotes away; a word with blanks among several
+/// gets them back, but where it is an expression, of which a quote would be a part.
+fn join_words(words: &[String]) -> String {
+    let plain = words.join(" ");
+    let takes_expression = find_spec(&plain).is_some_and(|spec| spec.group == Group::Data || spec.name == "condition");
+    match words {
+        [_] => plain,
+        _ if takes_expression => plain,
+        _ => words.iter().map(|word| quote_word(word)).collect::<Vec<_>>().join(" "),
+    }
+}
+
 fn quote_word(word: &str) -> String {
     match word {
         word if !word.is_empty() && !word.contains(char::is_whitespace) => word.to_owned(),

@@ -109,7 +109,10 @@ fn pass_signals(shell: &mut Shell) {
     let (fatal, ordinary): (Vec<Signal>, Vec<Signal>) = Signal::all().partition(|one| FATAL.contains(one));
     for (signals, print) in [(fatal, Toggle::On), (ordinary, Toggle::Off)] {
         let policy = SignalPolicy { stop: Some(Toggle::Off), print: Some(print), pass: Some(Toggle::On) };
-        shell.do_command(Command::Handle { signals, policy }, Detail::Plain);
+        // Nobody has asked for the table that answers it.
+        if let Err(error) = shell.session.request(Command::Handle { signals, policy }) {
+            shell.complain(&error);
+        }
     }
 }
 
@@ -123,6 +126,7 @@ fn take_target(shell: &mut Shell, plan: &SessionPlan) -> Option<()> {
     if shell.ended {
         return None;
     }
+    shell.catching = WaitFor::Stop;
     if plan.until_exec.is_some() && reply != Reply::Waiting {
         let waited = go_on(shell, WaitFor::Catch);
         if waited != Some(Waited::Stopped) {
