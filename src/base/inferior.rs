@@ -191,6 +191,9 @@ pub trait Inferior {
     /// The group that a task belongs to (Tgid of /proc/TID/status).
     fn thread_group(&self, tid: Tid) -> Result<Pid, InferiorError>;
 
+    /// The group that a group was started by, or init where that has ended (PPid of /proc/PID/status).
+    fn parent(&self, pid: Pid) -> Result<Pid, InferiorError>;
+
     /// The task's name, at most 15 bytes.
     fn comm(&self, pid: Pid, tid: Tid) -> Result<String, InferiorError>;
 

@@ -19,7 +19,14 @@ impl<I: Inferior> Engine<I> {
         let Ok(message) = self.inferior.event_message(parent) else { return };
         let child = Tid(message as i32);
         let Some(pid) = self.threads.get(&parent).map(|one| one.pid) else { return };
-        let group = self.inferior.thread_group(child).unwrap_or(pid);
+        let group = self.inferior.thread_group(child).unwrap_or(match event {
+            PtraceEvent::Clone => pid,
+            _ => child.as_leader_of(),
+        });
+        if self.has_come_and_gone(group, child) {
+            self.go_on(parent);
+            return;
+        }
         if group == pid {
             self.add_thread(child, pid, RunState::Running);
         } else {

@@ -18,6 +18,10 @@ impl<I: Inferior> Engine<I> {
         if self.world != World::Running {
             // Not looked at yet: the thread stands before the site and will hit it when it goes on.
             let _ = self.inferior.set_pc(tid, at);
+            if self.threads.get_mut(&tid).is_some_and(|one| std::mem::take(&mut one.left_group_stop)) {
+                // It was let out of a group-stop for this trap alone: when it goes on, it reports the group-stop again.
+                let _ = self.inferior.interrupt(tid);
+            }
             return;
         }
         if let Some(thread) = self.threads.get_mut(&tid) {

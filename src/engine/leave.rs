@@ -49,6 +49,12 @@ impl<I: Inferior> Engine<I> {
             self.restore_text(pid, space);
             self.unmap_slots(&tids, space);
         }
+        let is_late = |tid: &&Tid| self.threads.get(tid).is_some_and(|one| !one.is_stopped()) && !self.is_dead(**tid);
+        let late: Vec<Tid> = tids.iter().filter(is_late).copied().collect();
+        if !late.is_empty() {
+            self.late.extend(late);
+            self.remember_departed(pid);
+        }
         for tid in tids {
             self.apply_queued(tid);
             self.mend_call(tid, self.threads.get(&tid).and_then(|one| one.owed));
@@ -79,7 +85,7 @@ impl<I: Inferior> Engine<I> {
         let Some(one) = self.spaces.get_mut(&space) else { return };
         let mut failed = None;
         for (at, original) in one.sites.retire_all() {
-            match self.inferior.write_mem(pid, at, &[original]) {
+            match self.restore(pid, at, original) {
                 Ok(()) => self.guardian.uncover(guarded, at),
                 Err(error) => failed = Some((at, error)),
             }

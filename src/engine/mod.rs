@@ -17,10 +17,14 @@ mod interrupted;
 mod leave;
 mod memory;
 mod modules;
+#[cfg(test)]
+mod order_tests;
 mod placing;
 mod remote;
 mod resume;
 mod safety;
+#[cfg(test)]
+mod scripted;
 mod settings;
 mod signals;
 mod source;
@@ -30,6 +34,7 @@ mod stack;
 mod state;
 mod stepping;
 mod stops;
+mod strays;
 mod waiting;
 mod world;
 

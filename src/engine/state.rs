@@ -77,8 +77,12 @@ pub struct Engine<I: Inferior> {
     pub(super) threads: FxHashMap<Tid, Thread>,
     pub(super) processes: BTreeMap<Pid, Process>,
     pub(super) spaces: FxHashMap<SpaceId, Space>,
-    /// First stops of tasks whose creation has not been reported yet.
+    /// First stops, and ends, of tasks whose creation has not been reported yet.
     pub(super) early: FxHashMap<Tid, WaitStatus>,
+    /// Threads that did not stop when their process was left: they are let go when they report.
+    pub(super) late: std::collections::HashSet<Tid>,
+    /// What was patched in processes that have gone, the last one first.
+    pub(super) departed: Vec<super::strays::Departed>,
     /// Reports that were taken while another task's was awaited.
     pub(super) backlog: VecDeque<(Tid, WaitStatus)>,
     pub(super) breakpoints: BTreeMap<u32, Breakpoint>,
@@ -142,6 +146,8 @@ impl<I: Inferior> Engine<I> {
             processes: BTreeMap::new(),
             spaces: FxHashMap::default(),
             early: FxHashMap::default(),
+            late: std::collections::HashSet::new(),
+            departed: Vec::new(),
             backlog: VecDeque::new(),
             breakpoints: BTreeMap::new(),
             settings: Settings::default(),
@@ -171,7 +177,8 @@ impl<I: Inferior> Engine<I> {
             if self.take_queued() {
                 continue;
             }
-            if self.threads.is_empty() {
+            if self.threads.is_empty() && self.late.is_empty() {
+                self.await_orphans();
                 // Reports of tasks that are no longer ours; their numbers may come back.
                 self.backlog.clear();
                 self.early.clear();
@@ -284,6 +291,7 @@ impl<I: Inferior> Engine<I> {
             queued: None,
             untold: None,
             in_vfork: false,
+            left_group_stop: false,
             broken: None,
             redone: None,
         };

@@ -10,10 +10,7 @@ impl<I: Inferior> Engine<I> {
     /// One report of a wait, to its end.
     pub(super) fn handle(&mut self, tid: Tid, status: WaitStatus) {
         if !self.threads.contains_key(&tid) {
-            if !matches!(status, WaitStatus::Exited { .. } | WaitStatus::Signaled { .. }) {
-                self.early.insert(tid, status);
-            }
-            return;
+            return self.on_stray(tid, status);
         }
         let kind = match status {
             WaitStatus::Exited { code } => return self.thread_gone(tid, code, None),
@@ -102,6 +99,7 @@ impl<I: Inferior> Engine<I> {
 
     /// The last task of a process has ended.
     fn process_gone(&mut self, pid: crate::base::Pid, status: i32, signal: Option<Signal>) {
+        self.remember_departed(pid);
         let Some(process) = self.processes.remove(&pid) else { return };
         self.inferior.forget(pid);
         self.drop_unused_spaces();
@@ -126,6 +124,7 @@ impl<I: Inferior> Engine<I> {
 
     /// The kernel says that nothing is traced.
     pub(super) fn all_gone(&mut self) {
+        self.late.clear();
         let tids: Vec<Tid> = self.threads.keys().copied().collect();
         for tid in tids {
             self.thread_gone(tid, 0, None);

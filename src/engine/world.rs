@@ -57,13 +57,17 @@ impl<I: Inferior> Engine<I> {
 
     /// Stops the threads of one process; to be called with the world stopping or stopped.
     pub(super) fn stop_process(&mut self, pid: Pid) {
-        // Threads that start meanwhile are stopped where they begin, so one pass more finds them all.
+        // Threads that start meanwhile are stopped where they begin, so one pass more finds them all. One that did not
+        // stop in time is not waited for again, as the others stand still meanwhile.
+        let mut tried = Vec::new();
         for _ in 0..8 {
-            let running: Vec<Tid> = self.threads_of(pid).into_iter().filter(|tid| self.is_running(*tid)).collect();
+            let of_pid = self.threads_of(pid).into_iter();
+            let running: Vec<Tid> = of_pid.filter(|tid| self.is_running(*tid) && !tried.contains(tid)).collect();
             if running.is_empty() {
                 return;
             }
             self.stop_threads(&running);
+            tried.extend(running);
         }
     }
 
@@ -110,15 +114,17 @@ impl<I: Inferior> Engine<I> {
         }
     }
 
-    fn is_dead(&self, tid: Tid) -> bool {
+    pub(super) fn is_dead(&self, tid: Tid) -> bool {
         self.threads.get(&tid).is_none_or(|one| self.inferior.is_dead(one.pid, tid))
     }
 
     /// As [`Engine::handle`], but a thread whose SIGTRAP is on its way is let run into it first.
     fn handle_while_stopping(&mut self, tid: Tid, status: WaitStatus) {
-        if status == WaitStatus::Event(PtraceEvent::Stop) && self.trap_is_on_its_way(tid) {
+        let may_have_trapped = matches!(status, WaitStatus::Event(PtraceEvent::Stop) | WaitStatus::GroupStop(_));
+        if may_have_trapped && self.trap_is_on_its_way(tid) {
             if let Some(thread) = self.threads.get_mut(&tid) {
                 thread.state = RunState::Running;
+                thread.left_group_stop = matches!(status, WaitStatus::GroupStop(_));
             }
             let how = ResumeHow::Continue;
             let _ = self.inferior.resume(tid, crate::base::Resume { how, signal: None });

@@ -319,6 +319,11 @@ impl Inferior for LiveInferior {
         proc::read_status(tid).map(|status| status.tgid).map_err(proc_error(format!("/proc/{tid}/status"), tid))
     }
 
+    fn parent(&self, pid: Pid) -> Result<Pid, InferiorError> {
+        let tid = pid.leader();
+        proc::read_status(tid).map(|status| status.parent).map_err(proc_error(format!("/proc/{pid}/status"), tid))
+    }
+
     fn comm(&self, pid: Pid, tid: Tid) -> Result<String, InferiorError> {
         proc::read_comm(pid, tid).map_err(proc_error(format!("/proc/{pid}/task/{tid}/comm"), tid))
     }

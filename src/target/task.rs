@@ -27,6 +27,8 @@ pub struct Thread {
     pub resumed: ResumeHow,
     /// The user has stopped this thread alone (non-stop mode): it does not go on with the others.
     pub held: bool,
+    /// It was taken out of a group-stop so that it reports a trap that was queued behind it.
+    pub left_group_stop: bool,
     /// It stands while another thread goes on (`set scheduler-locking`).
     pub locked: bool,
     /// A signal that the user has sent it, which is passed on without a word when it comes.
