@@ -48,7 +48,9 @@ fn main() -> ExitCode {
         host: Arc::new(Machine),
         interrupts,
         start_engine: Box::new(move || start_engine(&started, guardian)),
-        symbols: Box::new(|plan| engine::file_symbols(&plan.file, plan.regex.as_deref(), plan.limit)),
+        symbols: Box::new(|plan| {
+            engine::file_symbols(&plan.file, plan.regex.as_deref(), plan.limit, plan.vtable_names.as_deref())
+        }),
         restore_terminal: Box::new(move || terminal.restore()),
         home: std::env::var_os("HOME").map(PathBuf::from),
         state_home: std::env::var_os("XDG_STATE_HOME").map(PathBuf::from),

@@ -9,6 +9,8 @@ mod error;
 mod image;
 mod landing;
 mod module;
+mod naming;
+pub mod rtti;
 mod segment;
 pub mod symbols;
 pub mod unwind;
@@ -18,6 +20,7 @@ pub use dynamic::Dynamic;
 pub use error::BinaryError;
 pub use image::{FileBytes, Section};
 pub use module::{Module, ModuleKind};
+pub use rtti::{Recovered, RecoveredName, Sureness, VtableNames};
 pub use segment::Segment;
 pub use symbols::{
     FunctionMatch, Matches, MethodKind, NamePattern, NameSource, Signature, Symbol, SymbolIndex, SymbolKind,

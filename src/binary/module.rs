@@ -10,6 +10,7 @@ use object::elf;
 
 use super::dwarf::{DebugFile, Dwarf};
 use super::image::Image;
+use super::naming::Recovery;
 use super::{BinaryError, Dynamic, FileBytes, Section, Segment, SymbolIndex, UnwindTables};
 use crate::base::{FileAddr, LoadBias, VirtAddr};
 
@@ -27,11 +28,12 @@ pub enum ModuleKind {
 /// An executable or shared object. Immutable and `Sync`; used as `Arc<Module>`. The name index and the unwind tables
 /// are built when they are first asked for.
 pub struct Module {
-    image: Arc<Image>,
-    dynamic: Dynamic,
+    pub(super) image: Arc<Image>,
+    pub(super) dynamic: Dynamic,
     unwind: OnceLock<Arc<UnwindTables>>,
     symbols: OnceLock<SymbolIndex>,
     dwarf: OnceLock<Dwarf>,
+    pub(super) recovery: Recovery,
 }
 
 impl Module {
@@ -43,7 +45,14 @@ impl Module {
     pub fn parse(path: PathBuf, bytes: FileBytes) -> Result<Module, BinaryError> {
         let image = Arc::new(Image::parse(path, bytes)?);
         let dynamic = Dynamic::parse(&image);
-        Ok(Module { image, dynamic, unwind: OnceLock::new(), symbols: OnceLock::new(), dwarf: OnceLock::new() })
+        Ok(Module {
+            image,
+            dynamic,
+            unwind: OnceLock::new(),
+            symbols: OnceLock::new(),
+            dwarf: OnceLock::new(),
+            recovery: Recovery::default(),
+        })
     }
 
     /// The path that the module was parsed with.
@@ -154,7 +163,7 @@ impl Module {
         &self.dynamic
     }
 
-    fn unwind_tables(&self) -> &Arc<UnwindTables> {
+    pub(super) fn unwind_tables(&self) -> &Arc<UnwindTables> {
         self.unwind.get_or_init(|| Arc::new(UnwindTables::new(self.image.clone())))
     }
 }

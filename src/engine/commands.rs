@@ -70,8 +70,9 @@ impl<I: Inferior> Engine<I> {
                 }
                 Ok(self.list_signals(&signals))
             }
-            Command::Set { name, value } => self.settings.set(&name, &value).map(|()| Reply::Done),
-            Command::Show { name } => Ok(Reply::Settings { rows: self.settings.show(name.as_deref())? }),
+            Command::Set { name, value } if name == "pin" => self.set_pin(&value).map(|()| Reply::Done),
+            Command::Set { name, value } => self.change_setting(&name, &value),
+            Command::Show { name } => Ok(Reply::Settings { rows: self.show_settings(name.as_deref())? }),
             Command::Functions { regex, limit } => self.functions(&regex, limit),
             Command::InfoSymbol { expression } => self.info_symbol(&expression),
             Command::Complete { prefix, limit } => Ok(self.complete(&prefix, limit)),

@@ -22,6 +22,7 @@ impl<I: Inferior> Engine<I> {
             thread.reported_at = None;
             thread.passed_at = None;
         }
+        self.take_back_stop(tid);
         self.inferior.forget(pid);
         self.steps.remove(&tid);
         let space = self.add_space();
@@ -55,7 +56,7 @@ impl<I: Inferior> Engine<I> {
     fn caught_at_exec(&mut self, pid: Pid, exe: std::path::PathBuf) {
         let tid = pid.leader();
         let hold = self.awaited_hold();
-        self.awaited = None;
+        self.end_wait();
         if let Some(process) = self.processes.get_mut(&pid) {
             process.role = Role::Debugged;
         }

@@ -19,6 +19,7 @@ mod memory;
 mod modules;
 #[cfg(test)]
 mod order_tests;
+mod pinning;
 mod placing;
 mod remote;
 mod resume;

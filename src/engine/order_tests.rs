@@ -484,3 +484,44 @@ fn the_stack_of_a_thread_that_is_gone_is_not_walked() {
     scene.play([Report::trap(SECOND, SITE)]);
     assert!(scene.told().iter().any(|event| matches!(event, Event::Stopped { .. })));
 }
+
+#[test]
+fn a_signal_that_comes_while_the_world_is_stopped_is_told_before_it_is_delivered() {
+    let mut scene = Scene::armed(BreakpointAction::Stop);
+    let segv = Report::new(SECOND, WaitStatus::SignalDelivery(Signal::SEGV));
+    scene.kernel().answers.insert(SECOND, [segv].into());
+    scene.play([Report::trap(LEADER, SITE)]);
+    let stopped_for = |told: Vec<Event>| -> Vec<StopReason> {
+        let reason = |event| match event {
+            Event::Stopped { reason, .. } => Some(reason),
+            _ => None,
+        };
+        told.into_iter().filter_map(reason).collect()
+    };
+    assert_eq!(stopped_for(scene.told()), [StopReason::Breakpoint { ids: vec![1] }]);
+    scene.obey(Command::Continue);
+    assert_eq!(stopped_for(scene.told()), [StopReason::Signal { signal: Signal::SEGV }]);
+    assert!(scene.kernel().resumes_of(SECOND).is_empty() && scene.kernel().is_stopped(LEADER));
+    scene.obey(Command::Continue);
+    assert_eq!(scene.kernel().resumes_of(SECOND), [(ResumeHow::Continue, Some(Signal::SEGV))]);
+    assert_eq!(stopped_for(scene.told()), []);
+    assert_eq!(scene.engine.world, World::Running);
+}
+
+#[test]
+fn with_scheduler_locking_on_a_thread_that_ends_alone_leaves_nobody_standing_unheard() {
+    for go in [Command::StepInstruction { kind: crate::api::StepKind::Into, count: 100 }, Command::Continue] {
+        let mut scene = Scene::armed(BreakpointAction::Stop);
+        scene.play([Report::trap(SECOND, SITE)]);
+        scene.told();
+        scene.obey(Command::Set { name: "scheduler-locking".to_string(), value: "on".to_string() });
+        scene.obey(go);
+        assert!(scene.kernel().is_stopped(LEADER));
+        scene.play([Report::new(SECOND, WaitStatus::Exited { code: 0 })]);
+        let told = scene.told();
+        assert!(told.iter().any(|event| matches!(event, Event::Stopped { thread, .. } if thread.tid == LEADER)));
+        assert_eq!(scene.engine.world, World::Stopped);
+        scene.obey(Command::Continue);
+        assert!(!scene.kernel().is_stopped(LEADER));
+    }
+}

@@ -2,7 +2,8 @@
 
 use super::state::Engine;
 use crate::base::{
-    Inferior, InferiorError, MemError, PtraceEvent, ReadMem, Regs, Resume, ResumeHow, Signal, Tid, VirtAddr, WaitStatus,
+    AddrRange, Inferior, InferiorError, MemError, PtraceEvent, ReadMem, Regs, Resume, ResumeHow, Signal, Tid, VirtAddr,
+    WaitStatus,
 };
 use crate::engine::memory::RawMemory;
 
@@ -10,6 +11,8 @@ use crate::engine::memory::RawMemory;
 const SYSCALL: [u8; 2] = [0x0f, 0x05];
 /// The most bytes of one mapping that are searched for a `syscall` instruction.
 const SEARCH_LIMIT: u64 = 8 << 20;
+/// How much is read at once: a thread stands still meanwhile, and most mappings have one near their start.
+const SEARCH_STEP: u64 = 64 << 10;
 /// SIGTRAP, by which a step is reported: the kernel takes the handler of a blocked one away.
 const OF_THE_STEP: u64 = 1 << (Signal::TRAP.0 - 1);
 /// How many stops may come between before the step's own.
@@ -27,8 +30,14 @@ pub(super) enum Wait {
 impl<I: Inferior> Engine<I> {
     /// Has the thread make the call, by stepping over a `syscall` instruction of the program, and returns what it
     /// returned. The registers are put back; with orig_rax put back too the kernel restarts a call that the stop had
-    /// interrupted, when the thread goes on. The program's signals wait meanwhile, each with its siginfo.
+    /// interrupted, when the thread goes on. The program's signals wait meanwhile, each with its siginfo. A thread whose
+    /// calls are filtered makes none that is not its own.
     pub(super) fn remote_syscall(&mut self, tid: Tid, number: u64, args: [u64; 6]) -> Result<u64, InferiorError> {
+        if self.inferior.filters_syscalls(tid) {
+            let reason =
+                "its system calls are filtered (seccomp), and the filter could kill it for one more".to_string();
+            return Err(InferiorError::Os { what: "a remote system call", tid, reason });
+        }
         let saved = self.inferior.regs(tid)?;
         let at = self.find_syscall_instruction(tid)?;
         let [rdi, rsi, rdx, r10, r8, r9] = args;
@@ -131,10 +140,7 @@ impl<I: Inferior> Engine<I> {
         }
         let memory = RawMemory { inferior: &self.inferior, pid };
         for mapping in self.inferior.maps(pid)?.iter().filter(|one| one.exec) {
-            let mut bytes = vec![0; mapping.range.len().min(SEARCH_LIMIT) as usize];
-            let Ok(got) = memory.read_mem(mapping.range.start, &mut bytes) else { continue };
-            if let Some(offset) = memchr::memmem::find(&bytes[..got], &SYSCALL) {
-                let at = mapping.range.start.offset(offset as u64);
+            if let Some(at) = find_bytes(&memory, mapping.range, &SYSCALL) {
                 if let Some(one) = self.spaces.get_mut(&space) {
                     one.syscall_at = Some(at);
                 }
@@ -143,4 +149,23 @@ impl<I: Inferior> Engine<I> {
         }
         Err(MemError::Unmapped(VirtAddr(0)).into())
     }
+}
+
+/// The first place of `pattern` in the readable start of a range.
+fn find_bytes(memory: &dyn ReadMem, range: AddrRange, pattern: &[u8]) -> Option<VirtAddr> {
+    let end = range.start.offset(range.len().min(SEARCH_LIMIT));
+    let mut at = range.start;
+    let mut bytes = vec![0; SEARCH_STEP as usize + pattern.len() - 1];
+    while at < end {
+        let wanted = (end.since(at) as usize).min(bytes.len());
+        let got = memory.read_mem(at, &mut bytes[..wanted]).ok()?;
+        if let Some(offset) = memchr::memmem::find(&bytes[..got], pattern) {
+            return Some(at.offset(offset as u64));
+        }
+        if got < wanted {
+            return None;
+        }
+        at = at.offset(SEARCH_STEP);
+    }
+    None
 }

@@ -126,9 +126,6 @@ impl<I: Inferior> Engine<I> {
     /// process for the mapping. Where there is none the site goes on as it was.
     fn copy_emulated_site(&mut self, tid: Tid, at: VirtAddr, regs: &Regs) -> Option<VirtAddr> {
         let (pid, space) = self.process_of(tid).map(|one| (one.pid, one.space))?;
-        if self.inferior.filters_syscalls(tid) {
-            return None;
-        }
         let mut bytes = [0; LONGEST_INSTRUCTION];
         let memory = RawMemory { inferior: &self.inferior, pid };
         let sites = &self.spaces.get(&space)?.sites;

@@ -1,9 +1,12 @@
 //! `set` and `show`.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use crate::api::{ApiError, FollowFork, SignalPolicy, Toggle};
 use crate::base::Signal;
+use crate::binary::VtableNames;
 
 /// What the user can set.
 pub struct Settings {
@@ -15,6 +18,8 @@ pub struct Settings {
     pub scheduler_locking: SchedulerLocking,
     /// Stop after each exec of a debugged process.
     pub stop_on_exec: Toggle,
+    /// Which method stands in which slot, and the file that says so.
+    pub vtable_names: Option<(PathBuf, Arc<VtableNames>)>,
     /// Policies that differ from the default.
     signals: BTreeMap<Signal, SignalPolicy>,
 }
@@ -57,13 +62,15 @@ impl Default for Settings {
             non_stop: Toggle::Off,
             scheduler_locking: SchedulerLocking::Off,
             stop_on_exec: Toggle::Off,
+            vtable_names: None,
             signals: BTreeMap::new(),
         }
     }
 }
 
 /// The names that lldb gives to the same settings, and ours.
-const NAMES: [(&str, &str); 6] = [
+const NAMES: [(&str, &str); 7] = [
+    ("vtable-names", "vtable-names"),
     ("follow-fork-mode", "follow-fork-mode"),
     ("target.process.follow-fork-mode", "follow-fork-mode"),
     ("non-stop", "non-stop"),
@@ -85,6 +92,11 @@ impl Settings {
                 }
             }
             "non-stop" => self.non_stop = parse_toggle(value)?,
+            "vtable-names" => {
+                let path = PathBuf::from(value);
+                let names = super::files::read_vtable_names(&path)?;
+                self.vtable_names = Some((path, names));
+            }
             "scheduler-locking" => self.scheduler_locking = SchedulerLocking::find_by_name(value)?,
             _ => self.stop_on_exec = parse_toggle(value)?,
         }
@@ -98,11 +110,13 @@ impl Settings {
             FollowFork::Child => "child",
             FollowFork::Both => "both",
         };
+        let table = self.vtable_names.as_ref().map_or("built in".into(), |(path, _)| path.to_string_lossy());
         let all = [
             ("follow-fork-mode", follow),
             ("non-stop", toggle_name(self.non_stop)),
             ("scheduler-locking", self.scheduler_locking.name()),
             ("stop-on-exec", toggle_name(self.stop_on_exec)),
+            ("vtable-names", &table),
         ];
         let wanted = name.map(canonical).transpose()?;
         let shown = all.iter().filter(|(one, _)| wanted.is_none_or(|name| name == *one));

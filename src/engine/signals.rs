@@ -8,7 +8,7 @@ use crate::target::task::{Role, RunState, StopKind};
 impl<I: Inferior> Engine<I> {
     /// A signal-delivery-stop with a signal that is the program's.
     pub(super) fn on_signal(&mut self, tid: Tid, signal: Signal) {
-        if self.swallow_stop_of_catch(tid, signal) {
+        if self.catch_stopped(tid, signal) {
             return;
         }
         self.leave_slot(tid);

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 
-use crossbeam_channel::{Receiver, Sender, TrySendError};
+use crossbeam_channel::{Receiver, Sender};
 use rustc_hash::FxHashMap;
 
 use crate::api::{ApiError, ClientId, Event, Request, StopReason, Subscription};
@@ -17,6 +17,10 @@ use crate::os::waitfor::WatchEvent;
 use crate::target::address_space::AddressSpace;
 use crate::target::breakpoint::SiteTable;
 use crate::target::task::{Process, Role, RunState, SpaceId, Thread};
+
+/// How many events a front end may be behind before it loses some. The queue grows as it fills: one of fixed size would
+/// take all its memory at once.
+const EVENT_QUEUE: usize = 65_536;
 
 /// What reaches the engine besides its tracees and its front ends.
 pub enum Input {
@@ -79,8 +83,9 @@ pub struct Engine<I: Inferior> {
     pub(super) spaces: FxHashMap<SpaceId, Space>,
     /// First stops, and ends, of tasks whose creation has not been reported yet.
     pub(super) early: FxHashMap<Tid, WaitStatus>,
-    /// Threads that did not stop when their process was left: they are let go when they report.
-    pub(super) late: std::collections::HashSet<Tid>,
+    /// Threads that did not stop when their process was left, and whether they wait for a vfork child: they are let go
+    /// when they report.
+    pub(super) late: FxHashMap<Tid, bool>,
     /// What was patched in processes that have gone, the last one first.
     pub(super) departed: Vec<super::strays::Departed>,
     /// Reports that were taken while another task's was awaited.
@@ -102,6 +107,7 @@ pub struct Engine<I: Inferior> {
     pub(super) returns: Vec<(SpaceId, VirtAddr, crate::target::breakpoint::Owner)>,
     /// Files that have been parsed, by device and inode.
     pub(super) files: FxHashMap<(u64, u64), std::sync::Arc<crate::binary::Module>>,
+    pub(super) pinned: Option<super::pinning::Pinned>,
     pub(super) sources: super::source::Sources,
     pub(super) launched: Option<(PathBuf, Vec<std::ffi::OsString>)>,
     pub(super) history: Vec<crate::lang::Value>,
@@ -146,7 +152,7 @@ impl<I: Inferior> Engine<I> {
             processes: BTreeMap::new(),
             spaces: FxHashMap::default(),
             early: FxHashMap::default(),
-            late: std::collections::HashSet::new(),
+            late: FxHashMap::default(),
             departed: Vec::new(),
             backlog: VecDeque::new(),
             breakpoints: BTreeMap::new(),
@@ -161,6 +167,7 @@ impl<I: Inferior> Engine<I> {
             escapes: FxHashMap::default(),
             returns: Vec::new(),
             files: FxHashMap::default(),
+            pinned: None,
             sources: Default::default(),
             launched: None,
             history: Vec::new(),
@@ -258,17 +265,16 @@ impl<I: Inferior> Engine<I> {
     /// room again: the tracees never wait for a reader.
     pub(super) fn emit(&mut self, event: Event) {
         self.subscribers.retain_mut(|one| {
-            if one.lost > 0 && one.to.events.try_send(Event::Lost { count: one.lost }).is_ok() {
-                one.lost = 0;
+            if one.to.events.len() >= EVENT_QUEUE {
+                one.lost += 1;
+                return true;
             }
-            match one.to.events.try_send(event.clone()) {
-                Ok(()) => true,
-                Err(TrySendError::Full(_)) => {
-                    one.lost += 1;
-                    true
-                }
-                Err(TrySendError::Disconnected(_)) => false,
+            let lost = std::mem::take(&mut one.lost);
+            if lost > 0 {
+                // That nobody listens any more the next line finds.
+                let _ = one.to.events.send(Event::Lost { count: lost });
             }
+            one.to.events.send(event.clone()).is_ok()
         });
     }
 

@@ -276,12 +276,15 @@ impl<I: Inferior> Engine<I> {
         self.emit(Event::Notice { text });
     }
 
-    /// A thread has ended amid its step. Where the others were held for it, somebody has to be told.
+    /// A thread has ended, perhaps amid its step. Where the others were held for it, somebody has to be told.
     pub(super) fn step_ended_with(&mut self, tid: Tid, pid: crate::base::Pid) {
-        if self.steps.remove(&tid).is_none() || !self.threads.values().any(|one| one.locked) {
+        let stepped = self.steps.remove(&tid).is_some();
+        let waits_for_none = !stepped && self.threads.keys().any(|one| self.is_running(*one));
+        if waits_for_none || !self.threads.values().any(|one| one.locked) {
             return;
         }
-        self.emit(Event::Notice { text: format!("thread {tid} has ended in its step") });
+        let text = format!("thread {tid} has ended; the others were held for it by scheduler-locking");
+        self.emit(Event::Notice { text });
         let standing = |tid: &Tid| self.threads.get(tid).is_some_and(|one| one.is_stopped());
         if let Some(other) = self.threads_of(pid).into_iter().find(standing) {
             self.stop_for(other, StopReason::Step);

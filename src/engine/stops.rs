@@ -2,7 +2,7 @@
 
 use super::state::{Engine, World};
 use crate::api::{Event, Toggle};
-use crate::base::{Inferior, PendingScope, PtraceEvent, Resume, ResumeHow, Signal, Tid, WaitStatus};
+use crate::base::{Inferior, PendingScope, PtraceEvent, Resume, ResumeHow, Signal, Tid, VirtAddr, WaitStatus};
 use crate::target::stop::{classify_trap, TrapCause};
 use crate::target::task::{Origin, Role, RunState, StopKind};
 
@@ -26,6 +26,7 @@ impl<I: Inferior> Engine<I> {
         match status {
             WaitStatus::SignalDelivery(Signal::TRAP) => self.on_trap(tid),
             WaitStatus::SignalDelivery(signal) => self.on_signal(tid, signal),
+            WaitStatus::GroupStop(signal) if self.catch_stopped(tid, signal) => {}
             WaitStatus::Event(PtraceEvent::Exec) => self.on_exec(tid),
             WaitStatus::Event(event @ (PtraceEvent::Fork | PtraceEvent::Vfork | PtraceEvent::Clone)) => {
                 self.on_new_task(tid, event)
@@ -77,7 +78,13 @@ impl<I: Inferior> Engine<I> {
     /// reports the interrupt before signals that are queued (get_signal: JOBCTL_TRAP_MASK first), so the pc stands past
     /// the site and the trap must be collected before anything else is done to the thread.
     pub(super) fn trap_is_on_its_way(&self, tid: Tid) -> bool {
-        let Some(pid) = self.threads.get(&tid).map(|one| one.pid) else { return false };
+        let Some((pid, space)) = self.process_of(tid).map(|one| (one.pid, one.space)) else { return false };
+        let (Ok(regs), Some(one)) = (self.inferior.regs(tid), self.spaces.get(&space)) else { return false };
+        // Asking the kernel what is pending costs more than all else that a stop takes.
+        let patched = VirtAddr(regs.rip.wrapping_sub(1));
+        if one.sites.find(patched).is_none() && !one.sites.is_retired(patched) {
+            return false;
+        }
         let mask = self.inferior.pending_signals(pid, tid, PendingScope::Task).unwrap_or(0);
         mask & (1 << (Signal::TRAP.0 - 1)) != 0
     }
@@ -86,6 +93,7 @@ impl<I: Inferior> Engine<I> {
     fn thread_gone(&mut self, tid: Tid, status: i32, signal: Option<Signal>) {
         let Some(thread) = self.threads.remove(&tid) else { return };
         self.forget_returns_of(tid);
+        self.forget_pin(tid);
         if self.selection.tid == Some(tid) {
             self.selection.tid = None;
         }

@@ -26,7 +26,7 @@ pub(super) struct Departed {
 impl<I: Inferior> Engine<I> {
     /// A report of a task that is not known.
     pub(super) fn on_stray(&mut self, tid: Tid, status: WaitStatus) {
-        if self.late.contains(&tid) {
+        if self.late.contains_key(&tid) {
             self.let_late_go(tid, status);
             return;
         }

@@ -14,6 +14,8 @@ const STOP_DEADLINE: Duration = Duration::from_secs(2);
 const SPINS: u32 = 200;
 /// Between polls after that.
 const NAP: Duration = Duration::from_micros(100);
+/// A look at /proc for each thread that has not stopped costs as much as several stops.
+const NAPS_BETWEEN_LOOKS: u32 = 256;
 
 impl<I: Inferior> Engine<I> {
     /// Stops every thread, or with non-stop only this one, and tells the front ends why.
@@ -71,7 +73,7 @@ impl<I: Inferior> Engine<I> {
         }
     }
 
-    fn is_running(&self, tid: Tid) -> bool {
+    pub(super) fn is_running(&self, tid: Tid) -> bool {
         self.threads.get(&tid).is_some_and(|one| !one.is_stopped() && !one.in_vfork)
     }
 
@@ -84,7 +86,10 @@ impl<I: Inferior> Engine<I> {
         }
         let begun = Instant::now();
         let mut polls = 0u32;
-        while tids.iter().any(|tid| self.is_running(*tid)) {
+        // Those before `next` stand: each report is met with one look, not one at every thread.
+        let mut next = 0;
+        while let Some(ahead) = tids[next..].iter().position(|tid| self.is_running(*tid)) {
+            next += ahead;
             match self.next_report(Wait::Poll) {
                 Ok(Some((tid, status))) => {
                     self.handle_while_stopping(tid, status);
@@ -100,11 +105,14 @@ impl<I: Inferior> Engine<I> {
                 continue;
             }
             std::thread::sleep(NAP);
-            if polls % 32 == 0 && tids.iter().all(|tid| !self.is_running(*tid) || self.is_dead(*tid)) {
+            // A thread that has ended unseen, as another's execve ends it, reports nothing more.
+            if polls % NAPS_BETWEEN_LOOKS == 0
+                && tids[next..].iter().all(|tid| !self.is_running(*tid) || self.is_dead(*tid))
+            {
                 return;
             }
             if begun.elapsed() > STOP_DEADLINE {
-                let late = tids.iter().filter(|tid| self.is_running(**tid)).count();
+                let late = tids[next..].iter().filter(|tid| self.is_running(**tid)).count();
                 let text = format!(
                     "{late} threads did not stop within 2 s (they wait in the kernel); they stop when they wake"
                 );

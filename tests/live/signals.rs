@@ -7,7 +7,8 @@ use crate::support::{Fixture, Guard, Home, Process, Rdbg, Target, SOON};
 #[test]
 fn a_program_with_its_own_int3_and_handlers_works_as_before_under_a_log() {
     let fixture = Fixture::get("signals");
-    let mut target = Target::start(&fixture, ["--rounds", "50", "--hold"]);
+    // So many that the breakpoint's instruction is emulated at first, and then runs in a slot.
+    let mut target = Target::start(&fixture, ["--rounds", "1000", "--hold"]);
     let pid = target.pid().to_string();
     let mut rdbg = Rdbg::start(["break", "--name", "signals_call", "--log", "--pid", &pid]);
     rdbg.expect_line("Breakpoint 1", SOON);
@@ -60,6 +61,8 @@ fn a_signal_can_be_given_dropped_and_queued() {
     target.signal("USR1");
     rdbg.expect_line("Signal SIGUSR1", SOON);
     rdbg.send("signal SIGWINCH");
+    let pid = target.pid();
+    wait_until("the target runs", || crate::support::procfs::stat(pid).is_some_and(|(state, _, _)| state == 'S'));
     // Given while the thread stands in epoll_wait; it is not told of again.
     rdbg.signal("INT");
     rdbg.expect_line("Stopped by interrupt", SOON);

@@ -136,6 +136,15 @@ fn a_step_with_a_signal_that_stopped_enters_its_handler() {
 }
 
 #[test]
+fn a_handler_is_left_through_sigreturn_step_by_step() {
+    let commands = ["continue", "stepi", "finish", "stepi", "stepi", "bt 1", "nexti 20", "continue"];
+    let output = run(Variant::GCC, "raise", &commands).success();
+    let struck = stops(&output)[0].split(" at ").nth(1).map(str::to_owned).expect("a place");
+    assert!(output.stdout.contains(&format!("Step at {struck}")), "{output:?}");
+    assert!(output.stdout.contains("done raise"), "{output:?}");
+}
+
+#[test]
 fn steps_onto_a_breakpoint_count_as_hits() {
     let commands = ["break ways_tail", "continue", "break ways_tailed", "stepi 50", "info breakpoints", "continue"];
     let output = run(Variant::GCC, "tail", &commands).success();

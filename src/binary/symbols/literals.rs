@@ -23,7 +23,7 @@ const MADE_WORDS: &str = "offset parm std string ostream istream iostream alloca
     closure shim impl dyn as mut str usize isize u8 u16 u32 u64 u128 i8 i16 i32 i64 i128 f32 f64 unsafe extern where";
 
 /// Every name that can match contains at least one literal of each of these sets.
-pub(super) struct Literals(Vec<Vec<Finder<'static>>>);
+pub(in crate::binary) struct Literals(Vec<Vec<Finder<'static>>>);
 
 impl Literals {
     /// What a demangled name (or its end) must leave in the mangled one; `None` when that cannot be said.
@@ -52,6 +52,17 @@ impl Literals {
     /// Whether a mangled name can match.
     pub fn admit(&self, mangled: &[u8]) -> bool {
         self.0.iter().all(|set| set.iter().any(|finder| finder.find(mangled).is_some()))
+    }
+
+    /// Whether a name that is made of two parts can match: each set has a literal in one of them.
+    pub fn admit_either(&self, one: &[u8], other: &[u8]) -> bool {
+        let has = |finder: &Finder<'_>| finder.find(one).is_some() || finder.find(other).is_some();
+        self.0.iter().all(|set| set.iter().any(has))
+    }
+
+    /// Whether parts of a file can hold a name that matches: each set has a literal in one of them.
+    pub fn admit_in<'a>(&self, parts: impl Iterator<Item = &'a [u8]> + Clone) -> bool {
+        self.0.iter().all(|set| set.iter().any(|finder| parts.clone().any(|part| finder.find(part).is_some())))
     }
 
     fn new(sets: Vec<Set>) -> Literals {

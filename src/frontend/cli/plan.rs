@@ -74,6 +74,8 @@ pub struct SymbolsPlan {
     pub regex: Option<String>,
     /// How many; `None`: all.
     pub limit: Option<u32>,
+    /// `--vtable-names`.
+    pub vtable_names: Option<PathBuf>,
 }
 
 /// What applies everywhere.
@@ -85,8 +87,12 @@ pub struct Options {
     pub batch: Batch,
     /// `--follow`.
     pub follow: Option<FollowFork>,
+    /// `--pin`: `on`, or a CPU.
+    pub pin: Option<String>,
     /// `--source-map`: from, to.
     pub source_maps: Vec<(String, String)>,
+    /// `--vtable-names`.
+    pub vtable_names: Option<PathBuf>,
     /// Text or JSON.
     pub output: OutputKind,
     /// `--log-filter`.
@@ -145,7 +151,8 @@ pub fn parse_args(args: impl IntoIterator<Item = OsString>) -> Result<(Plan, Opt
         Verb::Symbols(args) => {
             check_regex(args.regex.as_deref())?;
             let limit = Some(args.limit).filter(|limit| *limit > 0);
-            Plan::Symbols(SymbolsPlan { file: args.file, regex: args.regex, limit })
+            let vtable_names = cli.common.vtable_names.clone();
+            Plan::Symbols(SymbolsPlan { file: args.file, regex: args.regex, limit, vtable_names })
         }
         Verb::Ctl(ctl) => control_plan(ctl)?,
         Verb::Ps(ps) => Plan::Processes { matching: ps.matching },
@@ -315,6 +322,7 @@ fn options(common: Common, matches: &ArgMatches) -> Result<Options, clap::Error>
     let source_maps = common.source_map.into_iter().map(map).collect::<Result<_, _>>()?;
     Ok(Options {
         source_maps,
+        vtable_names: common.vtable_names,
         scripts: scripts.into_iter().map(|(_, script)| script).collect(),
         batch: if common.batch { Batch::Leave } else { Batch::Prompt },
         follow: common.follow.map(|follow| match follow {
@@ -322,6 +330,7 @@ fn options(common: Common, matches: &ArgMatches) -> Result<Options, clap::Error>
             Follow::Child => FollowFork::Child,
             Follow::Both => FollowFork::Both,
         }),
+        pin: common.pin,
         output: if common.json { OutputKind::Json } else { OutputKind::Text },
         log_filter: common.log_filter.or_else(|| std::env::var("RDBG_LOG").ok()),
     })

@@ -92,6 +92,10 @@ fn prepare(shell: &mut Shell, options: &Options, rc_file: Option<&Path>) {
         let query = SourceQuery::Map { from: Some(from.clone()), to: Some(to.clone()) };
         shell.do_command(Command::Source { query }, Detail::Plain);
     }
+    if let Some(file) = &options.vtable_names {
+        let name = "vtable-names".to_owned();
+        shell.do_command(Command::Set { name, value: file.display().to_string() }, Detail::Plain);
+    }
     if let Some(follow) = options.follow {
         let value = match follow {
             FollowFork::Parent => "parent",
@@ -100,6 +104,9 @@ fn prepare(shell: &mut Shell, options: &Options, rc_file: Option<&Path>) {
         };
         let name = "follow-fork-mode".to_owned();
         shell.do_command(Command::Set { name, value: value.to_owned() }, Detail::Plain);
+    }
+    if let Some(value) = options.pin.clone() {
+        shell.do_command(Command::Set { name: "pin".to_owned(), value }, Detail::Plain);
     }
 }
 
