@@ -11,7 +11,7 @@ use crossbeam_channel::Receiver;
 use rdbg::api::{ClientId, Session};
 use rdbg::base::Signal;
 use rdbg::engine::{self, Handle, Port};
-use rdbg::frontend::cli::parse_args;
+use rdbg::frontend::cli::{parse_args, Plan};
 use rdbg::frontend::socket::{Connect, SocketHost};
 use rdbg::frontend::{self, Interruption, Surroundings};
 use rdbg::os::{self, OsError};
@@ -26,6 +26,14 @@ fn main() -> ExitCode {
         eprintln!("error: --log-filter: {error:#}");
         return ExitCode::from(2);
     }
+    // Before any thread is started.
+    let guardian = match plan {
+        Plan::Session(_) => os::Guardian::start().unwrap_or_else(|error| {
+            tracing::warn!(%error, "no guardian: nothing restores an attached program should rdbg be killed");
+            os::Guardian::default()
+        }),
+        _ => os::Guardian::default(),
+    };
     let interrupts = match take_signals() {
         Ok(interrupts) => interrupts,
         Err(error) => {
@@ -39,7 +47,7 @@ fn main() -> ExitCode {
     let surroundings = Surroundings {
         host: Arc::new(Machine),
         interrupts,
-        start_engine: Box::new(move || start_engine(&started)),
+        start_engine: Box::new(move || start_engine(&started, guardian)),
         symbols: Box::new(|plan| {
             engine::file_symbols(&plan.file, plan.regex.as_deref(), plan.limit, plan.vtable_names.as_deref())
         }),
@@ -75,8 +83,8 @@ fn take_signals() -> Result<Receiver<Interruption>, OsError> {
 }
 
 /// The one place where the engine is started.
-fn start_engine(running: &Mutex<Option<Handle>>) -> Arc<dyn Connect> {
-    let handle = match engine::spawn() {
+fn start_engine(running: &Mutex<Option<Handle>>, guardian: os::Guardian) -> Arc<dyn Connect> {
+    let handle = match engine::spawn(guardian) {
         Ok(handle) => handle,
         Err(error) => {
             eprintln!("error: the tracer thread cannot start: {error}");

@@ -35,6 +35,7 @@ mod live {
     mod stacks;
     mod startup;
     mod stepping;
+    mod survival;
     mod trace;
     mod waitfor;
     mod watchpoints;

@@ -48,6 +48,7 @@ impl<I: Inferior> Engine<I> {
     ) -> Vec<(VirtAddr, ArmError)> {
         let mut failed = Vec::new();
         let mut code = Vec::new();
+        let guarded = self.guard_space(pid, space);
         for group in places.chunk_by(|(a, _), (b, _)| a.0 / READ_SPAN == b.0 / READ_SPAN) {
             let Some(one) = self.spaces.get_mut(&space) else {
                 failed.extend(group.iter().map(|(at, _)| (*at, MemError::Gone.into())));
@@ -70,10 +71,16 @@ impl<I: Inferior> Engine<I> {
                     [] => Err(MemError::Unmapped(*at).into()),
                     _ => plan_step_over(*at, bytes).map_err(ArmError::from),
                 };
-                let patched = armed.and_then(|plan| Ok(self.inferior.write_mem(pid, *at, &[INT3]).map(|()| plan)?));
+                let patched = armed.and_then(|plan| {
+                    self.guardian.cover(guarded, *at, bytes[0]);
+                    Ok(self.inferior.write_mem(pid, *at, &[INT3]).map(|()| plan)?)
+                });
                 match patched {
                     Ok(step_over) => one.sites.insert(*at, Site::new(bytes[0], step_over, *owner)),
-                    Err(error) => failed.push((*at, error)),
+                    Err(error) => {
+                        self.guardian.uncover(guarded, *at);
+                        failed.push((*at, error));
+                    }
                 }
             }
         }
@@ -86,8 +93,9 @@ impl<I: Inferior> Engine<I> {
         let Some(original) = self.spaces.get_mut(&space).and_then(|one| one.sites.remove_owner(at, owner)) else {
             return;
         };
-        if let Err(error) = self.restore(pid, at, original) {
-            if error != MemError::Gone {
+        match self.restore(pid, at, original) {
+            Ok(()) | Err(MemError::Gone) => self.guardian.uncover(self.guarded(space), at),
+            Err(error) => {
                 self.emit(Event::Notice { text: format!("the instruction at {at} was not restored: {error}") });
             }
         }

@@ -294,7 +294,10 @@ impl<I: Inferior> Engine<I> {
 
     /// Reports a hit of a breakpoint in log mode, and ends it at its count.
     fn log_hit(&mut self, id: u32, location: u32, tid: Tid, regs: &Regs, count: Option<u64>) {
-        let call = self.watched_call(id).unwrap_or_else(|| self.call_at(id, location, tid, regs));
+        let call = self.watched_call(id).unwrap_or_else(|| {
+            self.stand_at_site(tid, regs);
+            self.call_at(id, location, tid, regs)
+        });
         let Some(breakpoint) = self.breakpoints.get(&id) else { return };
         let (client, hits) = (breakpoint.client, breakpoint.hits);
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();

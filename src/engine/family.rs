@@ -56,7 +56,7 @@ impl<I: Inferior> Engine<I> {
             }
         }
         let follow = self.follow_choice(role);
-        let space = if shared { parent_space } else { self.copy_space(parent_space) };
+        let space = if shared { parent_space } else { self.copy_space(parent_space, child) };
         let child_role = match (role, follow) {
             (Role::Debugged, Follow::ParentOnly) => Role::Passenger,
             (other, _) => other,
@@ -93,13 +93,15 @@ impl<I: Inferior> Engine<I> {
     }
 
     /// A forked child has a copy of the memory, our patches included.
-    fn copy_space(&mut self, of: crate::target::task::SpaceId) -> crate::target::task::SpaceId {
+    fn copy_space(&mut self, of: crate::target::task::SpaceId, child: Pid) -> crate::target::task::SpaceId {
         let id = self.add_space();
         let Some(from) = self.spaces.get(&of) else { return id };
         let (modules, sites) = (from.modules.clone(), from.sites.clone());
         let (rendezvous, syscall_at, slots) = (from.rendezvous, from.syscall_at, from.slots.clone());
+        let guarded = from.guarded.and_then(|_| super::safety::guard_copy(&mut self.guardian, child, &from.sites));
         let registers = from.registers.clone();
-        self.spaces.insert(id, super::state::Space { modules, sites, rendezvous, syscall_at, registers, slots });
+        let copy = super::state::Space { modules, sites, rendezvous, syscall_at, registers, slots, guarded };
+        self.spaces.insert(id, copy);
         for breakpoint in self.breakpoints.values_mut() {
             breakpoint.share_locations(of, id);
         }

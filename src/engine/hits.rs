@@ -58,7 +58,10 @@ impl<I: Inferior> Engine<I> {
                             stop_ids.push(id);
                         }
                     }
-                    Owner::Rendezvous => self.modules_changed(tid, space),
+                    Owner::Rendezvous => {
+                        self.stand_at_site(tid, &regs);
+                        self.modules_changed(tid, space);
+                    }
                     Owner::Return { tid: whose, cfa } if whose == tid && regs.sp() == cfa => {
                         left = Some(FrameExit::Return)
                     }

@@ -126,10 +126,15 @@ impl<I: Inferior> Engine<I> {
 
     /// Retired sites too: a fork from before they were removed has them still.
     fn restore_text(&mut self, pid: Pid, space: crate::target::task::SpaceId) {
+        let guarded = self.guarded(space);
         let Some(one) = self.spaces.get_mut(&space) else { return };
         one.sites.retire_all();
         let all: Vec<_> = one.sites.retired().collect();
-        if let Err((at, error)) = self.restore_all(pid, &all) {
+        let outcome = self.restore_all(pid, &all);
+        if outcome.is_ok() {
+            all.iter().for_each(|(at, _)| self.guardian.uncover(guarded, *at));
+        }
+        if let Err((at, error)) = outcome {
             self.emit(Event::Notice {
                 text: format!("the instruction at {at} of process {pid} was not restored: {error}"),
             });

@@ -26,6 +26,7 @@ mod placing;
 mod reached;
 mod remote;
 mod resume;
+mod safety;
 #[cfg(test)]
 mod scripted;
 mod settings;

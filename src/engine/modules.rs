@@ -53,6 +53,7 @@ impl<I: Inferior> Engine<I> {
     }
 
     fn forget_unmapped(&mut self, space: SpaceId, starts: &[VirtAddr]) {
+        let guarded = self.guarded(space);
         let Some(one) = self.spaces.get_mut(&space) else { return };
         let gone: Vec<AddrRange> = one
             .modules
@@ -64,7 +65,9 @@ impl<I: Inferior> Engine<I> {
         for range in &gone {
             let range = *range;
             one.modules.remove(range.start);
-            one.sites.forget_range(range.start, range.end);
+            for (at, _) in one.sites.forget_range(range.start, range.end) {
+                self.guardian.uncover(guarded, at);
+            }
             for breakpoint in self.breakpoints.values_mut() {
                 breakpoint.forget_range(space, range);
             }

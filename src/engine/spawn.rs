@@ -9,7 +9,7 @@ use crossbeam_channel::{bounded, unbounded, Sender};
 use super::state::{Engine, Input};
 use crate::api::{session::wake::Wake, ClientId, Event, Leave, Request, Session, Subscription};
 use crate::base::Signal;
-use crate::os::{Doorbell, LiveInferior, OsError};
+use crate::os::{Doorbell, Guardian, LiveInferior, OsError};
 
 /// The engine, from outside its thread.
 pub struct Handle {
@@ -27,8 +27,8 @@ pub struct Port {
     doorbell: Doorbell,
 }
 
-/// Starts the tracer thread.
-pub fn spawn() -> Result<Handle, OsError> {
+/// Starts the tracer thread, whose end the guardian waits for.
+pub fn spawn(guardian: Guardian) -> Result<Handle, OsError> {
     Doorbell::install()?;
     let (requests, request_queue) = unbounded();
     let (inputs, input_queue) = unbounded();
@@ -42,7 +42,8 @@ pub fn spawn() -> Result<Handle, OsError> {
                 return;
             }
             let inferior = LiveInferior::new(&doorbell);
-            serve(Engine::new(inferior, request_queue, (input_sender, input_queue), doorbell));
+            guardian.hold();
+            serve(Engine::new(inferior, request_queue, (input_sender, input_queue), doorbell).guarded_by(guardian));
         })
         .map_err(|error| OsError::Thread { reason: error.to_string() })?;
     let doorbell = bell_in.recv().map_err(|_| OsError::Thread { reason: "the tracer thread did not start".into() })?;
@@ -59,6 +60,7 @@ fn serve(mut engine: Engine<LiveInferior>) {
         }
         engine.end();
     }
+    engine.guardian.dismiss();
 }
 
 impl Handle {

@@ -60,6 +60,8 @@ pub struct Space {
     pub registers: DebugRegisters,
     /// Pages for displaced instructions: the next free slot and the end, per page run.
     pub slots: Vec<(VirtAddr, VirtAddr)>,
+    /// As the guardian knows it, once something is patched in it.
+    pub guarded: Option<crate::os::GuardedId>,
 }
 
 /// What the user's commands refer to when they name nothing.
@@ -81,6 +83,7 @@ pub struct Engine<I: Inferior> {
     /// Where a watch thread puts its events: the sending end of `inputs`.
     pub(super) input_sender: Sender<Input>,
     pub(super) doorbell: crate::os::Doorbell,
+    pub(super) guardian: crate::os::Guardian,
     pub(super) subscribers: Vec<Subscriber>,
     pub(super) threads: FxHashMap<Tid, Thread>,
     pub(super) processes: BTreeMap<Pid, Process>,
@@ -156,6 +159,7 @@ impl<I: Inferior> Engine<I> {
             inputs: inputs.1,
             input_sender: inputs.0,
             doorbell,
+            guardian: crate::os::Guardian::default(),
             subscribers: Vec::new(),
             threads: FxHashMap::default(),
             processes: BTreeMap::new(),
@@ -332,6 +336,7 @@ impl<I: Inferior> Engine<I> {
             syscall_at: None,
             registers: DebugRegisters::default(),
             slots: Vec::new(),
+            guarded: None,
         };
         self.spaces.insert(id, space);
         id
@@ -340,7 +345,13 @@ impl<I: Inferior> Engine<I> {
     /// Forgets address spaces that no process has.
     pub(super) fn drop_unused_spaces(&mut self) {
         let used: Vec<SpaceId> = self.processes.values().map(|one| one.space).collect();
-        self.spaces.retain(|id, _| used.contains(id));
+        self.spaces.retain(|id, one| {
+            let kept = used.contains(id);
+            if let Some(guarded) = one.guarded.filter(|_| !kept) {
+                self.guardian.leave(guarded);
+            }
+            kept
+        });
         for breakpoint in self.breakpoints.values_mut() {
             breakpoint.forget_spaces(&used);
         }

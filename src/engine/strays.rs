@@ -57,7 +57,10 @@ impl<I: Inferior> Engine<I> {
         let (id, exe) = (process.space, process.exe.clone());
         let is_shared = self.processes.values().any(|one| one.space == id && one.pid != pid);
         let space = if is_shared { None } else { self.spaces.remove(&id) };
-        let Some(space) = space else { return };
+        let Some(mut space) = space else { return };
+        if let Some(guarded) = space.guarded.take() {
+            self.guardian.leave(guarded);
+        }
         self.departed.truncate(DEPARTED - 1);
         self.departed.insert(0, Departed { exe, space });
         for tid in self.early.keys().copied().collect::<Vec<_>>() {
@@ -107,7 +110,7 @@ impl<I: Inferior> Engine<I> {
         let space = self.add_space();
         if let Some(one) = self.spaces.get_mut(&space) {
             let registers = Default::default();
-            *one = Space { modules, sites, rendezvous: None, syscall_at, registers, slots };
+            *one = Space { modules, sites, rendezvous: None, syscall_at, registers, slots, guarded: None };
         }
         self.next.process += 1;
         let (number, origin, role) = (self.next.process, Origin::Attached, Role::Passenger);

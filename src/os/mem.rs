@@ -122,7 +122,7 @@ impl MemFiles {
 }
 
 /// Opens /proc/PID/mem. When the leader has exited before its threads it has no memory, but they do.
-fn open_mem(pid: Pid) -> io::Result<File> {
+pub(super) fn open_mem(pid: Pid) -> io::Result<File> {
     let open = |path: String| File::options().read(true).write(true).open(path);
     let leader_lives = !matches!(proc::read_status(pid.leader()), Ok(status) if matches!(status.state, 'Z' | 'X'));
     if leader_lives {

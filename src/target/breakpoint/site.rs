@@ -119,11 +119,13 @@ impl SiteTable {
         Some(original)
     }
 
-    /// Forgets the sites in `start..end` without restoring anything: what was mapped there has gone.
-    pub fn forget_range(&mut self, start: VirtAddr, end: VirtAddr) {
+    /// Forgets the sites in `start..end` without restoring anything, as what was mapped there has gone; returns them.
+    pub fn forget_range(&mut self, start: VirtAddr, end: VirtAddr) -> Vec<(VirtAddr, u8)> {
+        let gone = self.sites.range(start..end).map(|(at, site)| (*at, site.original)).collect();
         self.sites.retain(|at, _| *at < start || *at >= end);
         self.retired.retain(|at, _| *at < start || *at >= end);
         self.slots.retain(|_, (at, _)| *at < start || *at >= end);
+        gone
     }
 
     /// Every site with the byte it displaced.

@@ -1,0 +1,35 @@
+use super::table::Table;
+use super::*;
+
+#[test]
+fn the_table_gives_the_sites_of_a_space_in_order_and_forgets_what_left() {
+    let table = Table::map().unwrap();
+    table.enter_space(3, Pid(77), 8);
+    for (index, at) in [(0, 0x3000), (1, 0x1000), (2, 0x2000)] {
+        table.enter_site(index, 3, VirtAddr(at), at as u8 | 0x55);
+    }
+    table.enter_site(3, 4, VirtAddr(0x1000), 0x90);
+    table.leave_site(2);
+    assert_eq!(table.sites_of(3), [(VirtAddr(0x1000), 0x55), (VirtAddr(0x3000), 0x55)]);
+    let space = table.space(3).unwrap();
+    assert_eq!((space.pid, space.generation, space.started), (Pid(77), 1, 8));
+    table.leave_space(3);
+    assert_eq!(table.space(3), None);
+    table.enter_space(3, Pid(78), 9);
+    assert_eq!(table.space(3).unwrap().generation, 2);
+}
+
+#[test]
+fn numbers_come_back_and_end_at_the_limit() {
+    let mut numbers = Numbers::default();
+    assert_eq!((numbers.take(2), numbers.take(2), numbers.take(2)), (Some(0), Some(1), None));
+    numbers.back.push(0);
+    assert_eq!((numbers.take(2), numbers.take(2)), (Some(0), None));
+}
+
+#[test]
+fn without_a_guardian_nothing_is_covered() {
+    let mut none = Guardian::default();
+    assert_eq!((none.enter(Pid(1)), none.state(), none.covered()), (None, GuardianState::Absent, 0));
+    assert_eq!(none.cover(Some(GuardedId(0)), VirtAddr(1), 0), Covered::No);
+}
