@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::directory::{live_sessions, open_directory, socket_path};
 use super::host::{Connect, SocketError, SocketHost};
@@ -16,6 +16,8 @@ use crate::api::ClientId;
 
 /// How many clients at once.
 const CLIENT_LIMIT: u32 = 32;
+/// How long one that comes while there are so many waits for room.
+const ROOM_PATIENCE: Duration = Duration::from_secs(2);
 
 /// A socket that is listened at until this is dropped.
 pub struct Server {
@@ -88,17 +90,29 @@ impl Accepting {
         }
     }
 
+    /// Whether one more may come. Clients that have gone take a moment to be done with: those who come meanwhile wait.
+    fn has_room(&self) -> bool {
+        let end = Instant::now() + ROOM_PATIENCE;
+        while self.alive.load(Ordering::Acquire) >= CLIENT_LIMIT {
+            if Instant::now() > end || self.ending.load(Ordering::Acquire) {
+                return false;
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+        true
+    }
+
     fn take(&self, stream: UnixStream, client: ClientId) {
         let uid = self.host.peer_uid(&stream);
         if !matches!(uid, Ok(uid) if uid == self.host.own_uid()) {
             tracing::warn!(?uid, "a client of another user was refused");
             return;
         }
-        if self.alive.fetch_add(1, Ordering::AcqRel) >= CLIENT_LIMIT {
-            self.alive.fetch_sub(1, Ordering::AcqRel);
+        if !self.has_room() {
             tracing::warn!("a client was refused: there are {CLIENT_LIMIT} already");
             return;
         }
+        self.alive.fetch_add(1, Ordering::AcqRel);
         let session = self.connect.connect(client);
         let alive = Arc::clone(&self.alive);
         let spawned = thread::Builder::new().name(format!("rdbg-client-{}", client.0)).spawn(move || {
