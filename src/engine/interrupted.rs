@@ -29,6 +29,10 @@ const RED_ZONE: u64 = 128;
 /// The size of `struct timespec`.
 const TIMESPEC: u64 = 16;
 
+/// A call's start is read off the scheduler's clock, which is not the one that its time is measured by: what is left is
+/// given with this much more, so that no call ends early.
+const CLOCKS_APART: Duration = Duration::from_millis(1);
+
 impl<I: Inferior> Engine<I> {
     /// Before a process is stopped: notes which of its threads sleep since when.
     pub(super) fn note_sleepers(&mut self, pid: Pid) {
@@ -142,7 +146,7 @@ impl<I: Inferior> Engine<I> {
         if !is_dead_after(&memory, call.after, place) {
             return None;
         }
-        let left = deadline.saturating_duration_since(Instant::now());
+        let left = deadline.saturating_duration_since(Instant::now()) + CLOCKS_APART;
         let value = match limit {
             TimeLimit::Elsewhere => return None,
             TimeLimit::Milliseconds(_) => milliseconds_left(left),
