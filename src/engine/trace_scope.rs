@@ -1,7 +1,7 @@
 //! Which processes a script can concern, read from the script: bpftrace sees every process, ptrace must be told.
 
 use crate::base::Pid;
-use crate::lang::script::ast::BinaryOp;
+use crate::lang::operator::{BinaryOp, Logical};
 use crate::lang::script::point::Point;
 use crate::lang::script::program::{Action, Builtin, Code, Function, Program};
 
@@ -28,7 +28,7 @@ fn required_pid(condition: &Code) -> Option<u64> {
         _ => false,
     };
     match condition {
-        Code::Binary(BinaryOp::AndAlso, _, a, b) => required_pid(a).or_else(|| required_pid(b)),
+        Code::Logical(Logical::And, a, b) => required_pid(a).or_else(|| required_pid(b)),
         Code::Binary(BinaryOp::Eq, _, a, b) => match (&**a, &**b) {
             (pid, Code::Integer(value)) | (Code::Integer(value), pid) if is_pid(pid) => Some(*value),
             _ => None,

@@ -1,28 +1,7 @@
 //! C's operators on values: the same function decides types for the compiler and for the machine.
 
+use super::operator::BinaryOp;
 use super::{Fault, Type, Value};
-
-/// The binary operators that evaluate both sides.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[allow(missing_docs)]
-pub(super) enum BinaryOp {
-    Mul,
-    Div,
-    Rem,
-    Add,
-    Sub,
-    Shl,
-    Shr,
-    Lt,
-    Gt,
-    Le,
-    Ge,
-    Eq,
-    Ne,
-    And,
-    Xor,
-    Or,
-}
 
 /// The unary operators on values.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -35,58 +14,6 @@ pub(super) enum UnaryOp {
 }
 
 impl BinaryOp {
-    /// The operator that is written so.
-    pub(super) fn parse(text: &str) -> Option<BinaryOp> {
-        use BinaryOp::*;
-        Some(match text {
-            "*" => Mul,
-            "/" => Div,
-            "%" => Rem,
-            "+" => Add,
-            "-" => Sub,
-            "<<" => Shl,
-            ">>" => Shr,
-            "<" => Lt,
-            ">" => Gt,
-            "<=" => Le,
-            ">=" => Ge,
-            "==" => Eq,
-            "!=" => Ne,
-            "&" => And,
-            "^" => Xor,
-            "|" => Or,
-            _ => return None,
-        })
-    }
-
-    /// How it is written.
-    fn text(self) -> &'static str {
-        use BinaryOp::*;
-        match self {
-            Mul => "*",
-            Div => "/",
-            Rem => "%",
-            Add => "+",
-            Sub => "-",
-            Shl => "<<",
-            Shr => ">>",
-            Lt => "<",
-            Gt => ">",
-            Le => "<=",
-            Ge => ">=",
-            Eq => "==",
-            Ne => "!=",
-            And => "&",
-            Xor => "^",
-            Or => "|",
-        }
-    }
-
-    fn is_comparison(self) -> bool {
-        use BinaryOp::*;
-        matches!(self, Lt | Gt | Le | Ge | Eq | Ne)
-    }
-
     /// The type of the result. Bit operations and comparisons take addresses for `unsigned long`.
     pub(super) fn result(self, left: Type, right: Type) -> Result<Type, Fault> {
         use BinaryOp::*;

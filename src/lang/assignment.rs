@@ -1,9 +1,9 @@
 //! `PLACE = VALUE`, for `set`.
 
-use super::arith::BinaryOp;
 use super::compiler::Compiler;
 use super::emitter::{Operand, OperandKind};
 use super::lexer::TokenKind;
+use super::operator::BinaryOp;
 use super::{Environment, Expression, Fault, LangError, Names, Place, Span, Value};
 
 /// A compiled assignment.
@@ -21,14 +21,7 @@ enum Target {
 
 /// Whether a token assigns: `=`, `+=`...
 pub(super) fn is_operator(punct: &str) -> bool {
-    punct == "=" || compound(punct).is_some()
-}
-
-/// The operator inside `+=`.
-fn compound(punct: &str) -> Option<BinaryOp> {
-    let op = BinaryOp::parse(punct.strip_suffix('=')?)?;
-    // `<=` and `==` are comparisons.
-    BinaryOp::parse(punct).is_none().then_some(op)
+    punct == "=" || BinaryOp::parse_compound(punct).is_some()
 }
 
 impl Assignment {
@@ -41,7 +34,7 @@ impl Assignment {
             return Err(stray(&compiler));
         }
         let operator = compiler.at;
-        let left = match compound(punct) {
+        let left = match BinaryOp::parse_compound(punct) {
             Some(op) => {
                 compiler.at = 0;
                 let operand = compiler.expression()?;

@@ -1,6 +1,7 @@
 //! The code of a compiled expression.
 
-use super::arith::{BinaryOp, UnaryOp};
+use super::arith::UnaryOp;
+use super::operator::BinaryOp;
 use super::{RegisterName, Span, Type, Value};
 
 /// How many values the machine's stack holds.

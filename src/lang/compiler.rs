@@ -1,27 +1,14 @@
 //! Reads an expression by recursive descent and emits code as it goes; the depth of the recursion is bounded.
 
-use super::arith::{self, BinaryOp, UnaryOp};
+use super::arith::{self, UnaryOp};
 use super::code::{Code, Op};
 use super::emitter::{Emitter, Operand, OperandKind};
 use super::lexer::{self, Token, TokenKind};
+use super::operator::{BinaryOp, Infix, Logical};
 use super::{symbol, typename, Fault, LangError, Names, RegisterName, Span, Type, Value};
 
 /// How deep the functions below may call each other; a pair of parentheses takes three.
 const NESTING: usize = 256;
-
-/// The binary operators, those that bind loosest first.
-const PRECEDENCE: [&[&str]; 10] = [
-    &["||"],
-    &["&&"],
-    &["|"],
-    &["^"],
-    &["&"],
-    &["==", "!="],
-    &["<", ">", "<=", ">="],
-    &["<<", ">>"],
-    &["+", "-"],
-    &["*", "/", "%"],
-];
 
 /// The state of the compilation of one text.
 pub(super) struct Compiler<'a> {
@@ -136,21 +123,20 @@ impl<'a> Compiler<'a> {
         Ok(value)
     }
 
-    /// Operators that bind at least as tightly as `PRECEDENCE[loosest]`.
-    fn binary(&mut self, loosest: usize) -> Result<Operand, LangError> {
+    /// Operators that bind at least so tightly.
+    fn binary(&mut self, loosest: u8) -> Result<Operand, LangError> {
         let mut left = self.unary()?;
         while let TokenKind::Punct(punct) = self.token().kind {
-            let Some(level) = PRECEDENCE.iter().position(|level| level.contains(&punct)) else { break };
+            let Some(infix) = Infix::parse(punct) else { break };
+            let level = infix.precedence();
             if level < loosest {
                 break;
             }
-            let operator = self.span();
             self.at += 1;
-            left = match punct {
-                "&&" => self.short_circuit(left, level, Op::JumpIfFalse(0))?,
-                "||" => self.short_circuit(left, level, Op::JumpIfTrue(0))?,
-                _ => {
-                    let op = BinaryOp::parse(punct).ok_or(Fault::BadCode.at(operator))?;
+            left = match infix {
+                Infix::Logical(Logical::And) => self.short_circuit(left, level, Op::JumpIfFalse(0))?,
+                Infix::Logical(Logical::Or) => self.short_circuit(left, level, Op::JumpIfTrue(0))?,
+                Infix::Binary(op) => {
                     let left = self.emitter.value(left)?;
                     let right = self.deeper(|compiler| compiler.binary(level + 1))?;
                     let right = self.emitter.value(right)?;
@@ -170,7 +156,7 @@ impl<'a> Compiler<'a> {
     }
 
     /// `&&` and `||` after their left operand; `jump` leaves when that decides.
-    fn short_circuit(&mut self, left: Operand, level: usize, jump: Op) -> Result<Operand, LangError> {
+    fn short_circuit(&mut self, left: Operand, level: u8, jump: Op) -> Result<Operand, LangError> {
         let left = self.condition(left)?;
         let decided = i32::from(jump == Op::JumpIfTrue(0));
         let to_decided = self.emitter.jump(jump, left.span)?;

@@ -19,6 +19,7 @@ mod lexer;
 mod literal;
 mod machine;
 pub mod names;
+pub mod operator;
 pub mod script;
 mod symbol;
 pub mod text;

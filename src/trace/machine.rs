@@ -7,7 +7,8 @@ use super::hit::Hit;
 use super::map::Map;
 use super::record::{MapRows, Output, Record};
 use super::value::{little_endian, Value};
-use crate::lang::script::ast::{BinaryOp, Step, StepOrder};
+use crate::lang::operator::{BinaryOp, Logical};
+use crate::lang::script::ast::{Step, StepOrder};
 use crate::lang::script::number;
 use crate::lang::script::program::{Action, Builtin, Code, Key, MapId, Program};
 use crate::lang::script::types::Sign;
@@ -390,10 +391,10 @@ impl Machine {
             Code::Truth(of) => u64::from(self.eval(of, frame).is_true()),
             Code::Invert(of) => !self.eval(of, frame).number(),
             Code::Narrow(of, bytes, sign) => number::narrow(self.eval(of, frame).number(), *bytes, *sign),
-            Code::Binary(BinaryOp::AndAlso, _, a, b) => {
+            Code::Logical(Logical::And, a, b) => {
                 u64::from(self.eval(a, frame).is_true() && self.eval(b, frame).is_true())
             }
-            Code::Binary(BinaryOp::OrElse, _, a, b) => {
+            Code::Logical(Logical::Or, a, b) => {
                 u64::from(self.eval(a, frame).is_true() || self.eval(b, frame).is_true())
             }
             Code::Binary(op, sign, a, b) => {

@@ -135,7 +135,7 @@ impl<'a> Session<'a> {
         match value {
             AttributeValue::UnitRef(offset) => Some(EntryId { unit: from.unit, offset: offset.0 as u64 }),
             AttributeValue::DebugInfoRef(offset) => self.owner.entry_at(offset),
-            AttributeValue::DebugTypesRef(signature) => self.owner.type_unit(self, signature),
+            // A type unit, by its signature (DWARF 5, 7.32), is not looked for.
             _ => None,
         }
     }

@@ -16,7 +16,7 @@ mod units;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock};
 
-use gimli::{Abbreviations, DebugInfoOffset, DebugTypeSignature};
+use gimli::{Abbreviations, DebugInfoOffset};
 
 pub use entry::EntryId;
 pub use functions::{CallSite, Instance};
@@ -46,7 +46,6 @@ pub struct Dwarf {
     /// The oldest first.
     tables: Mutex<Vec<(UnitId, Arc<LineTable>)>>,
     functions: Mutex<HashMap<UnitId, Arc<Vec<FunctionSpan>>>>,
-    type_units: OnceLock<HashMap<DebugTypeSignature, EntryId>>,
 }
 
 impl Dwarf {
@@ -58,7 +57,6 @@ impl Dwarf {
             abbreviations: Mutex::default(),
             tables: Mutex::default(),
             functions: Mutex::default(),
-            type_units: OnceLock::new(),
         }
     }
 
@@ -101,11 +99,6 @@ impl Dwarf {
         let index = units.partition_point(|one| one.offset.0 <= at.0).checked_sub(1)?;
         let offset = (at.0 - units[index].offset.0) as u64;
         Some(EntryId { unit: UnitId(index as u32), offset })
-    }
-
-    /// The type that a type unit of .debug_info describes.
-    fn type_unit(&self, _session: &Session<'_>, signature: DebugTypeSignature) -> Option<EntryId> {
-        self.type_units.get_or_init(HashMap::new).get(&signature).copied()
     }
 
     /// A unit's line table, decoded or from the cache.

@@ -1,6 +1,7 @@
 //! A script as it is written.
 
 use super::super::Span;
+use crate::lang::operator::{BinaryOp, Logical};
 
 /// A whole script.
 #[derive(Clone, Debug, Default)]
@@ -112,6 +113,8 @@ pub enum ExprKind {
     Step { target: Target, by: Step, order: StepOrder },
     /// `a + b`.
     Binary(BinaryOp, Box<Expr>, Box<Expr>),
+    /// `a && b`.
+    Logical(Logical, Box<Expr>, Box<Expr>),
     /// `c ? a : b`.
     Conditional(Box<Expr>, Box<Expr>, Box<Expr>),
     /// `a.b`, `a->b`.
@@ -163,80 +166,6 @@ pub enum UnaryOp {
     Deref,
     /// `&`.
     AddressOf,
-}
-
-/// Operators with two operands.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[allow(missing_docs)]
-pub enum BinaryOp {
-    Mul,
-    Div,
-    Rem,
-    Add,
-    Sub,
-    Shl,
-    Shr,
-    Lt,
-    Gt,
-    Le,
-    Ge,
-    Eq,
-    Ne,
-    And,
-    Xor,
-    Or,
-    AndAlso,
-    OrElse,
-}
-
-impl BinaryOp {
-    /// How it is written.
-    pub fn text(self) -> &'static str {
-        use BinaryOp::*;
-        match self {
-            Mul => "*",
-            Div => "/",
-            Rem => "%",
-            Add => "+",
-            Sub => "-",
-            Shl => "<<",
-            Shr => ">>",
-            Lt => "<",
-            Gt => ">",
-            Le => "<=",
-            Ge => ">=",
-            Eq => "==",
-            Ne => "!=",
-            And => "&",
-            Xor => "^",
-            Or => "|",
-            AndAlso => "&&",
-            OrElse => "||",
-        }
-    }
-
-    /// Whether its value is a truth.
-    pub fn is_comparison(self) -> bool {
-        use BinaryOp::*;
-        matches!(self, Lt | Gt | Le | Ge | Eq | Ne | AndAlso | OrElse)
-    }
-
-    /// How tightly it binds: C's order.
-    pub fn precedence(self) -> u8 {
-        use BinaryOp::*;
-        match self {
-            Mul | Div | Rem => 10,
-            Add | Sub => 9,
-            Shl | Shr => 8,
-            Lt | Gt | Le | Ge => 7,
-            Eq | Ne => 6,
-            And => 5,
-            Xor => 4,
-            Or => 3,
-            AndAlso => 2,
-            OrElse => 1,
-        }
-    }
 }
 
 /// A type as it is written: `struct sockaddr *`, `uint8[16]`.

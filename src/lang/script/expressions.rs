@@ -1,10 +1,11 @@
 //! Reads expressions: C's, with maps, tuples and calls.
 
 use super::super::Span;
-use super::ast::{BinaryOp, Expr, ExprKind, Step, StepOrder, TypeBase, TypeName, UnaryOp};
+use super::ast::{Expr, ExprKind, Step, StepOrder, TypeBase, TypeName, UnaryOp};
 use super::error::Diagnostic;
 use super::lexer::{Token, TokenKind};
 use super::parser::Parser;
+use crate::lang::operator::{BinaryOp, Infix};
 
 /// A predicate ends at `/`, which elsewhere divides.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -45,16 +46,22 @@ impl Parser<'_> {
         for _ in 0..CHAIN {
             let token = self.peek()?;
             let TokenKind::Punct(punct) = token.kind else { return Ok(left) };
-            let Some(op) = binary_operator(punct) else { return Ok(left) };
-            if op.precedence() <= least || (op == BinaryOp::Div && slash == Slash::Ends && self.closes(&token)?) {
+            let Some(infix) = Infix::parse(punct) else { return Ok(left) };
+            let ends = infix == Infix::Binary(BinaryOp::Div) && slash == Slash::Ends && self.closes(&token)?;
+            if infix.precedence() <= least || ends {
                 return Ok(left);
             }
             self.next()?;
             self.deeper(token.span)?;
-            let right = self.binary(op.precedence(), slash)?;
+            let right = self.binary(infix.precedence(), slash)?;
             self.depth -= 1;
             let span = left.span.to(right.span);
-            left = Expr { kind: ExprKind::Binary(op, Box::new(left), Box::new(right)), span };
+            let (one, two) = (Box::new(left), Box::new(right));
+            let kind = match infix {
+                Infix::Binary(op) => ExprKind::Binary(op, one, two),
+                Infix::Logical(op) => ExprKind::Logical(op, one, two),
+            };
+            left = Expr { kind, span };
         }
         Err(Diagnostic::error(left.span, "syntax: the expression is too long"))
     }
@@ -393,7 +400,7 @@ fn place(expression: &mut Expr, span: Span) {
         ExprKind::Unary(_, one) | ExprKind::Field(one, _) | ExprKind::TupleField(one, _) | ExprKind::Cast(_, one) => {
             place(one, span)
         }
-        ExprKind::Binary(_, one, two) | ExprKind::Index(one, two) => {
+        ExprKind::Binary(_, one, two) | ExprKind::Logical(_, one, two) | ExprKind::Index(one, two) => {
             place(one, span);
             place(two, span);
         }
@@ -407,29 +414,4 @@ fn place(expression: &mut Expr, span: Span) {
         }
         _ => {}
     }
-}
-
-fn binary_operator(punct: &str) -> Option<BinaryOp> {
-    use BinaryOp::*;
-    Some(match punct {
-        "*" => Mul,
-        "/" => Div,
-        "%" => Rem,
-        "+" => Add,
-        "-" => Sub,
-        "<<" => Shl,
-        ">>" => Shr,
-        "<" => Lt,
-        ">" => Gt,
-        "<=" => Le,
-        ">=" => Ge,
-        "==" => Eq,
-        "!=" => Ne,
-        "&" => And,
-        "^" => Xor,
-        "|" => Or,
-        "&&" => AndAlso,
-        "||" => OrElse,
-        _ => return None,
-    })
 }

@@ -1,7 +1,7 @@
 //! Arithmetic on 64-bit numbers, as the checker folds it and the machine does it.
 
-use super::ast::BinaryOp;
 use super::types::Sign;
+use crate::lang::operator::BinaryOp;
 
 /// A number cut to so many bytes, and extended again by its sign.
 pub fn narrow(value: u64, bytes: u8, sign: Sign) -> u64 {
@@ -25,7 +25,7 @@ pub fn bits(value: u64, first: u8, width: u8, sign: Sign) -> u64 {
     }
 }
 
-/// Computes; `None` for a division by zero, and for the operators that do not always look at both sides.
+/// Computes; `None` for a division by zero.
 pub fn apply(op: BinaryOp, sign: Sign, a: u64, b: u64) -> Option<u64> {
     use BinaryOp::*;
     let signed = sign == Sign::Signed;
@@ -65,7 +65,6 @@ pub fn apply(op: BinaryOp, sign: Sign, a: u64, b: u64) -> Option<u64> {
         And => a & b,
         Xor => a ^ b,
         Or => a | b,
-        AndAlso | OrElse => return None,
     })
 }
 

@@ -1,9 +1,10 @@
 //! Reads a script by recursive descent: blocks, attach points, statements. Expressions are in [`super::expressions`].
 
+use crate::lang::operator::BinaryOp;
 use std::collections::HashMap;
 
 use super::super::Span;
-use super::ast::{BinaryOp, ExprKind};
+use super::ast::ExprKind;
 use super::ast::{Block, RawPoint, Script, Step, Stmt, StmtKind, Target};
 use super::ctypes::CParser;
 use super::error::Diagnostic;
@@ -380,16 +381,9 @@ impl<'a> Parser<'a> {
         let TokenKind::Punct(punct) = token.kind else { return Ok(StmtKind::Expr(left)) };
         let op = match punct {
             "=" => None,
-            "+=" => Some(BinaryOp::Add),
-            "-=" => Some(BinaryOp::Sub),
-            "*=" => Some(BinaryOp::Mul),
-            "/=" => Some(BinaryOp::Div),
-            "%=" => Some(BinaryOp::Rem),
-            "<<=" => Some(BinaryOp::Shl),
-            ">>=" => Some(BinaryOp::Shr),
-            "&=" => Some(BinaryOp::And),
-            "|=" => Some(BinaryOp::Or),
-            "^=" => Some(BinaryOp::Xor),
+            _ if BinaryOp::parse_compound(punct).is_some_and(|op| !op.is_comparison()) => {
+                BinaryOp::parse_compound(punct)
+            }
             _ => return Ok(StmtKind::Expr(left)),
         };
         let Some(target) = as_target(&left.kind) else {

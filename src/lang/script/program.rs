@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use super::ast::{BinaryOp, Step, StepOrder};
+use super::ast::{Step, StepOrder};
 use super::format::Format;
 use super::point::Point;
 use super::types::{Aggregate, Sign, StackMode, Ty, Types};
+use crate::lang::operator::{BinaryOp, Logical};
 
 /// A script ready to run.
 #[derive(Debug)]
@@ -143,6 +144,8 @@ pub enum Code {
     Invert(Box<Code>),
     /// Numbers; the sign decides how they are compared, divided and shifted.
     Binary(BinaryOp, Sign, Box<Code>, Box<Code>),
+    /// Truths.
+    Logical(Logical, Box<Code>, Box<Code>),
     /// Whether two values that are not numbers are the same.
     Same(Box<Code>, Box<Code>),
     /// `c ? a : b`.

@@ -1,12 +1,13 @@
 //! Expressions: each gives an operand, a value or a thing in the program's memory that is read when its value is needed.
 
 use super::super::super::Span;
-use super::super::ast::{BinaryOp, Expr, ExprKind, Target, UnaryOp};
+use super::super::ast::{Expr, ExprKind, Target, UnaryOp};
 use super::super::ctypes::resolve;
 use super::super::error::Diagnostic;
 use super::super::program::{Builtin, Code};
 use super::super::types::{Aggregate, Field, RecordId, Sign, Ty};
 use super::{Checker, Phase};
+use crate::lang::operator::BinaryOp;
 
 /// No object in memory that is read whole is larger, bytes.
 const LARGEST_OBJECT: u64 = 4096;
@@ -107,6 +108,10 @@ impl Checker<'_> {
             ExprKind::Unary(op, inner) => self.unary(*op, inner, span)?,
             ExprKind::Step { target, by, order } => self.step(target, *by, *order, span)?,
             ExprKind::Binary(op, left, right) => self.binary(*op, left, right, span)?,
+            ExprKind::Logical(op, left, right) => {
+                let (left, right) = (self.condition(left)?, self.condition(right)?);
+                Operand::value(Code::Logical(*op, Box::new(left), Box::new(right)), Ty::Bool)
+            }
             ExprKind::Conditional(condition, then, otherwise) => {
                 let condition = self.condition(condition)?;
                 let (then, otherwise) = (self.value(then)?, self.value(otherwise)?);
@@ -265,11 +270,6 @@ impl Checker<'_> {
     }
 
     fn binary(&mut self, op: BinaryOp, left: &Expr, right: &Expr, span: Span) -> Result<Operand, Diagnostic> {
-        if matches!(op, BinaryOp::AndAlso | BinaryOp::OrElse) {
-            let (left, right) = (self.condition(left)?, self.condition(right)?);
-            let code = Code::Binary(op, Sign::Unsigned, Box::new(left), Box::new(right));
-            return Ok(Operand::value(code, Ty::Bool));
-        }
         let (a, b) = (self.value(left)?, self.value(right)?);
         let known = |ty: &Ty| ty.is_number() || *ty == Ty::Unknown;
         if matches!(op, BinaryOp::Eq | BinaryOp::Ne) && !(known(&a.ty) && known(&b.ty)) {

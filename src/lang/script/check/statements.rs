@@ -1,13 +1,14 @@
 //! Statements.
 
 use super::super::super::Span;
-use super::super::ast::{BinaryOp, Expr, ExprKind, Stmt, StmtKind, Target};
+use super::super::ast::{Expr, ExprKind, Stmt, StmtKind, Target};
 use super::super::error::Diagnostic;
 use super::super::program::{Action, Code, Key, MapId};
 use super::super::types::{Aggregate, Sign, Ty};
 use super::operand::Operand;
 use super::typing::FirstUse;
 use super::Checker;
+use crate::lang::operator::BinaryOp;
 
 /// The most times that `unroll` repeats.
 const UNROLL_LIMIT: u64 = 100;
