@@ -3,7 +3,7 @@
 use super::remote::Wait;
 use super::state::{Engine, World};
 use crate::api::{Event, Leave};
-use crate::base::{Inferior, Pid, ResumeHow, Signal, Tid};
+use crate::base::{Inferior, Pid, Resume, ResumeHow, Signal, Tid};
 use crate::target::task::{Origin, Role, RunState, StopKind};
 
 /// munmap(2) on x86-64.
@@ -60,6 +60,10 @@ impl<I: Inferior> Engine<I> {
     /// The second half of [`Engine::detach_process`], for a process whose threads stand. Where others share its memory, that
     /// stays as it is.
     pub(super) fn release_process(&mut self, pid: Pid) {
+        let Some(space) = self.processes.get(&pid).map(|one| one.space) else { return };
+        if self.sharers_of(pid).is_empty() {
+            self.restore_text(pid, space);
+        }
         self.release_together(&[pid]);
     }
 
@@ -73,7 +77,6 @@ impl<I: Inferior> Engine<I> {
             self.settle(*tid);
         }
         if alone {
-            self.restore_text(first, space);
             self.unmap_slots(&tids, space);
         }
         for pid in pids {
@@ -145,20 +148,43 @@ impl<I: Inferior> Engine<I> {
     /// [`Engine::leave_slot`] sees to both. Where no thread can be made to do it the pages stay; they harm nobody.
     fn unmap_slots(&mut self, tids: &[Tid], space: crate::target::task::SpaceId) {
         let runs: Vec<_> = self.spaces.get_mut(&space).map(|one| std::mem::take(&mut one.slots)).unwrap_or_default();
-        let stands = |tid: &&Tid| {
-            self.threads
-                .get(tid)
-                .is_some_and(|one| one.state == RunState::Stopped(StopKind::Event) && one.owed.is_none())
-        };
+        if runs.is_empty() {
+            return;
+        }
+        let Some(tid) = self.thread_at_rest(tids) else { return };
         // A thread that could not be stopped may be in one of them.
-        let all_stand = tids.iter().all(|tid| self.threads.get(tid).is_none_or(|one| one.is_stopped()));
-        let Some(tid) = tids.iter().find(stands).copied().filter(|_| all_stand) else { return };
+        if tids.iter().any(|tid| self.threads.get(tid).is_some_and(|one| !one.is_stopped())) {
+            return;
+        }
         for (_, end) in runs {
             let start = end.0 - super::resume::SLOT_PAGES;
             if let Err(error) = self.remote_syscall(tid, SYS_MUNMAP, [start, super::resume::SLOT_PAGES, 0, 0, 0, 0]) {
                 self.emit(Event::Notice { text: format!("a page of rdbg's stays mapped at {start:#x}: {error}") });
             }
         }
+    }
+
+    /// A thread that stands between two instructions of the program, and can make a call for rdbg. Where all of them stand
+    /// in the midst of system calls, as they do while those are traced, one is let go on to the end of its own: the
+    /// interrupt that is set before meets it there.
+    fn thread_at_rest(&mut self, tids: &[Tid]) -> Option<Tid> {
+        let stands = |engine: &Self, tid: Tid, kind| {
+            let thread = engine.threads.get(&tid);
+            thread.is_some_and(|one| one.state == RunState::Stopped(kind) && one.owed.is_none() && !one.in_vfork)
+        };
+        if let Some(tid) = tids.iter().find(|tid| stands(self, **tid, StopKind::Event)) {
+            return Some(*tid);
+        }
+        let tid = *tids.iter().find(|tid| stands(self, **tid, StopKind::Syscall))?;
+        // Gone is an answer, which the wait reports.
+        let _ = self.inferior.interrupt(tid);
+        if let Some(thread) = self.threads.get_mut(&tid) {
+            thread.state = RunState::Running;
+            thread.resumed = ResumeHow::Continue;
+        }
+        let _ = self.inferior.resume(tid, Resume { how: ResumeHow::Continue, signal: None });
+        self.await_stops(&[tid]);
+        stands(self, tid, StopKind::Event).then_some(tid)
     }
 
     /// `quit`, a signal to rdbg, a lost terminal, a fault: leaves every process as its origin asks.

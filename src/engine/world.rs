@@ -84,6 +84,11 @@ impl<I: Inferior> Engine<I> {
                 let _ = self.inferior.interrupt(*tid);
             }
         }
+        self.await_stops(tids);
+    }
+
+    /// Collects the reports of threads that have been interrupted.
+    pub(super) fn await_stops(&mut self, tids: &[Tid]) {
         let begun = Instant::now();
         let mut polls = 0u32;
         // Those before `next` stand: each report is met with one look, not one at every thread.

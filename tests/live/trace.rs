@@ -91,6 +91,7 @@ fn system_calls_are_those_that_strace_sees() {
 fn an_attached_process_is_traced_by_its_filter_and_left_clean() {
     let fixture = Fixture::build("mini_envoy", Variant::GCC);
     let mut target = Target::start(&fixture, ["--rounds", "100000", "--paced", "--hold", "--workers", "2"]);
+    let guard = Guard::take(target.pid());
     let script = format!(
         "BEGIN {{ printf(\"begun\\n\"); }}
          uprobe:{}:*setFilterChainName* /pid == $1/ {{ @names[comm, str(reg(\"si\"))] = count(); @stack[ustack(2)] = count(); }}
@@ -111,8 +112,7 @@ fn an_attached_process_is_traced_by_its_filter_and_left_clean() {
     assert!(output.stdout.contains("ended\n\n\n@names"), "{}", output.stdout);
     assert!(output.stdout.contains("Envoy::StreamInfo::StreamInfoImpl::setFilterChainName(absl::string_view)+0\n"));
     assert!(!output.stdout.contains("@wait"));
-    // The page of displaced instructions may stay: no thread stands so that it could unmap it (docs/trace.md).
-    Guard::check(target.pid());
+    guard.check_after();
 }
 
 #[test]

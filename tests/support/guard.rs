@@ -73,8 +73,10 @@ fn report(pid: u32, problems: &[String]) {
     );
 }
 
+/// SigCgt without 32 and 33, for which glibc has handlers once a program has started a thread.
 fn caught(pid: u32) -> String {
-    procfs::task_status(pid, pid, "SigCgt").unwrap_or_default()
+    let mask = procfs::task_status(pid, pid, "SigCgt").and_then(|mask| u64::from_str_radix(&mask, 16).ok());
+    format!("{:016x}", mask.unwrap_or_default() & !(3 << 31))
 }
 
 struct Mapping {
