@@ -172,6 +172,10 @@ pub trait Inferior {
     /// that the wait was ended from outside (a doorbell, a signal to rdbg).
     fn wait(&mut self, block: bool) -> Result<Option<(Tid, WaitStatus)>, InferiorError>;
 
+    /// What this task alone has to report, without waiting. A wait for any task takes the kernel a look at each that is
+    /// traced; this one does not.
+    fn wait_for_task(&mut self, tid: Tid) -> Result<Option<WaitStatus>, InferiorError>;
+
     /// PTRACE_SEIZE with fork, vfork, clone, exec, vfork-done and sysgood events. The task runs on.
     fn seize(&mut self, tid: Tid, options: TraceOptions) -> Result<(), InferiorError>;
 

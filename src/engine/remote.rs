@@ -99,6 +99,15 @@ impl<I: Inferior> Engine<I> {
         }
     }
 
+    /// What this task has to report, if anything.
+    pub(super) fn report_of(&mut self, tid: Tid) -> Option<WaitStatus> {
+        match self.backlog.iter().position(|(who, _)| *who == tid) {
+            Some(at) => self.backlog.remove(at).map(|(_, status)| status),
+            // Gone is an answer.
+            None => self.inferior.wait_for_task(tid).ok().flatten(),
+        }
+    }
+
     /// The next report of this task; other tasks' reports are kept for the loop.
     pub(super) fn wait_for(&mut self, tid: Tid) -> Result<WaitStatus, InferiorError> {
         if let Some(at) = self.backlog.iter().position(|(who, _)| *who == tid) {

@@ -293,6 +293,13 @@ impl Inferior for Scripted {
         Ok(Some((report.tid, report.status)))
     }
 
+    fn wait_for_task(&mut self, tid: Tid) -> Result<Option<WaitStatus>, InferiorError> {
+        let Some(at) = self.reports.iter().position(|report| report.tid == tid) else { return Ok(None) };
+        let Some(report) = self.reports.remove(at) else { return Ok(None) };
+        self.apply(&report);
+        Ok(Some(report.status))
+    }
+
     fn seize(&mut self, tid: Tid, _: TraceOptions) -> Result<(), InferiorError> {
         self.calls.push(Call::Seize(tid));
         match self.tasks.get(&tid) {

@@ -95,14 +95,24 @@ impl<I: Inferior> Engine<I> {
         let mut next = 0;
         while let Some(ahead) = tids[next..].iter().position(|tid| self.is_running(*tid)) {
             next += ahead;
-            match self.next_report(Wait::Poll) {
+            // One look for whatever comes, new tasks for one; then at each that is waited for.
+            let mut reported = match self.next_report(Wait::Poll) {
                 Ok(Some((tid, status))) => {
                     self.handle_while_stopping(tid, status);
-                    polls = 0;
-                    continue;
+                    true
                 }
-                Ok(None) => {}
+                Ok(None) => false,
                 Err(_) => return,
+            };
+            for tid in &tids[next..] {
+                if let Some(status) = self.is_running(*tid).then(|| self.report_of(*tid)).flatten() {
+                    self.handle_while_stopping(*tid, status);
+                    reported = true;
+                }
+            }
+            if reported {
+                polls = 0;
+                continue;
             }
             polls += 1;
             if polls < SPINS {

@@ -46,6 +46,42 @@ impl LiveInferior {
         Ok(word)
     }
 
+    /// waitpid(2) of one task, or with -1 of any; `None` when none has reported, or the doorbell was rung.
+    fn wait_pid(&mut self, pid: c_int, flags: c_int) -> Result<Option<(Tid, WaitStatus)>, InferiorError> {
+        let flags = flags | libc::__WALL | libc::__WNOTHREAD;
+        loop {
+            let mut status = 0;
+            // SAFETY: the kernel writes an int to `status`.
+            let got = unsafe { libc::waitpid(pid, &mut status, flags) };
+            match got {
+                0 => return Ok(None),
+                -1 => match last_errno() {
+                    libc::EINTR if flags & libc::WNOHANG == 0 => {
+                        self.doorbell.take();
+                        return Ok(None);
+                    }
+                    libc::EINTR => {}
+                    libc::ECHILD => return Err(InferiorError::NothingTraced),
+                    errno => return Err(failed("wait", Tid(pid), errno)),
+                },
+                tid => {
+                    let tid = Tid(tid);
+                    let Some(decoded) = parse_wait_status(status) else {
+                        tracing::warn!(%tid, status, "a wait status that rdbg does not know");
+                        continue;
+                    };
+                    if matches!(
+                        decoded,
+                        WaitStatus::Exited { .. } | WaitStatus::Signaled { .. } | WaitStatus::Event(PtraceEvent::Exec)
+                    ) {
+                        self.forget(tid.as_leader_of());
+                    }
+                    return Ok(Some((tid, decoded)));
+                }
+            }
+        }
+    }
+
     /// Writes through PTRACE_POKETEXT, for kernels that refuse writes to /proc/PID/mem (proc_mem.force_override=never).
     fn poke(&self, tid: Tid, at: VirtAddr, bytes: &[u8]) -> Result<(), c_int> {
         let first = at.0 & !7;
@@ -154,37 +190,14 @@ impl Inferior for LiveInferior {
         if block && self.doorbell.take() {
             return Ok(None);
         }
-        let flags = libc::__WALL | libc::__WNOTHREAD | if block { 0 } else { libc::WNOHANG };
-        loop {
-            let mut status = 0;
-            // SAFETY: the kernel writes an int to `status`.
-            let got = unsafe { libc::waitpid(-1, &mut status, flags) };
-            match got {
-                0 => return Ok(None),
-                -1 => match last_errno() {
-                    libc::EINTR if block => {
-                        self.doorbell.take();
-                        return Ok(None);
-                    }
-                    libc::EINTR => {}
-                    libc::ECHILD => return Err(InferiorError::NothingTraced),
-                    errno => return Err(failed("wait", Tid(-1), errno)),
-                },
-                tid => {
-                    let tid = Tid(tid);
-                    let Some(decoded) = parse_wait_status(status) else {
-                        tracing::warn!(%tid, status, "a wait status that rdbg does not know");
-                        continue;
-                    };
-                    if matches!(
-                        decoded,
-                        WaitStatus::Exited { .. } | WaitStatus::Signaled { .. } | WaitStatus::Event(PtraceEvent::Exec)
-                    ) {
-                        self.forget(tid.as_leader_of());
-                    }
-                    return Ok(Some((tid, decoded)));
-                }
-            }
+        self.wait_pid(-1, if block { 0 } else { libc::WNOHANG })
+    }
+
+    fn wait_for_task(&mut self, tid: Tid) -> Result<Option<WaitStatus>, InferiorError> {
+        match self.wait_pid(tid.0, libc::WNOHANG) {
+            // It is not traced, or not any more.
+            Err(InferiorError::NothingTraced) => Err(InferiorError::Gone(tid)),
+            other => Ok(other?.map(|(_, status)| status)),
         }
     }
 

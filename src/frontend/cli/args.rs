@@ -32,7 +32,7 @@ pub struct Common {
     /// Which process to stay with at a fork
     #[arg(long, value_name = "MODE", global = true)]
     pub follow: Option<Follow>,
-    /// Keep rdbg's tracer thread and the target on one CPU while it is debugged: hits cost a tenth on an idle machine
+    /// Keep rdbg's tracer thread and the target on one CPU while it is debugged: on an idle machine hits cost an eighth
     #[arg(long, value_name = "CPU", num_args = 0..=1, default_missing_value = "on", require_equals = true, global = true)]
     pub pin: Option<String>,
     /// Source files whose path begins with FROM are looked for under TO (repeatable)
