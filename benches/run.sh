@@ -1,7 +1,7 @@
 #!/bin/bash
 # rdbg against gdb, lldb and a bare ptrace loop.
 #
-#   benches/run.sh [PART].. [-r ROUNDS]     parts: hits others start arm standstill waitfor; all of them without one
+#   benches/run.sh [PART].. [-r ROUNDS]     parts: hits others start arm standstill still waitfor; all of them without one
 #
 # Each part runs ROUNDS rounds (5), every tool once in a round, and prints the median, least and greatest of each.
 # Environment: RDBG (a release build), GDB, LLDB, CPU (the one CPU that target and tool share), NICE (as root a
@@ -27,7 +27,7 @@ while [ $# -gt 0 ]; do
     esac
     shift
 done
-[ ${#PARTS[@]} -gt 0 ] || PARTS=(hits others start arm standstill waitfor)
+[ ${#PARTS[@]} -gt 0 ] || PARTS=(hits others start arm standstill still waitfor)
 mkdir -p $OUT
 RDBG=$(readlink -f "$RDBG")
 export XDG_RUNTIME_DIR=${XDG_RUNTIME_DIR:-/tmp} DEBUGINFOD_URLS=
@@ -35,6 +35,7 @@ NO_RC=$(mktemp -d)
 trap 'rm -rf "$NO_RC"' EXIT
 
 cc -O2 -no-pie -pthread benches/loop.c -o $OUT/loop || exit 1
+cc -O2 -pthread benches/still.c -o $OUT/still || exit 1
 for one in floor gaps early; do cc -O2 benches/$one.c -o $OUT/$one || exit 1; done
 WORK=$(nm $OUT/loop | awk '$3 == "work" {print $1}')
 COPY=$(nm $OUT/loop | awk '$3 == "work_copy" {print $1}')
@@ -181,6 +182,30 @@ arm() {
     wait $session 2>/dev/null
     echo "a regex ($RE) and one name set in a live session of workerd, and deleted"
     summary $OUT/arm_ms ms
+}
+
+# How long the thread of a process with many others was kept from running while a tool attached and detached.
+still() {
+    : >$OUT/still_ms
+    for ((r = 0; r < ROUNDS; r++)); do
+        for one in none rdbg gdb lldb; do
+            local seconds=2
+            [ $one = lldb ] && seconds=6
+            $OUT/still 1000 $seconds >$OUT/still.out &
+            local pid=$!
+            sleep 0.3
+            case $one in
+                rdbg) HOME=$NO_RC "$RDBG" attach --pid $pid --batch ;;
+                gdb) "$GDB" -nx -batch -p $pid -ex detach ;;
+                lldb) "$LLDB" --no-lldbinit --batch -p $pid -o detach ;;
+            esac >$OUT/tool.out 2>&1 </dev/null
+            wait $pid
+            read -r _ longest _ <$OUT/still.out
+            echo "$one ${longest}e-3" >>$OUT/still_ms
+        done
+    done
+    echo 'attach and detach of a process with 1,000 threads: the longest that a running one stood still'
+    summary $OUT/still_ms ms
 }
 
 standstill() {
