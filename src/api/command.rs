@@ -102,6 +102,8 @@ pub enum Command {
     Processes { matching: Option<String> },
     /// Where the session stands: processes, stopped or not.
     Status,
+    /// What protects the target should rdbg be killed.
+    Safety,
     /// Leave one or all processes running and untraced.
     Detach,
     /// Kill the selected process.

@@ -83,6 +83,7 @@ impl<I: Inferior> Engine<I> {
             Command::InfoSymbol { expression } => self.info_symbol(&expression),
             Command::Complete { prefix, limit } => Ok(self.complete(&prefix, limit)),
             Command::Processes { matching } => super::attach::list_processes(matching.as_deref()),
+            Command::Safety => Ok(Reply::Text { text: self.describe_safety()? }),
             Command::Status => Ok(Reply::Status { stopped: self.stop_reason(), inferiors: self.inferior_rows() }),
             other => Err(ApiError::internal(format!("no one carries out {other:?}"))),
         }

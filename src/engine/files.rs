@@ -43,6 +43,9 @@ pub fn file_symbols(file: &Path, regex: Option<&str>, limit: Option<u32>, vtable
 impl<I: Inferior> Engine<I> {
     /// `set`: for files that are open already too.
     pub(super) fn change_setting(&mut self, name: &str, value: &str) -> Outcome {
+        if name == "safety-net" {
+            return self.set_safety_net(value);
+        }
         self.settings.set(name, value)?;
         if let Some((_, names)) = &self.settings.vtable_names {
             self.files.values().for_each(|module| module.set_vtable_names(names.clone()));

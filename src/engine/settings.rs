@@ -18,6 +18,8 @@ pub struct Settings {
     pub scheduler_locking: SchedulerLocking,
     /// Stop after each exec of a debugged process.
     pub stop_on_exec: Toggle,
+    /// Whether a target gets a handler of SIGTRAP, for when rdbg is killed.
+    pub safety_net: Toggle,
     /// Whether `step` passes over the C++ and Rust libraries.
     pub skip_std: Toggle,
     /// Which method stands in which slot, and the file that says so.
@@ -65,6 +67,7 @@ impl Default for Settings {
             scheduler_locking: SchedulerLocking::Off,
             stop_on_exec: Toggle::Off,
             skip_std: Toggle::On,
+            safety_net: Toggle::Off,
             vtable_names: None,
             signals: BTreeMap::new(),
         }
@@ -72,7 +75,8 @@ impl Default for Settings {
 }
 
 /// The names that lldb gives to the same settings, and ours.
-const NAMES: [(&str, &str); 8] = [
+const NAMES: [(&str, &str); 9] = [
+    ("safety-net", "safety-net"),
     ("skip-std", "skip-std"),
     ("vtable-names", "vtable-names"),
     ("follow-fork-mode", "follow-fork-mode"),
@@ -95,6 +99,7 @@ impl Settings {
                     _ => return Err(ApiError::user("follow-fork-mode is parent, child or both")),
                 }
             }
+            "safety-net" => self.safety_net = parse_toggle(value)?,
             "skip-std" => self.skip_std = parse_toggle(value)?,
             "non-stop" => self.non_stop = parse_toggle(value)?,
             "vtable-names" => {
@@ -119,6 +124,7 @@ impl Settings {
         let all = [
             ("follow-fork-mode", follow),
             ("non-stop", toggle_name(self.non_stop)),
+            ("safety-net", toggle_name(self.safety_net)),
             ("skip-std", toggle_name(self.skip_std)),
             ("scheduler-locking", self.scheduler_locking.name()),
             ("stop-on-exec", toggle_name(self.stop_on_exec)),

@@ -62,6 +62,8 @@ pub struct Space {
     pub slots: Vec<(VirtAddr, VirtAddr)>,
     /// As the guardian knows it, once something is patched in it.
     pub guarded: Option<crate::os::GuardedId>,
+    /// The safety net.
+    pub(super) net: super::net::Net,
 }
 
 /// What the user's commands refer to when they name nothing.
@@ -317,7 +319,7 @@ impl<I: Inferior> Engine<I> {
             untold: None,
             in_vfork: false,
             left_group_stop: false,
-            in_slot_early: false,
+            early: None,
             broken: None,
             redone: None,
             registers_seen: 0,
@@ -338,6 +340,7 @@ impl<I: Inferior> Engine<I> {
             registers: DebugRegisters::default(),
             slots: Vec::new(),
             guarded: None,
+            net: Default::default(),
         };
         self.spaces.insert(id, space);
         id

@@ -180,7 +180,7 @@ impl<I: Inferior> Engine<I> {
         outcome
     }
 
-    fn stopped_threads(&self) -> Vec<Tid> {
+    pub(super) fn stopped_threads(&self) -> Vec<Tid> {
         let mut tids: Vec<Tid> = self.threads.iter().filter(|(_, one)| one.is_stopped()).map(|(tid, _)| *tid).collect();
         tids.sort_unstable();
         tids

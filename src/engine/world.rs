@@ -42,6 +42,7 @@ impl<I: Inferior> Engine<I> {
         self.examine_next = None;
         self.epoch += 1;
         self.stop = Some(reason.clone());
+        self.look_at_nets();
         let (frame, call) = self.stop_place(tid);
         let source =
             frame.as_ref().zip(self.space_of(tid)).and_then(|(frame, space)| self.source_around(space, frame.pc));
