@@ -153,15 +153,6 @@ impl Image {
         let len = usize::try_from(len).ok()?;
         self.slice(&range).get(..len)
     }
-
-    /// The NUL-terminated bytes at an offset of a string table, without the NUL.
-    pub fn string_at(&self, table: &Range<usize>, offset: u64) -> Option<Range<usize>> {
-        let bytes = self.slice(table);
-        let start = usize::try_from(offset).ok()?;
-        let rest = bytes.get(start..)?;
-        let len = memchr::memchr(0, rest)?;
-        Some(table.start + start..table.start + start + len)
-    }
 }
 
 fn check_header<'a>(path: &Path, bytes: &'a [u8]) -> Result<&'a FileHeader64<LittleEndian>, BinaryError> {

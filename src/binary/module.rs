@@ -131,7 +131,7 @@ impl Module {
 
     /// The names of the module; built at the first call, from any thread.
     pub fn symbols(&self) -> &SymbolIndex {
-        self.symbols.get_or_init(|| SymbolIndex::build(self.image.clone(), &self.dynamic, self.unwind_tables().clone()))
+        self.symbols.get_or_init(|| SymbolIndex::new(self.image.clone(), &self.dynamic, self.unwind_tables().clone()))
     }
 
     /// The call frame information of the module; located at the first call.

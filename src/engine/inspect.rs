@@ -234,8 +234,7 @@ impl<I: Inferior> Engine<I> {
         let space = self.space_of_pid(self.selected_pid()?)?;
         let rows = space.modules.modules().iter().map(|one| {
             let symbols = one.module.symbols();
-            let count = |source| symbols.iter().filter(|symbol| symbol.source == source).count();
-            let (symtab, dynsym) = (count(NameSource::Symtab), count(NameSource::Dynsym));
+            let (symtab, dynsym) = (symbols.table_len(NameSource::Symtab), symbols.table_len(NameSource::Dynsym));
             let symbols = match (symtab, dynsym) {
                 (0, 0) => "none: stripped; functions by .eh_frame".to_string(),
                 (0, dynsym) => format!(".dynsym ({dynsym}); stripped of .symtab"),

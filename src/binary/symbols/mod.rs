@@ -3,8 +3,10 @@
 mod demangle;
 mod index;
 mod literals;
+mod made;
 mod pattern;
 mod plt;
+mod scan;
 mod search;
 mod signature;
 mod suggest;
@@ -14,6 +16,7 @@ mod text;
 
 pub use demangle::{base_name, demangle, demangle_without_parameters};
 pub use index::SymbolIndex;
+pub use made::MadeName;
 pub use pattern::NamePattern;
 pub use signature::{parse_signature, MethodKind, Signature};
 pub use symbol::{FunctionMatch, Matches, NameSource, Symbol, SymbolKind};
