@@ -40,7 +40,9 @@ fn main() -> ExitCode {
         host: Arc::new(Machine),
         interrupts,
         start_engine: Box::new(move || start_engine(&started)),
-        symbols: Box::new(|plan| engine::file_symbols(&plan.file, plan.regex.as_deref(), plan.limit)),
+        symbols: Box::new(|plan| {
+            engine::file_symbols(&plan.file, plan.regex.as_deref(), plan.limit, &plan.symbols_from, plan.force)
+        }),
         restore_terminal: Box::new(move || terminal.restore()),
         home: std::env::var_os("HOME").map(PathBuf::from),
         state_home: std::env::var_os("XDG_STATE_HOME").map(PathBuf::from),

@@ -18,6 +18,7 @@ mod live {
     mod interpretation;
     mod leaving;
     mod leaving_under_load;
+    mod names;
     mod prompt;
     mod prompt_keys;
     mod refusals;

@@ -8,6 +8,7 @@ mod dynamic;
 mod error;
 mod image;
 mod module;
+mod names;
 mod segment;
 pub mod symbols;
 pub mod unwind;
@@ -17,6 +18,7 @@ pub use dynamic::Dynamic;
 pub use error::BinaryError;
 pub use image::{FileBytes, Section};
 pub use module::{Module, ModuleKind};
+pub use names::{DebugLink, NamesFile};
 pub use segment::Segment;
 pub use symbols::{
     FunctionMatch, Matches, MethodKind, NamePattern, NameSource, Signature, Symbol, SymbolIndex, SymbolKind,

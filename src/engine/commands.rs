@@ -66,7 +66,7 @@ impl<I: Inferior> Engine<I> {
                 }
                 Ok(Reply::Done)
             }
-            Command::Set { name, value } => self.settings.set(&name, &value).map(|()| Reply::Done),
+            Command::Set { name, value } => self.change_setting(&name, &value),
             Command::Show { name } => Ok(Reply::Settings { rows: self.settings.show(name.as_deref())? }),
             Command::Functions { regex, limit } => self.functions(&regex, limit),
             Command::InfoSymbol { expression } => self.info_symbol(&expression),

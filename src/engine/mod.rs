@@ -16,6 +16,7 @@ mod interrupted;
 mod leave;
 mod memory;
 mod modules;
+mod names;
 mod placing;
 mod remote;
 mod resume;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::names::{self, NameFiles};
 use crate::api::{ApiError, FollowFork, SignalPolicy, Toggle};
 use crate::base::Signal;
 
@@ -13,6 +14,8 @@ pub struct Settings {
     pub non_stop: Toggle,
     /// Stop after each exec of a debugged process.
     pub stop_on_exec: Toggle,
+    /// Where separate files with names are.
+    pub names: NameFiles,
     /// Policies that differ from the default.
     signals: BTreeMap<Signal, SignalPolicy>,
 }
@@ -23,13 +26,17 @@ impl Default for Settings {
             follow_fork: FollowFork::Parent,
             non_stop: Toggle::Off,
             stop_on_exec: Toggle::Off,
+            names: NameFiles::default(),
             signals: BTreeMap::new(),
         }
     }
 }
 
 /// The names that lldb gives to the same settings, and ours.
-const NAMES: [(&str, &str); 5] = [
+const NAMES: [(&str, &str); 8] = [
+    ("symbols-from", "symbols-from"),
+    ("symbols-force", "symbols-force"),
+    ("sysroot", "sysroot"),
     ("follow-fork-mode", "follow-fork-mode"),
     ("target.process.follow-fork-mode", "follow-fork-mode"),
     ("non-stop", "non-stop"),
@@ -49,6 +56,7 @@ impl Settings {
                     _ => return Err(ApiError::user("follow-fork-mode is parent, child or both")),
                 }
             }
+            name if names::SETTINGS.contains(&name) => self.names.set(name, value)?,
             "non-stop" => self.non_stop = parse_toggle(value)?,
             _ => self.stop_on_exec = parse_toggle(value)?,
         }
@@ -62,14 +70,15 @@ impl Settings {
             FollowFork::Child => "child",
             FollowFork::Both => "both",
         };
+        let names = self.names.show();
         let all = [
             ("follow-fork-mode", follow),
             ("non-stop", toggle_name(self.non_stop)),
             ("stop-on-exec", toggle_name(self.stop_on_exec)),
         ];
         let wanted = name.map(canonical).transpose()?;
-        let shown = all.iter().filter(|(one, _)| wanted.is_none_or(|name| name == *one));
-        Ok(shown.map(|(name, value)| (name.to_string(), value.to_string())).collect())
+        let all = all.map(|(name, value)| (name.to_string(), value.to_string())).into_iter().chain(names);
+        Ok(all.filter(|(one, _)| wanted.is_none_or(|name| name == *one)).collect())
     }
 
     /// What is done with a signal; every field is set.
@@ -114,7 +123,8 @@ fn canonical(name: &str) -> Result<&'static str, ApiError> {
         .ok_or_else(|| ApiError::user(format!("there is no setting `{name}`")).with_hint("`show` lists the settings"))
 }
 
-fn parse_toggle(value: &str) -> Result<Toggle, ApiError> {
+/// `on` or `off`, in the ways that people write them.
+pub(super) fn parse_toggle(value: &str) -> Result<Toggle, ApiError> {
     match value {
         "on" | "true" | "1" | "yes" => Ok(Toggle::On),
         "off" | "false" | "0" | "no" => Ok(Toggle::Off),

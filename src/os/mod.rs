@@ -23,7 +23,7 @@ pub use doorbell::Doorbell;
 pub use error::OsError;
 pub use file::{map_file, FileBytes};
 pub use launch::{launch, Aslr, LaunchSpec, Launched, Stdio};
-pub use proc::{find_by_name, is_32_bit, list_processes, ProcessRow};
+pub use proc::{find_by_name, is_32_bit, list_processes, root_of, ProcessRow};
 pub use signals::{block_termination_signals, spawn_signal_thread};
 pub use socket::{own_uid, peer_uid, runtime_dir, set_private_mode};
 pub use terminal::Terminal;

@@ -59,9 +59,11 @@ pub(super) enum Stubs {
 }
 
 impl Tables {
-    fn find(image: &Arc<Image>, dynamic: &Dynamic) -> Tables {
+    fn find(image: &Arc<Image>, separate: impl FnOnce() -> Option<Arc<Image>>, dynamic: &Dynamic) -> Tables {
         let dynsym = Table::dynsym(image, dynamic);
-        let list = Table::symtab(image, NameSource::Symtab).into_iter().chain(dynsym.clone()).collect();
+        let own = Table::symtab(image, NameSource::Symtab);
+        let symtab = own.or_else(|| Table::symtab(&separate()?, NameSource::DebugFile));
+        let list = symtab.into_iter().chain(dynsym.clone()).collect();
         Tables { list, dynsym }
     }
 
@@ -72,9 +74,14 @@ impl Tables {
 }
 
 impl SymbolIndex {
-    /// Locates the tables; reads none.
-    pub(in crate::binary) fn new(image: Arc<Image>, dynamic: &Dynamic, unwind: Arc<UnwindTables>) -> SymbolIndex {
-        let tables = Tables::find(&image, dynamic);
+    /// Locates the tables; reads none. `separate` is asked for another file with symbols where the file has no .symtab.
+    pub(in crate::binary) fn new(
+        image: Arc<Image>,
+        separate: impl FnOnce() -> Option<Arc<Image>>,
+        dynamic: &Dynamic,
+        unwind: Arc<UnwindTables>,
+    ) -> SymbolIndex {
+        let tables = Tables::find(&image, separate, dynamic);
         let dynamic = dynamic.clone();
         SymbolIndex { image, dynamic, unwind, tables, made: OnceLock::new(), sorted: OnceLock::new() }
     }

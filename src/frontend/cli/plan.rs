@@ -72,6 +72,10 @@ pub struct SymbolsPlan {
     pub regex: Option<String>,
     /// How many; `None`: all.
     pub limit: Option<u32>,
+    /// `--symbols-from`.
+    pub symbols_from: Vec<PathBuf>,
+    /// `--force`.
+    pub force: Toggle,
 }
 
 /// What applies everywhere.
@@ -85,6 +89,10 @@ pub struct Options {
     pub follow: Option<FollowFork>,
     /// `--source-map`: from, to.
     pub source_maps: Vec<(String, String)>,
+    /// `--symbols-from`.
+    pub symbols_from: Vec<PathBuf>,
+    /// `--force`.
+    pub force: Toggle,
     /// Text or JSON.
     pub output: OutputKind,
     /// `--log-filter`.
@@ -143,7 +151,8 @@ pub fn parse_args(args: impl IntoIterator<Item = OsString>) -> Result<(Plan, Opt
         Verb::Symbols(args) => {
             check_regex(args.regex.as_deref())?;
             let limit = Some(args.limit).filter(|limit| *limit > 0);
-            Plan::Symbols(SymbolsPlan { file: args.file, regex: args.regex, limit })
+            let (symbols_from, force) = (cli.common.symbols_from.clone(), on(cli.common.force));
+            Plan::Symbols(SymbolsPlan { file: args.file, regex: args.regex, limit, symbols_from, force })
         }
         Verb::Ctl(ctl) => control_plan(ctl)?,
         Verb::Ps(ps) => Plan::Processes { matching: ps.matching },
@@ -305,6 +314,8 @@ fn options(common: Common, matches: &ArgMatches) -> Result<Options, clap::Error>
     let source_maps = common.source_map.into_iter().map(map).collect::<Result<_, _>>()?;
     Ok(Options {
         source_maps,
+        symbols_from: common.symbols_from,
+        force: on(common.force),
         scripts: scripts.into_iter().map(|(_, script)| script).collect(),
         batch: if common.batch { Batch::Leave } else { Batch::Prompt },
         follow: common.follow.map(|follow| match follow {
