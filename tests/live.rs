@@ -11,21 +11,28 @@ mod live {
     mod differential;
     mod eintr;
     mod envoy;
+    mod families;
     mod forks;
     mod guarded;
+    mod guards;
     mod hits;
     mod hundred_threads;
     mod interpretation;
     mod leaving;
     mod leaving_under_load;
+    mod modules;
     mod names;
+    mod pinning;
     mod prompt;
     mod prompt_keys;
+    mod recovered;
     mod refusals;
     mod session;
     mod session_clients;
     mod signals;
     mod source;
     mod stacks;
+    mod startup;
+    mod stepping;
     mod waitfor;
 }

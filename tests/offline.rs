@@ -2,3 +2,6 @@
 
 #[path = "offline/rooms.rs"]
 mod rooms;
+#[path = "offline/rtti.rs"]
+mod rtti;
+mod support;

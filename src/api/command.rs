@@ -35,6 +35,10 @@ pub enum Command {
     StepInstruction { kind: StepKind, count: u32 },
     /// Run until the selected frame has returned.
     Finish,
+    /// Let the target go on and give the selected thread a signal; `None` takes the one away that it stopped with.
+    Signal { signal: Option<Signal> },
+    /// Give the selected thread a signal when it goes on; `None` takes it back.
+    QueueSignal { signal: Option<Signal> },
     /// Stop the target.
     Interrupt,
     /// The stack of the selected thread, or of all.

@@ -62,6 +62,8 @@ pub enum StopReason {
     Step,
     /// A `finish` came back; rax is the value.
     Finished { value: u64 },
+    /// The frame that a `finish` or `nexti` waited for was left without a return.
+    FrameLeft { how: FrameExit },
     /// The user asked.
     Interrupt,
     /// A signal whose policy is to stop.
@@ -70,6 +72,18 @@ pub enum StopReason {
     Exec { exe: PathBuf },
     /// Launched or attached.
     Start,
+}
+
+/// How a frame was left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FrameExit {
+    /// It returned.
+    Return,
+    /// An exception was thrown through it, or the thread is being cancelled.
+    Exception,
+    /// By longjmp, or it was noticed only when a frame further out returned.
+    Jump,
 }
 
 /// How far a process had run when it was caught.

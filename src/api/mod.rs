@@ -11,7 +11,7 @@ pub use command::{
     BreakpointAction, BreakpointSpec, Command, FollowFork, FrameMove, Leave, ModuleFilter, RegisterSet, SignalPolicy,
     StepKind, TargetSelector, Toggle, Where,
 };
-pub use event::{CaughtAt, Event, StopReason};
+pub use event::{CaughtAt, Event, FrameExit, StopReason};
 pub use reply::{
     ApiError, Argument, BreakpointRow, ErrorKind, FrameRow, FunctionCall, HowFound, InferiorRow, InstructionRow,
     LocationRow, ModuleRow, Place, ProcessRow, Reply, SignalRow, Stack, SymbolRow, ThreadRef, ThreadRow,

@@ -2,6 +2,7 @@
 //! breakpoint displaced is carried out: emulated, or run out of line from a scratch slot.
 
 mod alu;
+pub mod body;
 pub mod calling;
 pub mod disassemble;
 pub mod emulate;
@@ -18,6 +19,7 @@ pub mod step_over;
 mod test_memory;
 mod vector;
 
+pub use body::{read_body, Body, Call, CallKind, CallTarget, Extent};
 pub use calling::{
     integer_argument, integer_result, place_arguments, syscall_argument, ArgumentPlace, FloatWidth, IntegerRegister,
     ParameterClass, SseRegister,

@@ -191,6 +191,9 @@ pub trait Inferior {
     /// The group that a task belongs to (Tgid of /proc/TID/status).
     fn thread_group(&self, tid: Tid) -> Result<Pid, InferiorError>;
 
+    /// The group that a group was started by, or init where that has ended (PPid of /proc/PID/status).
+    fn parent(&self, pid: Pid) -> Result<Pid, InferiorError>;
+
     /// The task's name, at most 15 bytes.
     fn comm(&self, pid: Pid, tid: Tid) -> Result<String, InferiorError>;
 
@@ -213,6 +216,17 @@ pub trait Inferior {
     /// The signals that wait for this task and are not blocked: bit N-1 for signal N (SigPnd, ShdPnd, SigBlk of
     /// /proc/PID/task/TID/status).
     fn pending_signals(&self, pid: Pid, tid: Tid, scope: PendingScope) -> Result<u64, InferiorError>;
+
+    /// The signals that the task blocks, or will when the call that it is in has ended (PTRACE_GETSIGMASK): bit N-1 for
+    /// signal N.
+    fn blocked_signals(&self, _tid: Tid) -> Result<u64, InferiorError> {
+        Ok(0)
+    }
+
+    /// Sets the signals that the task blocks (PTRACE_SETSIGMASK).
+    fn block_signals(&mut self, _tid: Tid, _mask: u64) -> Result<(), InferiorError> {
+        Ok(())
+    }
 
     /// Which signals wait for the task, and what it does with each; the task need not be stopped.
     fn signal_masks(&self, _tid: Tid) -> Option<SignalMasks> {

@@ -1,6 +1,7 @@
 //! Words that every room shares: addresses, tasks, registers, memory and the [`Inferior`] seam. Imports nothing.
 
 pub mod addr;
+pub mod cpu;
 pub mod inferior;
 pub mod mem;
 pub mod regs;
@@ -10,6 +11,7 @@ pub mod task;
 pub mod wait;
 
 pub use addr::{AddrRange, FileAddr, LoadBias, VirtAddr};
+pub use cpu::CpuMask;
 pub use inferior::{
     Inferior, InferiorError, Mapping, MappingSource, PendingScope, Resume, ResumeHow, SigInfo, SignalMasks,
     TraceOptions,

@@ -84,12 +84,30 @@ impl Signal {
         }
         let upper = text.to_ascii_uppercase();
         let full = if upper.starts_with("SIG") { upper } else { format!("SIG{upper}") };
+        if let Some(number) = find_real_time(&full) {
+            return Some(Signal(number));
+        }
         if let Some(real_time) = full.strip_prefix("SIGRT") {
             let number = real_time.parse::<i32>().ok()?;
             return (32..=64).contains(&number).then_some(Signal(number));
         }
         NAMES.iter().position(|name| *name == full).map(|at| Signal(at as i32 + 1))
     }
+}
+
+/// `SIGRTMIN+1`, `SIGRTMAX-2` as glibc counts (32 and 33 it keeps to itself), and gdb's `SIG34`.
+fn find_real_time(name: &str) -> Option<i32> {
+    let offset = |text: &str, sign: char| match text {
+        "" => Some(0),
+        text => text.strip_prefix(sign)?.parse::<i32>().ok().filter(|one| (0..=30).contains(one)),
+    };
+    if let Some(rest) = name.strip_prefix("SIGRTMIN") {
+        return offset(rest, '+').map(|one| 34 + one);
+    }
+    if let Some(rest) = name.strip_prefix("SIGRTMAX") {
+        return offset(rest, '-').map(|one| 64 - one);
+    }
+    name.strip_prefix("SIG")?.parse().ok().filter(|one| (32..=64).contains(one))
 }
 
 impl fmt::Display for Signal {
@@ -113,6 +131,12 @@ mod tests {
         }
         assert_eq!(Signal::find_by_name("hup"), Some(Signal(1)));
         assert_eq!(Signal::find_by_name("23"), Some(Signal::URG));
+        assert_eq!(Signal::find_by_name("SIGRTMIN"), Some(Signal(34)));
+        assert_eq!(Signal::find_by_name("rtmin+3"), Some(Signal(37)));
+        assert_eq!(Signal::find_by_name("SIGRTMAX-1"), Some(Signal(63)));
+        assert_eq!(Signal::find_by_name("SIG35"), Some(Signal(35)));
+        assert_eq!(Signal::find_by_name("SIGRTMIN+31"), None);
+        assert_eq!(Signal::find_by_name("SIG7"), None);
         assert_eq!(Signal::find_by_name("0"), None);
         assert_eq!(Signal::find_by_name("SIGFOO"), None);
     }

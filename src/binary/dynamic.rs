@@ -14,6 +14,14 @@ const DT_STRSZ: u64 = 10;
 const DT_SONAME: u64 = 14;
 const DT_DEBUG: u64 = 21;
 const DT_JMPREL: u64 = 23;
+const DT_INIT_ARRAY: u64 = 25;
+const DT_FINI_ARRAY: u64 = 26;
+const DT_INIT_ARRAYSZ: u64 = 27;
+const DT_FINI_ARRAYSZ: u64 = 28;
+const DT_RELRSZ: u64 = 35;
+const DT_RELR: u64 = 36;
+/// Bytes of one symbol (gABI, "Symbol Table").
+const SYMBOL: u64 = 24;
 
 /// The entries of PT_DYNAMIC that rdbg uses (gABI, "Dynamic Section").
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -32,6 +40,12 @@ pub struct Dynamic {
     pub(super) hash: Option<FileAddr>,
     /// DT_RELA with DT_RELASZ, DT_JMPREL with DT_PLTRELSZ: address and bytes.
     pub(super) relocations: Vec<(FileAddr, u64)>,
+    /// DT_RELR with DT_RELRSZ: address and bytes.
+    pub(super) relative: Option<(FileAddr, u64)>,
+    /// DT_INIT_ARRAY with DT_INIT_ARRAYSZ: address and bytes.
+    pub(super) initializers: Option<(FileAddr, u64)>,
+    /// DT_FINI_ARRAY with DT_FINI_ARRAYSZ: address and bytes.
+    pub(super) finalizers: Option<(FileAddr, u64)>,
 }
 
 impl Dynamic {
@@ -48,7 +62,8 @@ impl Dynamic {
                 DT_NEEDED => names.push(value),
                 DT_SONAME => soname = Some(value),
                 DT_DEBUG => dynamic.debug_slot = Some(located.addr.offset(index as u64 * 16 + 8)),
-                DT_PLTRELSZ | DT_HASH | DT_STRTAB | DT_SYMTAB | DT_RELA | DT_RELASZ | DT_STRSZ | DT_JMPREL => {
+                DT_PLTRELSZ | DT_HASH | DT_STRTAB | DT_SYMTAB | DT_RELA | DT_RELASZ | DT_STRSZ | DT_JMPREL
+                | DT_RELR | DT_RELRSZ | DT_INIT_ARRAY | DT_INIT_ARRAYSZ | DT_FINI_ARRAY | DT_FINI_ARRAYSZ => {
                     found.entry(tag).or_insert(value);
                 }
                 _ => {}
@@ -61,15 +76,57 @@ impl Dynamic {
         for (table, size) in [(DT_RELA, DT_RELASZ), (DT_JMPREL, DT_PLTRELSZ)] {
             dynamic.relocations.extend(get(table).map(FileAddr).zip(get(size)));
         }
+        dynamic.relative = get(DT_RELR).map(FileAddr).zip(get(DT_RELRSZ));
+        dynamic.initializers = get(DT_INIT_ARRAY).map(FileAddr).zip(get(DT_INIT_ARRAYSZ));
+        dynamic.finalizers = get(DT_FINI_ARRAY).map(FileAddr).zip(get(DT_FINI_ARRAYSZ));
         let string = |offset: u64| -> Option<String> {
-            let (addr, size) = dynamic.strings?;
-            let table = image.bytes_at(addr, size)?.get(usize::try_from(offset).ok()?..)?;
-            let table = &table[..table.len().min(4096)];
-            Some(String::from_utf8_lossy(&table[..memchr::memchr(0, table)?]).into_owned())
+            let name = dynamic.string(image, offset).filter(|name| name.len() < 4096)?;
+            Some(String::from_utf8_lossy(name).into_owned())
         };
-        dynamic.soname = soname.and_then(string);
-        dynamic.needed = names.into_iter().take(4096).filter_map(string).collect();
+        let soname = soname.and_then(string);
+        let needed = names.into_iter().take(4096).filter_map(string).collect();
+        (dynamic.soname, dynamic.needed) = (soname, needed);
         dynamic
+    }
+
+    /// The value of the symbol of .dynsym with this number, where this file defines it.
+    pub(super) fn defined_symbol(&self, image: &Image, number: u32) -> Option<FileAddr> {
+        let symbol = self.symbol(image, number)?;
+        let section = u16::from_le_bytes([symbol[6], symbol[7]]);
+        (section != object::elf::SHN_UNDEF).then(|| FileAddr(word(symbol, 8)))
+    }
+
+    /// The name of the symbol of .dynsym with this number, without the NUL.
+    pub(super) fn symbol_name<'a>(&self, image: &'a Image, number: u32) -> Option<&'a [u8]> {
+        let symbol = self.symbol(image, number)?;
+        self.string(image, word(symbol, 0) & 0xffff_ffff)
+    }
+
+    /// The symbols of .dynsym that the file defines and whose names `wanted` takes. There are as many as DT_HASH says, or
+    /// as lie before DT_STRTAB, which every known linker puts behind the symbols.
+    pub(super) fn symbols_named<'a>(
+        &'a self,
+        image: &'a Image,
+        wanted: impl Fn(&[u8]) -> bool + 'a,
+    ) -> impl Iterator<Item = (&'a [u8], FileAddr)> + 'a {
+        let hashed = self.hash.and_then(|hash| image.bytes_at(hash, 8)).map(|header| word(header, 0) >> 32);
+        let before_strings =
+            self.symbols.zip(self.strings).map(|(start, (end, _))| end.0.saturating_sub(start.0) / SYMBOL);
+        let count = hashed.or(before_strings).unwrap_or(0).min(image.bytes().len() as u64 / SYMBOL) as u32;
+        (0..count).filter_map(move |number| {
+            let value = self.defined_symbol(image, number)?;
+            self.symbol_name(image, number).filter(|name| wanted(name)).map(|name| (name, value))
+        })
+    }
+
+    fn symbol<'a>(&self, image: &'a Image, number: u32) -> Option<&'a [u8]> {
+        image.bytes_at(self.symbols?.offset(u64::from(number) * SYMBOL), SYMBOL)
+    }
+
+    fn string<'a>(&self, image: &'a Image, offset: u64) -> Option<&'a [u8]> {
+        let (addr, size) = self.strings?;
+        let rest = image.bytes_at(addr, size)?.get(usize::try_from(offset).ok()?..)?;
+        Some(&rest[..memchr::memchr(0, rest)?])
     }
 }
 

@@ -7,8 +7,11 @@ pub mod dwarf;
 mod dynamic;
 mod error;
 mod image;
+mod landing;
 mod module;
 mod names;
+mod naming;
+pub mod rtti;
 mod segment;
 pub mod symbols;
 pub mod unwind;
@@ -19,6 +22,7 @@ pub use error::BinaryError;
 pub use image::{FileBytes, Section};
 pub use module::{Module, ModuleKind};
 pub use names::{DebugLink, NamesFile};
+pub use rtti::{Recovered, RecoveredName, Sureness, VtableNames};
 pub use segment::Segment;
 pub use symbols::{
     FunctionMatch, Matches, MethodKind, NamePattern, NameSource, Signature, Symbol, SymbolIndex, SymbolKind,

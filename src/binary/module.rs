@@ -11,6 +11,7 @@ use object::elf;
 use super::dwarf::{DebugFile, Dwarf};
 use super::image::Image;
 use super::names::{parse_debuglink, unpack_mini};
+use super::naming::Recovery;
 use super::{BinaryError, DebugLink, Dynamic, FileBytes, NamesFile, Section, Segment, SymbolIndex, UnwindTables};
 use crate::base::{FileAddr, LoadBias, VirtAddr};
 
@@ -28,12 +29,13 @@ pub enum ModuleKind {
 /// An executable or shared object. Immutable and `Sync`; used as `Arc<Module>`. The name index and the unwind tables
 /// are built when they are first asked for.
 pub struct Module {
-    image: Arc<Image>,
-    dynamic: Dynamic,
+    pub(super) image: Arc<Image>,
+    pub(super) dynamic: Dynamic,
     unwind: OnceLock<Arc<UnwindTables>>,
     symbols: OnceLock<SymbolIndex>,
     dwarf: OnceLock<Dwarf>,
     names: Option<NamesFile>,
+    pub(super) recovery: Recovery,
 }
 
 impl Module {
@@ -55,7 +57,7 @@ impl Module {
 
     fn new(image: Arc<Image>, dynamic: Dynamic, names: Option<NamesFile>) -> Module {
         let (unwind, symbols, dwarf) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
-        Module { image, dynamic, unwind, symbols, dwarf, names }
+        Module { image, dynamic, unwind, symbols, dwarf, names, recovery: Recovery::default() }
     }
 
     /// The separate file that the names come from.
@@ -192,7 +194,7 @@ impl Module {
         &self.dynamic
     }
 
-    fn unwind_tables(&self) -> &Arc<UnwindTables> {
+    pub(super) fn unwind_tables(&self) -> &Arc<UnwindTables> {
         self.unwind.get_or_init(|| Arc::new(UnwindTables::new(self.image.clone())))
     }
 }

@@ -176,6 +176,19 @@ impl UnwindTables {
         .map_err(bad)
     }
 
+    /// The start of the function at an address and where its table for exceptions is (LSDA).
+    pub(super) fn language_data(&self, at: FileAddr) -> Option<(FileAddr, gimli::Pointer)> {
+        let fde = self.parse_fde(self.find_offset(at)?, &self.bases()).ok()?;
+        let table = fde.lsda()?;
+        range_of(&fde).contains(at).then_some((FileAddr(fde.initial_address()), table))
+    }
+
+    /// The bytes of the file from an address on, `most` of them at most.
+    pub(super) fn bytes_from(&self, at: FileAddr, most: u64) -> Option<&[u8]> {
+        let bytes = self.image.slice(&self.image.file_range_from(at)?);
+        Some(&bytes[..bytes.len().min(most as usize)])
+    }
+
     /// The ranges of all FDEs in address order: the functions of a stripped file.
     pub fn function_starts(&self) -> Vec<FunctionRange> {
         self.index().iter().map(|entry| entry.range).collect()

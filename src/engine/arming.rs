@@ -81,10 +81,21 @@ impl<I: Inferior> Engine<I> {
         let Some(original) = self.spaces.get_mut(&space).and_then(|one| one.sites.remove_owner(at, owner)) else {
             return;
         };
-        if let Err(error) = self.inferior.write_mem(pid, at, &[original]) {
+        if let Err(error) = self.restore(pid, at, original) {
             if error != MemError::Gone {
                 self.emit(Event::Notice { text: format!("the instruction at {at} was not restored: {error}") });
             }
+        }
+    }
+
+    /// Writes a displaced byte back, if its `int3` is still there: what the program has unmapped, mapped or written over
+    /// it meanwhile is the program's.
+    pub(super) fn restore(&mut self, pid: Pid, at: VirtAddr, original: u8) -> Result<(), MemError> {
+        let mut now = [0];
+        match self.inferior.read_mem(pid, at, &mut now) {
+            Ok(_) if now == [INT3] => self.inferior.write_mem(pid, at, &[original]),
+            Ok(_) | Err(MemError::Unmapped(_)) => Ok(()),
+            Err(error) => Err(error),
         }
     }
 

@@ -47,6 +47,7 @@ impl<I: Inferior> Engine<I> {
         if let Some(tid) = self.selection.tid {
             self.begin_space(tid);
         }
+        self.pin_process(pid);
         self.inferior_row(pid).ok_or_else(|| ApiError::target(format!("process {pid} has gone")))
     }
 
@@ -78,7 +79,7 @@ impl<I: Inferior> Engine<I> {
                 ApiError::user(format!("{pid} is a thread of process {group}")).with_hint(format!("attach to {group}"))
             );
         }
-        let leader = self.inferior.seize(pid.leader(), options);
+        let leader = self.seize_task(pid.leader(), pid, options);
         // A leader that has exited before its threads stays as a zombie; the threads are the process.
         let headless = leader.is_err()
             && self.inferior.is_dead(pid, pid.leader())
@@ -91,9 +92,6 @@ impl<I: Inferior> Engine<I> {
         self.next.process += 1;
         let exe = self.inferior.exe(pid).unwrap_or_default();
         self.processes.insert(pid, Process { pid, number: self.next.process, space, exe, origin, role });
-        if !headless {
-            self.add_thread(pid.leader(), pid, RunState::Running);
-        }
         let mut last_error = InferiorError::Gone(pid.leader());
         for _ in 0..SEIZE_PASSES {
             let tids = self.inferior.threads(pid).unwrap_or_default();
@@ -104,9 +102,8 @@ impl<I: Inferior> Engine<I> {
             }
             for tid in new {
                 // Gone, or seized by the kernel because a seized thread started it: then its first stop reports it.
-                match self.inferior.seize(tid, options) {
+                match self.seize_task(tid, pid, options) {
                     Ok(()) => {
-                        self.add_thread(tid, pid, RunState::Running);
                         if let Some(first) = self.early.remove(&tid) {
                             self.handle(tid, first);
                         }
@@ -121,6 +118,19 @@ impl<I: Inferior> Engine<I> {
         if headless && self.threads_of(pid).is_empty() {
             self.forget_process(pid);
             return Err(refused(last_error));
+        }
+        Ok(())
+    }
+
+    /// Seizes one task. One that was too late when its process was left is traced still.
+    fn seize_task(&mut self, tid: Tid, pid: Pid, options: TraceOptions) -> Result<(), InferiorError> {
+        let late = self.late.remove(&tid);
+        if late.is_none() {
+            self.inferior.seize(tid, options)?;
+        }
+        self.add_thread(tid, pid, RunState::Running);
+        if let Some(thread) = self.threads.get_mut(&tid) {
+            thread.in_vfork = late == Some(true);
         }
         Ok(())
     }
@@ -185,6 +195,7 @@ impl<I: Inferior> Engine<I> {
         self.selection.pid = Some(pid);
         self.selection.tid = Some(pid.leader());
         self.begin_space(pid.leader());
+        self.pin_process(pid);
         self.world = World::Stopped;
         self.epoch += 1;
         self.stop = Some(StopReason::Start);

@@ -1,6 +1,8 @@
 //! Each command to what carries it out.
 
+use super::settings::SchedulerLocking;
 use super::state::Engine;
+use super::stepping::Others;
 use crate::api::{ApiError, ClientId, Command, Outcome, Reply, TargetSelector, Toggle, LISTED_LOCATIONS};
 use crate::base::Inferior;
 
@@ -27,6 +29,8 @@ impl<I: Inferior> Engine<I> {
             Command::Continue => self.go(),
             Command::StepInstruction { kind, count } => self.step_instructions(kind, count),
             Command::Finish => self.finish(),
+            Command::Signal { signal } => self.go_with_signal(signal),
+            Command::QueueSignal { signal } => self.queue_signal(signal),
             Command::Interrupt => self.interrupt_or_cancel(),
             Command::Detach => self.detach(),
             Command::Kill => self.kill(),
@@ -54,20 +58,21 @@ impl<I: Inferior> Engine<I> {
             Command::ListThreads => self.list_threads(),
             Command::ListModules => self.list_modules(),
             Command::ListInferiors => Ok(Reply::Inferiors { rows: self.inferior_rows() }),
-            Command::ListSignals => Ok(self.list_signals()),
+            Command::ListSignals => Ok(self.list_signals(&[])),
             Command::Registers { set } => self.registers(&set),
             Command::Print { expression, format } => self.print(&expression, format),
             Command::Assign { assignment } => self.assign(&assignment),
             Command::Examine { spec, expression } => self.examine(&spec, expression.as_deref()),
             Command::Disassemble { expression, count } => self.disassemble(expression.as_deref(), count),
             Command::Handle { signals, policy } => {
-                for signal in signals {
-                    self.settings.handle(signal, policy);
+                for signal in &signals {
+                    self.settings.handle(*signal, policy);
                 }
-                Ok(Reply::Done)
+                Ok(self.list_signals(&signals))
             }
+            Command::Set { name, value } if name == "pin" => self.set_pin(&value).map(|()| Reply::Done),
             Command::Set { name, value } => self.change_setting(&name, &value),
-            Command::Show { name } => Ok(Reply::Settings { rows: self.settings.show(name.as_deref())? }),
+            Command::Show { name } => Ok(Reply::Settings { rows: self.show_settings(name.as_deref())? }),
             Command::Functions { regex, limit } => self.functions(&regex, limit),
             Command::InfoSymbol { expression } => self.info_symbol(&expression),
             Command::Complete { prefix, limit } => Ok(self.complete(&prefix, limit)),
@@ -111,10 +116,13 @@ impl<I: Inferior> Engine<I> {
     }
 
     /// `continue`; of a target that runs already it is no error.
-    fn go(&mut self) -> Outcome {
+    pub(super) fn go(&mut self) -> Outcome {
         self.selected_pid()?;
-        self.step = None;
-        self.resume_world();
+        self.steps.clear();
+        match (self.settings.scheduler_locking, self.selected_tid()) {
+            (SchedulerLocking::On, Ok(tid)) => self.go_with(tid, Others::Stand),
+            _ => self.resume_world(),
+        }
         Ok(Reply::Resumed)
     }
 

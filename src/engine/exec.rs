@@ -14,6 +14,7 @@ impl<I: Inferior> Engine<I> {
         for other in others {
             self.threads.remove(&other);
             self.forget_returns_of(other);
+            self.steps.remove(&other);
         }
         if let Some(thread) = self.threads.get_mut(&tid) {
             thread.state = RunState::Stopped(StopKind::Event);
@@ -21,8 +22,9 @@ impl<I: Inferior> Engine<I> {
             thread.reported_at = None;
             thread.passed_at = None;
         }
+        self.take_back_stop(tid);
         self.inferior.forget(pid);
-        self.step = None;
+        self.steps.remove(&tid);
         let space = self.add_space();
         let exe = self.inferior.exe(pid).unwrap_or_default();
         let Some(process) = self.processes.get_mut(&pid) else { return };
@@ -54,7 +56,7 @@ impl<I: Inferior> Engine<I> {
     fn caught_at_exec(&mut self, pid: Pid, exe: std::path::PathBuf) {
         let tid = pid.leader();
         let hold = self.awaited_hold();
-        self.awaited = None;
+        self.end_wait();
         if let Some(process) = self.processes.get_mut(&pid) {
             process.role = Role::Debugged;
         }

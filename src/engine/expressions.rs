@@ -48,7 +48,7 @@ impl Names for TargetNames<'_> {
             }
         }
         for loaded in space.modules.modules() {
-            let found = loaded.module.symbols().functions_named(&NamePattern::Plain(name.to_string()), 1);
+            let found = loaded.module.functions_named(&NamePattern::Plain(name.to_string()), 1);
             if let Some(function) = found.functions.iter().find(|one| one.kind == SymbolKind::Function) {
                 return Some(loaded.bias.to_virt(function.address));
             }

@@ -19,7 +19,15 @@ impl<I: Inferior> Engine<I> {
         let Ok(message) = self.inferior.event_message(parent) else { return };
         let child = Tid(message as i32);
         let Some(pid) = self.threads.get(&parent).map(|one| one.pid) else { return };
-        let group = self.inferior.thread_group(child).unwrap_or(pid);
+        let group = self.inferior.thread_group(child).unwrap_or(match event {
+            PtraceEvent::Clone => pid,
+            _ => child.as_leader_of(),
+        });
+        if self.has_come_and_gone(group, child) {
+            self.go_on(parent);
+            return;
+        }
+        self.inherit_pin(parent, child);
         if group == pid {
             self.add_thread(child, pid, RunState::Running);
         } else {
@@ -64,7 +72,7 @@ impl<I: Inferior> Engine<I> {
         }
         match follow {
             Follow::ParentOnly if !shared && role == Role::Debugged => self.let_child_go(child),
-            Follow::ChildOnly if role == Role::Debugged => self.prefer_child(parent, parent_pid, child, event),
+            Follow::ChildOnly if role == Role::Debugged => self.prefer_child(parent_pid, child, shared),
             Follow::ParentOnly | Follow::ChildOnly | Follow::Both => {}
         }
     }
@@ -109,18 +117,14 @@ impl<I: Inferior> Engine<I> {
         self.release_process(child);
     }
 
-    /// follow-fork-mode child: the parent is let go; after a vfork only when the child has given the memory back.
-    fn prefer_child(&mut self, parent: Tid, parent_pid: Pid, child: Pid, event: PtraceEvent) {
+    /// follow-fork-mode child: the parent is let go; where the child shares its memory, only when that has given it back.
+    fn prefer_child(&mut self, parent: Pid, child: Pid, shared: bool) {
         self.selection.pid = Some(child);
         self.selection.tid = Some(child.leader());
-        if event == PtraceEvent::Vfork {
-            if let Some(process) = self.processes.get_mut(&parent_pid) {
-                process.role = Role::Passenger;
-            }
-            return;
+        match self.processes.get_mut(&parent) {
+            Some(process) if shared => process.role = Role::Passenger,
+            _ => self.detach_process(parent),
         }
-        let _ = parent;
-        self.detach_process(parent_pid);
     }
 
     /// The child of a vfork has executed something or ended: the parent goes on, or is let go if it was kept only for
@@ -137,9 +141,10 @@ impl<I: Inferior> Engine<I> {
         self.go_on(tid);
     }
 
-    /// A process that was waited for by descent has been found: everybody else is let go.
+    /// A process that was waited for has been found: those that were followed only to find it are let go.
     pub(super) fn let_others_go(&mut self, keep: Pid) {
-        let others: Vec<Pid> = self.processes.keys().copied().filter(|pid| *pid != keep).collect();
+        let others = self.processes.values().filter(|one| one.pid != keep && one.role != Role::Debugged);
+        let others: Vec<Pid> = others.map(|one| one.pid).collect();
         for pid in others {
             self.detach_process(pid);
         }

@@ -3,7 +3,7 @@
 
 use super::breakpoints::Verdict;
 use super::state::{Engine, World};
-use crate::api::StopReason;
+use crate::api::{FrameExit, StopReason};
 use crate::base::{Inferior, Regs, Tid, VirtAddr};
 use crate::target::breakpoint::Owner;
 use crate::target::task::Role;
@@ -18,6 +18,10 @@ impl<I: Inferior> Engine<I> {
         if self.world != World::Running {
             // Not looked at yet: the thread stands before the site and will hit it when it goes on.
             let _ = self.inferior.set_pc(tid, at);
+            if self.threads.get_mut(&tid).is_some_and(|one| std::mem::take(&mut one.left_group_stop)) {
+                // It was let out of a group-stop for this trap alone: when it goes on, it reports the group-stop again.
+                let _ = self.inferior.interrupt(tid);
+            }
             return;
         }
         if let Some(thread) = self.threads.get_mut(&tid) {
@@ -29,7 +33,7 @@ impl<I: Inferior> Engine<I> {
         }
         let role = self.process_of(tid).map(|one| one.role);
         let mut stop_ids = Vec::new();
-        let mut returned = None;
+        let mut left = None;
         if role == Some(Role::Debugged) {
             let Some(space) = self.space_of(tid) else { return };
             let Some(site) = self.spaces.get(&space).and_then(|one| one.sites.find(at)) else { return };
@@ -54,12 +58,15 @@ impl<I: Inferior> Engine<I> {
                         }
                     }
                     Owner::Rendezvous => self.modules_changed(tid, space),
-                    Owner::Return { tid: whose, cfa } if whose == tid && regs.sp() >= cfa => returned = Some(cfa),
-                    Owner::Return { .. } => {}
+                    Owner::Return { tid: whose, cfa } if whose == tid && regs.sp() == cfa => {
+                        left = Some(FrameExit::Return)
+                    }
+                    Owner::Escape { tid: whose } if whose == tid => left = left.or(self.escape_at(tid, &regs)),
+                    Owner::Return { .. } | Owner::Escape { .. } => {}
                 }
             }
         }
-        if stop_ids.is_empty() && returned.is_none() {
+        if stop_ids.is_empty() && left.is_none() {
             self.step_over_and_go_on(tid, at, regs);
             return;
         }
@@ -67,11 +74,11 @@ impl<I: Inferior> Engine<I> {
         if let Some(thread) = self.threads.get_mut(&tid) {
             thread.reported_at = Some(at);
         }
-        if stop_ids.is_empty() {
-            self.on_returned(tid, &regs);
+        if let (true, Some(how)) = (stop_ids.is_empty(), left) {
+            self.on_left(tid, &regs, how);
             return;
         }
-        if returned.is_some() {
+        if left.is_some() {
             self.forget_returns_of(tid);
         }
         let reason = StopReason::Breakpoint { ids: stop_ids.clone() };
@@ -88,7 +95,7 @@ impl<I: Inferior> Engine<I> {
         };
         match passed {
             Ok(()) => {
-                let free = self.threads.get(&tid).is_some_and(|one| !one.held);
+                let free = self.threads.get(&tid).is_some_and(|one| one.is_free());
                 if self.world == World::Running && free {
                     self.resume_task(tid, crate::base::ResumeHow::Continue, None);
                 }

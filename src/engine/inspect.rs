@@ -172,7 +172,7 @@ impl<I: Inferior> Engine<I> {
         let mut bytes = vec![0; (u64::from(count.min(EXAMINE_LIMIT)) * LONGEST_INSTRUCTION) as usize];
         let got = memory.read_mem(at, &mut bytes).map_err(|error| ApiError::target(error.to_string()))?;
         let name_of = |at: VirtAddr| {
-            let named = space.modules.find_symbol(at)?;
+            let named = space.modules.find_name(at)?;
             let name = demangle(&named.name);
             Some(if named.offset == 0 { name.into_owned() } else { format!("{name}+{}", named.offset) })
         };
@@ -262,9 +262,9 @@ impl<I: Inferior> Engine<I> {
     }
 
     /// `info signals`.
-    pub(super) fn list_signals(&self) -> Reply {
+    pub(super) fn list_signals(&self, of: &[Signal]) -> Reply {
         let row = |signal| SignalRow { signal, policy: self.settings.signal_policy(signal) };
-        Reply::Signals { rows: Signal::all().map(row).collect() }
+        Reply::Signals { rows: Signal::all().filter(|one| of.is_empty() || of.contains(one)).map(row).collect() }
     }
 
     /// A breakpoint with at most `limit` of its locations.
@@ -306,7 +306,7 @@ impl<I: Inferior> Engine<I> {
         let space = self.space_of_pid(self.selected_pid()?)?;
         let (mut rows, mut total) = (Vec::new(), 0);
         for loaded in space.modules.modules() {
-            let matches = loaded.module.symbols().functions_named(&pattern, limit as usize);
+            let matches = loaded.module.functions_named(&pattern, limit as usize);
             total += matches.total as u64;
             for function in matches.functions {
                 if rows.len() < limit as usize {
@@ -321,11 +321,16 @@ impl<I: Inferior> Engine<I> {
     pub(super) fn info_symbol(&self, expression: &str) -> Result<Reply, ApiError> {
         let at = self.evaluate_address(expression)?;
         let space = self.space_of_pid(self.selected_pid()?)?;
-        let Some(named) = space.modules.find_symbol(at) else {
+        let Some(named) = space.modules.find_name(at) else {
             return Err(ApiError::user(format!("no symbol is known at {at}")));
         };
-        let module = named.module.module.name();
-        Ok(Reply::Text { text: format!("{}+{} {module}", demangle(&named.name), named.offset) })
+        let module = &named.module.module;
+        let mut text = format!("{}+{} {}", demangle(&named.name), named.offset, module.name());
+        for candidate in module.candidates_of(&named.name, named.module.to_file(named.start)) {
+            text.push_str("\n  or ");
+            text.push_str(&candidate);
+        }
+        Ok(Reply::Text { text })
     }
 
     /// Completions of a function's name.
@@ -333,7 +338,7 @@ impl<I: Inferior> Engine<I> {
         let mut names = Vec::new();
         if let Ok(space) = self.selected_pid().and_then(|pid| self.space_of_pid(pid)) {
             for loaded in space.modules.modules() {
-                names.extend(loaded.module.symbols().complete(prefix, limit as usize));
+                names.extend(loaded.module.complete(prefix, limit as usize));
             }
         }
         names.sort_unstable();
@@ -372,7 +377,7 @@ impl<I: Inferior> Engine<I> {
 impl<I: Inferior> lang::Labels for Engine<I> {
     fn label(&self, at: VirtAddr) -> Option<lang::Label> {
         let space = self.selected_pid().ok().and_then(|pid| self.space_of_pid(pid).ok())?;
-        let named = space.modules.find_symbol(at)?;
+        let named = space.modules.find_name(at)?;
         Some(lang::Label { name: demangle(&named.name).into_owned(), offset: named.offset })
     }
 }

@@ -170,6 +170,6 @@ fn limit_register(limit: TimeLimit) -> Option<IntegerRegister> {
 }
 
 /// glibc's and musl's, shared.
-fn is_libc(module: &str) -> bool {
+pub(super) fn is_libc(module: &str) -> bool {
     ["libc.so", "libc-2.", "libc.musl", "ld-musl"].iter().any(|name| module.starts_with(name))
 }

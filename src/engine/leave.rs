@@ -10,22 +10,43 @@ use crate::target::task::{Origin, Role, RunState, StopKind};
 const SYS_MUNMAP: u64 = 11;
 
 impl<I: Inferior> Engine<I> {
-    /// Lets one process go: stops its threads for as long as it takes to restore them, and detaches.
+    /// Lets one process go: stops its threads for as long as it takes to restore them, and detaches. Processes that share
+    /// its memory, as a vfork child does until it executes something, go with it: they would run into what is restored.
     pub(super) fn detach_process(&mut self, pid: Pid) {
-        let Some(role) = self.processes.get(&pid).map(|one| one.role) else { return };
+        let Some(space) = self.processes.get(&pid).map(|one| one.space) else { return };
+        // The code first, while threads run: they stand still for the rest only. A trap that is under way is that of a
+        // retired site.
+        self.restore_text(pid, space);
         self.note_sleepers(pid);
         let world = std::mem::replace(&mut self.world, World::Stopping);
         self.stop_process(pid);
-        self.release_process(pid);
+        // One that was started while others were being stopped is found by another look.
+        let mut sharers = vec![pid];
+        while let Some(next) = self.sharers_of(pid).into_iter().find(|one| !sharers.contains(one)) {
+            self.stop_process(next);
+            sharers.push(next);
+        }
+        let debugged: Vec<Pid> = sharers
+            .iter()
+            .copied()
+            .filter(|pid| self.processes.get(pid).is_some_and(|one| one.role == Role::Debugged))
+            .collect();
+        self.release_together(&sharers);
         self.world = world;
         self.release_parked();
-        if matches!(role, Role::Debugged) {
+        for pid in debugged {
             self.emit(Event::Detached { pid });
         }
         if self.threads.is_empty() {
             self.world = World::Running;
             self.stop = None;
         }
+    }
+
+    /// The other processes that share a process's memory.
+    fn sharers_of(&self, pid: Pid) -> Vec<Pid> {
+        let space = self.processes.get(&pid).map(|one| one.space);
+        self.processes.values().filter(|one| Some(one.space) == space && one.pid != pid).map(|one| one.pid).collect()
     }
 
     /// Threads of other processes that reported while this one was being stopped go on, if the world runs.
@@ -36,32 +57,61 @@ impl<I: Inferior> Engine<I> {
         }
     }
 
-    /// The second half of [`Engine::detach_process`], for a process whose threads stand.
+    /// The second half of [`Engine::detach_process`], for a process whose threads stand. Where others share its memory, that
+    /// stays as it is.
     pub(super) fn release_process(&mut self, pid: Pid) {
-        let Some(process) = self.processes.get(&pid) else { return };
-        let space = process.space;
-        let alone = !self.processes.values().any(|one| one.space == space && one.pid != pid);
-        let tids = self.threads_of(pid);
+        self.release_together(&[pid]);
+    }
+
+    fn release_together(&mut self, pids: &[Pid]) {
+        let Some((first, space)) = pids.first().and_then(|pid| Some((*pid, self.processes.get(pid)?.space))) else {
+            return;
+        };
+        let alone = !self.processes.values().any(|one| one.space == space && !pids.contains(&one.pid));
+        let tids: Vec<Tid> = pids.iter().flat_map(|pid| self.threads_of(*pid)).collect();
         for tid in &tids {
             self.settle(*tid);
         }
         if alone {
-            self.restore_text(pid, space);
+            self.restore_text(first, space);
             self.unmap_slots(&tids, space);
         }
-        for tid in tids {
-            self.mend_call(tid, self.threads.get(&tid).and_then(|one| one.owed));
-            let Some(thread) = self.threads.remove(&tid) else { continue };
-            if let RunState::Stopped(_) = thread.state {
-                // Gone is an answer. A signal that was taken from the program and not delivered goes along.
-                let _ = self.inferior.detach(tid, thread.owed);
+        for pid in pids {
+            self.unpin_process(*pid);
+        }
+        for tid in &tids {
+            self.release_thread(*tid);
+        }
+        for pid in pids.iter().rev() {
+            if *pid == first && tids.iter().any(|tid| self.late.contains_key(tid)) {
+                self.remember_departed(first);
+            }
+            self.processes.remove(pid);
+            self.inferior.forget(*pid);
+            if self.selection.pid == Some(*pid) {
+                self.selection = Default::default();
             }
         }
-        self.processes.remove(&pid);
-        self.inferior.forget(pid);
         self.drop_unused_spaces();
-        if self.selection.pid == Some(pid) {
-            self.selection = Default::default();
+    }
+
+    /// Detaches from one thread. One that does not stand, since it waits in the kernel where nothing can stop it, is let
+    /// go when it reports something.
+    fn release_thread(&mut self, tid: Tid) {
+        self.apply_queued(tid);
+        self.mend_call(tid, self.threads.get(&tid).and_then(|one| one.owed));
+        let is_running = self.threads.get(&tid).is_some_and(|one| !one.is_stopped());
+        let is_dead = is_running && self.is_dead(tid);
+        let Some(thread) = self.threads.remove(&tid) else { return };
+        match thread.state {
+            // Gone is an answer. A signal that was taken from the program and not delivered goes along.
+            RunState::Stopped(_) => {
+                let _ = self.inferior.detach(tid, thread.owed);
+            }
+            RunState::Running if is_dead => {}
+            RunState::Running => {
+                self.late.insert(tid, thread.in_vfork);
+            }
         }
     }
 
@@ -77,7 +127,7 @@ impl<I: Inferior> Engine<I> {
         let Some(one) = self.spaces.get_mut(&space) else { return };
         let mut failed = None;
         for (at, original) in one.sites.retire_all() {
-            if let Err(error) = self.inferior.write_mem(pid, at, &[original]) {
+            if let Err(error) = self.restore(pid, at, original) {
                 failed = Some((at, error));
             }
         }
@@ -113,16 +163,16 @@ impl<I: Inferior> Engine<I> {
         self.cancel_wait();
         let all: Vec<(Pid, Origin, Role)> =
             self.processes.values().map(|one| (one.pid, one.origin, one.role)).collect();
-        // Passengers first: their memory is another's, who restores it.
+        // Passengers last: they go with the process whose memory they share, or are left over when that was killed.
         let (passengers, others): (Vec<_>, Vec<_>) = all.into_iter().partition(|(_, _, role)| *role == Role::Passenger);
-        for (pid, _, _) in passengers {
-            self.detach_process(pid);
-        }
         for (pid, origin, _) in others {
             match (leave, origin) {
                 (Leave::Default, Origin::Launched) => self.kill_process(pid),
                 _ => self.detach_process(pid),
             }
+        }
+        for (pid, _, _) in passengers {
+            self.detach_process(pid);
         }
     }
 

@@ -10,6 +10,7 @@ mod exec;
 mod expressions;
 mod family;
 mod files;
+mod finishing;
 mod hits;
 mod inspect;
 mod interrupted;
@@ -17,9 +18,14 @@ mod leave;
 mod memory;
 mod modules;
 mod names;
+#[cfg(test)]
+mod order_tests;
+mod pinning;
 mod placing;
 mod remote;
 mod resume;
+#[cfg(test)]
+mod scripted;
 mod settings;
 mod signals;
 mod source;
@@ -29,6 +35,7 @@ mod stack;
 mod state;
 mod stepping;
 mod stops;
+mod strays;
 mod waiting;
 mod world;
 

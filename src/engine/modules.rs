@@ -14,6 +14,8 @@ use crate::target::task::SpaceId;
 
 /// Where the dynamic loader tells debuggers that the list of modules has changed (glibc and musl both name it so).
 const RENDEZVOUS: &str = "_dl_debug_state";
+/// Where the kernel has mapped the ELF interpreter (getauxval(3)).
+const AT_BASE: u64 = 7;
 /// The vdso is a few pages.
 const VDSO_LIMIT: u64 = 1 << 20;
 
@@ -113,7 +115,11 @@ impl<I: Inferior> Engine<I> {
         let is_elf = (*bytes).as_ref().starts_with(b"\x7fELF");
         match Module::parse(path.to_path_buf(), bytes) {
             Ok(module) => {
-                let module = Arc::new(self.named_module(module, path, root));
+                let module = self.named_module(module, path, root);
+                if let Some((_, names)) = &self.settings.vtable_names {
+                    module.set_vtable_names(names.clone());
+                }
+                let module = Arc::new(module);
                 self.files.insert(id, module.clone());
                 Ok(Some(module))
             }
@@ -136,8 +142,8 @@ impl<I: Inferior> Engine<I> {
 
     fn add_module(&mut self, pid: Pid, space: SpaceId, loaded: LoadedModule) {
         let start = loaded.range.start;
-        let is_loader = loaded.module.name().starts_with("ld-") || loaded.module.name().starts_with("ld.");
-        let rendezvous = is_loader
+        let rendezvous = self
+            .is_dynamic_loader(pid, &loaded)
             .then(|| loaded.module.symbols().find_exact(RENDEZVOUS).map(|symbol| loaded.bias.to_virt(symbol.address)))
             .flatten();
         let Some(one) = self.spaces.get_mut(&space) else { return };
@@ -150,6 +156,15 @@ impl<I: Inferior> Engine<I> {
             }
         }
         self.resolve_in_module(pid, space, start);
+    }
+
+    /// Whether a module is the program's ELF interpreter, by where the kernel has mapped that (AT_BASE), or else by its
+    /// name: musl's is libc.so, and one that was started by its own name has no AT_BASE.
+    pub(super) fn is_dynamic_loader(&self, pid: Pid, loaded: &LoadedModule) -> bool {
+        let name = loaded.module.name();
+        let is_interpreter = |(kind, at): &(u64, u64)| *kind == AT_BASE && *at == loaded.range.start.0;
+        ["ld-", "ld.", "libc.musl-"].iter().any(|start| name.starts_with(start))
+            || self.inferior.auxv(pid).is_ok_and(|auxv| auxv.iter().any(is_interpreter))
     }
 
     /// A process that has a space.

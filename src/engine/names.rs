@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::state::Engine;
-use crate::api::{ApiError, Event, Reply, Toggle};
+use crate::api::{ApiError, Event, Toggle};
 use crate::base::Inferior;
 use crate::binary::{Module, NamesFile};
 use crate::target::address_space::LoadedModule;
@@ -113,17 +113,12 @@ impl NameFiles {
 }
 
 impl<I: Inferior> Engine<I> {
-    /// `set`. What is said of separate files holds for the modules that are loaded, too.
-    pub(super) fn change_setting(&mut self, name: &str, value: &str) -> Result<Reply, ApiError> {
-        self.settings.set(name, value)?;
-        if SETTINGS.contains(&name) {
-            let loaded =
-                self.spaces.iter().flat_map(|(space, one)| one.modules.modules().iter().map(|one| (*space, one)));
-            for (space, loaded) in loaded.map(|(space, one)| (space, one.clone())).collect::<Vec<_>>() {
-                self.rename_module(space, loaded);
-            }
+    /// What is said of separate files holds for the modules that are loaded, too.
+    pub(super) fn rename_modules(&mut self) {
+        let loaded = self.spaces.iter().flat_map(|(space, one)| one.modules.modules().iter().map(|one| (*space, one)));
+        for (space, loaded) in loaded.map(|(space, one)| (space, one.clone())).collect::<Vec<_>>() {
+            self.rename_module(space, loaded);
         }
-        Ok(Reply::Done)
     }
 
     fn rename_module(&mut self, space: SpaceId, loaded: LoadedModule) {

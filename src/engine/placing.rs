@@ -113,7 +113,7 @@ impl<I: Inferior> Engine<I> {
         breakpoint.searched.push((space, start));
         let limit = breakpoint.spec.limit as usize;
         match &breakpoint.pattern {
-            Pattern::Names(pattern) => Some(module.symbols().functions_named(pattern, limit)),
+            Pattern::Names(pattern) => Some(module.functions_named(pattern, limit)),
             Pattern::Line { file, line } => {
                 let found = module.dwarf().addresses_of_line(file, *line);
                 Some(self.line_matches(id, found))

@@ -2,15 +2,19 @@
 
 use super::state::Engine;
 use crate::base::{
-    Inferior, InferiorError, MemError, ReadMem, Regs, Resume, ResumeHow, Signal, Tid, VirtAddr, WaitStatus,
+    AddrRange, Inferior, InferiorError, MemError, PtraceEvent, ReadMem, Regs, Resume, ResumeHow, Signal, Tid, VirtAddr,
+    WaitStatus,
 };
 use crate::engine::memory::RawMemory;
-use crate::target::task::{RunState, StopKind};
 
 /// The bytes of `syscall`.
 const SYSCALL: [u8; 2] = [0x0f, 0x05];
 /// The most bytes of one mapping that are searched for a `syscall` instruction.
 const SEARCH_LIMIT: u64 = 8 << 20;
+/// How much is read at once: a thread stands still meanwhile, and most mappings have one near their start.
+const SEARCH_STEP: u64 = 64 << 10;
+/// SIGTRAP, by which a step is reported: the kernel takes the handler of a blocked one away.
+const OF_THE_STEP: u64 = 1 << (Signal::TRAP.0 - 1);
 /// How many stops may come between before the step's own.
 const PATIENCE: u32 = 64;
 
@@ -26,35 +30,64 @@ pub(super) enum Wait {
 impl<I: Inferior> Engine<I> {
     /// Has the thread make the call, by stepping over a `syscall` instruction of the program, and returns what it
     /// returned. The registers are put back; with orig_rax put back too the kernel restarts a call that the stop had
-    /// interrupted, when the thread goes on.
+    /// interrupted, when the thread goes on. The program's signals wait meanwhile, each with its siginfo. A thread whose
+    /// calls are filtered makes none that is not its own.
     pub(super) fn remote_syscall(&mut self, tid: Tid, number: u64, args: [u64; 6]) -> Result<u64, InferiorError> {
+        if self.inferior.filters_syscalls(tid) {
+            let reason =
+                "its system calls are filtered (seccomp), and the filter could kill it for one more".to_string();
+            return Err(InferiorError::Os { what: "a remote system call", tid, reason });
+        }
         let saved = self.inferior.regs(tid)?;
         let at = self.find_syscall_instruction(tid)?;
         let [rdi, rsi, rdx, r10, r8, r9] = args;
         let call = Regs { rax: number, rdi, rsi, rdx, r10, r8, r9, rip: at.0, orig_rax: u64::MAX, ..saved };
-        self.inferior.set_regs(tid, &call)?;
-        let mut held_back = None;
+        let blocked = self.inferior.blocked_signals(tid)?;
+        self.inferior.block_signals(tid, !OF_THE_STEP)?;
+        let outcome = self.inferior.set_regs(tid, &call).and_then(|()| self.step_until_past(tid, at));
+        if matches!(outcome, Err(InferiorError::Gone(_))) {
+            return outcome;
+        }
+        self.inferior.set_regs(tid, &saved)?;
+        self.inferior.block_signals(tid, blocked)?;
+        outcome
+    }
+
+    /// Steps a thread until it has executed the instruction at `at`; what is in rax then.
+    fn step_until_past(&mut self, tid: Tid, at: VirtAddr) -> Result<u64, InferiorError> {
+        let mut stopped = None;
+        let mut group_stopped = false;
         for _ in 0..PATIENCE {
             self.inferior.resume(tid, Resume { how: ResumeHow::Step, signal: None })?;
             let status = self.wait_for(tid)?;
-            let regs = self.inferior.regs(tid)?;
             match status {
-                WaitStatus::SignalDelivery(Signal::TRAP) if regs.pc() != at => {
-                    self.inferior.set_regs(tid, &saved)?;
-                    if let (Some(signal), Some(thread)) = (held_back, self.threads.get_mut(&tid)) {
-                        thread.owed = Some(signal);
-                        thread.state = RunState::Stopped(StopKind::Event);
-                        let pid = thread.pid;
-                        // It was taken from the program while it made a call that is not its own: sent again.
+                WaitStatus::Event(PtraceEvent::Exec) => {
+                    // Another thread has executed a program; its task has this tid now, and none of this call is left.
+                    self.backlog.push_front((tid, status));
+                    return Err(InferiorError::Gone(tid));
+                }
+                WaitStatus::SignalDelivery(Signal::TRAP) => {
+                    let regs = self.inferior.regs(tid)?;
+                    if regs.pc() == at {
+                        continue;
+                    }
+                    if let (Some(signal), Some(pid)) = (stopped, self.threads.get(&tid).map(|one| one.pid)) {
+                        // It was taken from the program: sent again.
                         self.inferior.tkill(pid, tid, signal)?;
+                    }
+                    if group_stopped {
+                        // The group stands, and this thread is to stand with it: when it goes on, it reports that anew.
+                        self.inferior.interrupt(tid)?;
                     }
                     return Ok(regs.rax);
                 }
-                WaitStatus::SignalDelivery(signal) if signal != Signal::TRAP => held_back = Some(signal),
+                // SIGSTOP, which cannot be blocked.
+                WaitStatus::SignalDelivery(signal) => stopped = Some(signal),
+                WaitStatus::GroupStop(_) => group_stopped = true,
+                // The answer to an interrupt: the thread stands again when the call is done.
                 _ => {}
             }
         }
-        self.inferior.set_regs(tid, &saved)?;
         Err(InferiorError::Os { what: "a remote system call", tid, reason: "it did not come back".to_string() })
     }
 
@@ -107,10 +140,7 @@ impl<I: Inferior> Engine<I> {
         }
         let memory = RawMemory { inferior: &self.inferior, pid };
         for mapping in self.inferior.maps(pid)?.iter().filter(|one| one.exec) {
-            let mut bytes = vec![0; mapping.range.len().min(SEARCH_LIMIT) as usize];
-            let Ok(got) = memory.read_mem(mapping.range.start, &mut bytes) else { continue };
-            if let Some(offset) = memchr::memmem::find(&bytes[..got], &SYSCALL) {
-                let at = mapping.range.start.offset(offset as u64);
+            if let Some(at) = find_bytes(&memory, mapping.range, &SYSCALL) {
                 if let Some(one) = self.spaces.get_mut(&space) {
                     one.syscall_at = Some(at);
                 }
@@ -119,4 +149,23 @@ impl<I: Inferior> Engine<I> {
         }
         Err(MemError::Unmapped(VirtAddr(0)).into())
     }
+}
+
+/// The first place of `pattern` in the readable start of a range.
+fn find_bytes(memory: &dyn ReadMem, range: AddrRange, pattern: &[u8]) -> Option<VirtAddr> {
+    let end = range.start.offset(range.len().min(SEARCH_LIMIT));
+    let mut at = range.start;
+    let mut bytes = vec![0; SEARCH_STEP as usize + pattern.len() - 1];
+    while at < end {
+        let wanted = (end.since(at) as usize).min(bytes.len());
+        let got = memory.read_mem(at, &mut bytes[..wanted]).ok()?;
+        if let Some(offset) = memchr::memmem::find(&bytes[..got], pattern) {
+            return Some(at.offset(offset as u64));
+        }
+        if got < wanted {
+            return None;
+        }
+        at = at.offset(SEARCH_STEP);
+    }
+    None
 }

@@ -41,6 +41,10 @@ pub(super) enum PassError {
 impl<I: Inferior> Engine<I> {
     /// Lets a stopped thread run: a site that it stands at and that was told of is stepped over.
     pub(super) fn release(&mut self, tid: Tid) {
+        self.apply_queued(tid);
+        if self.tell_late(tid) {
+            return;
+        }
         let Some(thread) = self.threads.get_mut(&tid) else { return };
         let RunState::Stopped(kind) = thread.state else { return };
         let reported = thread.reported_at.take();
@@ -68,7 +72,7 @@ impl<I: Inferior> Engine<I> {
         self.resume_task(tid, ResumeHow::Continue, owed);
     }
 
-    fn pass_later(&mut self, tid: Tid, at: VirtAddr, sp: VirtAddr) {
+    pub(super) fn pass_later(&mut self, tid: Tid, at: VirtAddr, sp: VirtAddr) {
         if let Some(thread) = self.threads.get_mut(&tid) {
             thread.passed_at = Some((at, sp));
         }
@@ -122,9 +126,6 @@ impl<I: Inferior> Engine<I> {
     /// process for the mapping. Where there is none the site goes on as it was.
     fn copy_emulated_site(&mut self, tid: Tid, at: VirtAddr, regs: &Regs) -> Option<VirtAddr> {
         let (pid, space) = self.process_of(tid).map(|one| (one.pid, one.space))?;
-        if self.inferior.filters_syscalls(tid) {
-            return None;
-        }
         let mut bytes = [0; LONGEST_INSTRUCTION];
         let memory = RawMemory { inferior: &self.inferior, pid };
         let sites = &self.spaces.get(&space)?.sites;
@@ -238,19 +239,19 @@ impl<I: Inferior> Engine<I> {
         let mut stopped: Vec<Tid> = Vec::new();
         for (tid, thread) in &mut self.threads {
             thread.held = false;
+            thread.locked = false;
             if thread.is_stopped() {
                 stopped.push(*tid);
             }
         }
-        stopped.sort_unstable();
+        // One that is to be told of a signal ends the rest, so it comes first.
+        stopped.sort_unstable_by_key(|tid| (self.threads.get(tid).is_none_or(|one| one.untold.is_none()), *tid));
         for tid in stopped {
+            if self.world != World::Running {
+                break;
+            }
             self.release(tid);
         }
-    }
-
-    /// The reason why the target stands still, if it does.
-    pub(super) fn is_stopped(&self) -> bool {
-        self.world == World::Stopped || self.threads.values().any(|one| one.held)
     }
 
     /// Why it stands.

@@ -1,10 +1,13 @@
 //! `set` and `show`.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::names::{self, NameFiles};
 use crate::api::{ApiError, FollowFork, SignalPolicy, Toggle};
 use crate::base::Signal;
+use crate::binary::VtableNames;
 
 /// What the user can set.
 pub struct Settings {
@@ -12,12 +15,47 @@ pub struct Settings {
     pub follow_fork: FollowFork,
     /// Whether one thread's stop leaves the others running.
     pub non_stop: Toggle,
+    /// Which threads go on with the one that is meant.
+    pub scheduler_locking: SchedulerLocking,
     /// Stop after each exec of a debugged process.
     pub stop_on_exec: Toggle,
     /// Where separate files with names are.
     pub names: NameFiles,
+    /// Which method stands in which slot, and the file that says so.
+    pub vtable_names: Option<(PathBuf, Arc<VtableNames>)>,
     /// Policies that differ from the default.
     signals: BTreeMap<Signal, SignalPolicy>,
+}
+
+/// `set scheduler-locking`: which threads stand while one is let go on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SchedulerLocking {
+    /// None, but for as long as one instruction takes that cannot wait for another thread.
+    Off,
+    /// The others stand during stepi and nexti, calls and system calls included.
+    Step,
+    /// The others stand whatever lets the one go on.
+    On,
+}
+
+impl SchedulerLocking {
+    fn find_by_name(name: &str) -> Result<Self, ApiError> {
+        match name {
+            // gdb's default, which is the same where nothing is replayed.
+            "off" | "replay" => Ok(Self::Off),
+            "step" => Ok(Self::Step),
+            "on" => Ok(Self::On),
+            _ => Err(ApiError::user("scheduler-locking is off, step or on")),
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Step => "step",
+            Self::On => "on",
+        }
+    }
 }
 
 impl Default for Settings {
@@ -25,21 +63,25 @@ impl Default for Settings {
         Self {
             follow_fork: FollowFork::Parent,
             non_stop: Toggle::Off,
+            scheduler_locking: SchedulerLocking::Off,
             stop_on_exec: Toggle::Off,
             names: NameFiles::default(),
+            vtable_names: None,
             signals: BTreeMap::new(),
         }
     }
 }
 
 /// The names that lldb gives to the same settings, and ours.
-const NAMES: [(&str, &str); 8] = [
+const NAMES: [(&str, &str); 10] = [
     ("symbols-from", "symbols-from"),
     ("symbols-force", "symbols-force"),
     ("sysroot", "sysroot"),
+    ("vtable-names", "vtable-names"),
     ("follow-fork-mode", "follow-fork-mode"),
     ("target.process.follow-fork-mode", "follow-fork-mode"),
     ("non-stop", "non-stop"),
+    ("scheduler-locking", "scheduler-locking"),
     ("stop-on-exec", "stop-on-exec"),
     ("target.process.stop-on-exec", "stop-on-exec"),
 ];
@@ -58,6 +100,12 @@ impl Settings {
             }
             name if names::SETTINGS.contains(&name) => self.names.set(name, value)?,
             "non-stop" => self.non_stop = parse_toggle(value)?,
+            "vtable-names" => {
+                let path = PathBuf::from(value);
+                let names = super::files::read_vtable_names(&path)?;
+                self.vtable_names = Some((path, names));
+            }
+            "scheduler-locking" => self.scheduler_locking = SchedulerLocking::find_by_name(value)?,
             _ => self.stop_on_exec = parse_toggle(value)?,
         }
         Ok(())
@@ -71,10 +119,13 @@ impl Settings {
             FollowFork::Both => "both",
         };
         let names = self.names.show();
+        let table = self.vtable_names.as_ref().map_or("built in".into(), |(path, _)| path.to_string_lossy());
         let all = [
             ("follow-fork-mode", follow),
             ("non-stop", toggle_name(self.non_stop)),
+            ("scheduler-locking", self.scheduler_locking.name()),
             ("stop-on-exec", toggle_name(self.stop_on_exec)),
+            ("vtable-names", &table),
         ];
         let wanted = name.map(canonical).transpose()?;
         let all = all.map(|(name, value)| (name.to_string(), value.to_string())).into_iter().chain(names);

@@ -11,9 +11,6 @@ use crate::api::{session::wake::Wake, ClientId, Event, Leave, Request, Session, 
 use crate::base::Signal;
 use crate::os::{Doorbell, LiveInferior, OsError};
 
-/// How many events a front end may be behind before it loses some.
-const EVENT_QUEUE: usize = 65_536;
-
 /// The engine, from outside its thread.
 pub struct Handle {
     requests: Sender<Request>,
@@ -82,7 +79,7 @@ impl Handle {
 impl Port {
     /// A front end's session, subscribed to events.
     pub fn session(&self, client: ClientId) -> Session {
-        let (events, receiver) = bounded(EVENT_QUEUE);
+        let (events, receiver) = unbounded();
         // An engine that has ended answers the first request with an error; nothing is to be done about it here.
         let _ = self.requests.send(Request::Subscribe(Subscription { client, events }));
         let doorbell = self.doorbell.clone();

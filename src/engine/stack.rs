@@ -126,12 +126,12 @@ impl<I: Inferior> Engine<I> {
     fn call_at_pc(&self, tid: Tid) -> Option<FunctionCall> {
         let regs = self.inferior.regs(tid).ok()?;
         let space = self.spaces.get(&self.space_of(tid)?)?;
-        let named = space.modules.find_symbol(regs.pc())?;
+        let named = space.modules.find_name(regs.pc())?;
         if named.offset != 0 || named.kind == SymbolKind::Data {
             return None;
         }
         let shown = self.shown_name(space, regs.pc()).unwrap_or_else(|| named.name.to_string());
-        let plan = CallPlan::new(&shown, named.module);
+        let plan = CallPlan::at(&shown, named.module, regs.pc());
         Some(self.read_call(tid, &regs, space, &shown, &plan))
     }
 
@@ -159,7 +159,7 @@ impl<I: Inferior> Engine<I> {
             return None;
         };
         if location.names.is_empty() {
-            let named = space.modules.find_symbol(pc);
+            let named = space.modules.find_name(pc);
             let name = named.map_or_else(
                 || format!("{pc}"),
                 |one| match one.offset {
@@ -171,7 +171,7 @@ impl<I: Inferior> Engine<I> {
         }
         let name = location.names[0].clone();
         let loaded = space.modules.module_at(pc)?;
-        let plan = location.plan.get_or_insert_with(|| Arc::new(CallPlan::new(&name, loaded)));
+        let plan = location.plan.get_or_insert_with(|| Arc::new(CallPlan::at(&name, loaded, pc)));
         Some((plan.clone(), name))
     }
 
@@ -195,7 +195,7 @@ fn argument(decoded: DecodedArgument) -> api::Argument {
 /// An address, named by the module and function that hold `lookup`.
 pub(super) fn place(at: VirtAddr, lookup: VirtAddr, space: &Space) -> api::Place {
     let module = space.modules.module_at(lookup);
-    let named = space.modules.find_symbol(lookup);
+    let named = space.modules.find_name(lookup);
     api::Place {
         addr: at,
         file_addr: module.map(|one| one.bias.to_file(at)),

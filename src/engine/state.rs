@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 
-use crossbeam_channel::{Receiver, Sender, TrySendError};
+use crossbeam_channel::{Receiver, Sender};
 use rustc_hash::FxHashMap;
 
 use crate::api::{ApiError, ClientId, Event, Request, StopReason, Subscription};
@@ -17,6 +17,10 @@ use crate::os::waitfor::WatchEvent;
 use crate::target::address_space::AddressSpace;
 use crate::target::breakpoint::SiteTable;
 use crate::target::task::{Process, Role, RunState, SpaceId, Thread};
+
+/// How many events a front end may be behind before it loses some. The queue grows as it fills: one of fixed size would
+/// take all its memory at once.
+const EVENT_QUEUE: usize = 65_536;
 
 /// What reaches the engine besides its tracees and its front ends.
 pub enum Input {
@@ -74,8 +78,13 @@ pub struct Engine<I: Inferior> {
     pub(super) threads: FxHashMap<Tid, Thread>,
     pub(super) processes: BTreeMap<Pid, Process>,
     pub(super) spaces: FxHashMap<SpaceId, Space>,
-    /// First stops of tasks whose creation has not been reported yet.
+    /// First stops, and ends, of tasks whose creation has not been reported yet.
     pub(super) early: FxHashMap<Tid, WaitStatus>,
+    /// Threads that did not stop when their process was left, and whether they wait for a vfork child: they are let go
+    /// when they report.
+    pub(super) late: FxHashMap<Tid, bool>,
+    /// What was patched in processes that have gone, the last one first.
+    pub(super) departed: Vec<super::strays::Departed>,
     /// Reports that were taken while another task's was awaited.
     pub(super) backlog: VecDeque<(Tid, WaitStatus)>,
     pub(super) breakpoints: BTreeMap<u32, Breakpoint>,
@@ -84,14 +93,18 @@ pub struct Engine<I: Inferior> {
     pub(super) selection: Selection,
     pub(super) stop: Option<StopReason>,
     pub(super) epoch: u64,
-    pub(super) step: Option<StepGoal>,
+    /// What threads are to do before they stop again.
+    pub(super) steps: FxHashMap<Tid, StepGoal>,
     pub(super) awaited: Option<Awaited>,
     /// What the scheduler kept of threads before they were last told to stop.
     pub(super) asleep: FxHashMap<Tid, crate::base::RunRecord>,
+    /// Where threads come to when a frame that is waited for is left without a return.
+    pub(super) escapes: FxHashMap<Tid, Vec<super::finishing::Escape>>,
     /// Return sites that are armed.
     pub(super) returns: Vec<(SpaceId, VirtAddr, crate::target::breakpoint::Owner)>,
     /// Files that have been parsed, by device and inode.
     pub(super) files: FxHashMap<(u64, u64), std::sync::Arc<crate::binary::Module>>,
+    pub(super) pinned: Option<super::pinning::Pinned>,
     pub(super) sources: super::source::Sources,
     pub(super) launched: Option<(PathBuf, Vec<std::ffi::OsString>)>,
     pub(super) history: Vec<crate::lang::Value>,
@@ -135,6 +148,8 @@ impl<I: Inferior> Engine<I> {
             processes: BTreeMap::new(),
             spaces: FxHashMap::default(),
             early: FxHashMap::default(),
+            late: FxHashMap::default(),
+            departed: Vec::new(),
             backlog: VecDeque::new(),
             breakpoints: BTreeMap::new(),
             settings: Settings::default(),
@@ -142,11 +157,13 @@ impl<I: Inferior> Engine<I> {
             selection: Selection::default(),
             stop: None,
             epoch: 0,
-            step: None,
+            steps: FxHashMap::default(),
             awaited: None,
             asleep: FxHashMap::default(),
+            escapes: FxHashMap::default(),
             returns: Vec::new(),
             files: FxHashMap::default(),
+            pinned: None,
             sources: Default::default(),
             launched: None,
             history: Vec::new(),
@@ -163,7 +180,8 @@ impl<I: Inferior> Engine<I> {
             if self.take_queued() {
                 continue;
             }
-            if self.threads.is_empty() {
+            if self.threads.is_empty() && self.late.is_empty() {
+                self.await_orphans();
                 // Reports of tasks that are no longer ours; their numbers may come back.
                 self.backlog.clear();
                 self.early.clear();
@@ -243,17 +261,16 @@ impl<I: Inferior> Engine<I> {
     /// room again: the tracees never wait for a reader.
     pub(super) fn emit(&mut self, event: Event) {
         self.subscribers.retain_mut(|one| {
-            if one.lost > 0 && one.to.events.try_send(Event::Lost { count: one.lost }).is_ok() {
-                one.lost = 0;
+            if one.to.events.len() >= EVENT_QUEUE {
+                one.lost += 1;
+                return true;
             }
-            match one.to.events.try_send(event.clone()) {
-                Ok(()) => true,
-                Err(TrySendError::Full(_)) => {
-                    one.lost += 1;
-                    true
-                }
-                Err(TrySendError::Disconnected(_)) => false,
+            let lost = std::mem::take(&mut one.lost);
+            if lost > 0 {
+                // That nobody listens any more the next line finds.
+                let _ = one.to.events.send(Event::Lost { count: lost });
             }
+            one.to.events.send(event.clone()).is_ok()
         });
     }
 
@@ -271,7 +288,12 @@ impl<I: Inferior> Engine<I> {
             passed_at: None,
             resumed: crate::base::ResumeHow::Continue,
             held: false,
+            locked: false,
+            given: None,
+            queued: None,
+            untold: None,
             in_vfork: false,
+            left_group_stop: false,
             broken: None,
             redone: None,
         };

@@ -1,22 +1,28 @@
-//! stepi, nexti and finish.
+//! stepi and nexti, and which threads go on with the one that is meant (`set scheduler-locking`).
 
+use super::breakpoints::Verdict;
+use super::memory::RawMemory;
+use super::settings::SchedulerLocking;
 use super::state::{Engine, World};
-use crate::api::{ApiError, Reply, StepKind, StopReason};
-use crate::base::{Inferior, ReadMem, Regs, ResumeHow, Tid, VirtAddr};
-use crate::engine::memory::RawMemory;
+use crate::api::{ApiError, Event, Reply, StepKind, StopReason, Toggle};
+use crate::base::{Inferior, ReadMem, Regs, ResumeHow, Signal, Tid, VirtAddr};
 use crate::target::breakpoint::{CleanMemory, Owner};
 use crate::target::task::{RunState, StopKind};
 
 /// The longest instruction, bytes.
 const LONGEST_INSTRUCTION: usize = 15;
+/// `syscall`.
+const SYSCALL: [u8; 2] = [0x0f, 0x05];
+/// execve(2) and execveat(2) on x86-64.
+const EXECVE: [u64; 2] = [59, 322];
 
-/// What one thread is to do before the target stops again.
+/// What one thread is to do before it stops again.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum StepGoal {
-    /// So many instructions more.
-    Instructions { tid: Tid, kind: StepKind, left: u32 },
-    /// Return from a frame.
-    Return { tid: Tid, then: AfterReturn },
+    /// So many instructions more, one at least.
+    Instructions { kind: StepKind, left: u32 },
+    /// Return to a frame.
+    Return { then: AfterReturn },
 }
 
 /// What a return is for.
@@ -24,54 +30,113 @@ pub(super) enum StepGoal {
 pub(super) enum AfterReturn {
     /// `finish`: stop and show the value.
     Finish,
-    /// `nexti` over a call: go on stepping.
-    NextInstruction { left: u32 },
+    /// `nexti` over a call, or a signal's handler that came between: `left` more instructions.
+    Steps { kind: StepKind, left: u32 },
 }
 
-impl StepGoal {
-    /// Whose goal it is.
-    pub(super) fn tid(&self) -> Tid {
-        match self {
-            StepGoal::Instructions { tid, .. } | StepGoal::Return { tid, .. } => *tid,
-        }
-    }
+/// What the other threads do meanwhile.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Others {
+    /// They go on too.
+    Run,
+    /// They stand still.
+    Stand,
 }
 
 impl<I: Inferior> Engine<I> {
-    /// `stepi N`, `nexti N`. The other threads stand still while one instruction is executed; they run while a call is
-    /// stepped over, since the call may wait for them.
+    /// `stepi N`, `nexti N`. The other threads stand while one instruction is executed, since none can wait for them but
+    /// a system call; during a call and a system call they run, unless scheduler-locking says otherwise.
     pub(super) fn step_instructions(&mut self, kind: StepKind, count: u32) -> Result<Reply, ApiError> {
         let tid = self.selected_tid()?;
         if count == 0 {
             return Ok(Reply::Done);
         }
-        self.step = Some(StepGoal::Instructions { tid, kind, left: count });
         self.stop = None;
-        self.step_once(tid, kind, count);
+        self.steps.insert(tid, StepGoal::Instructions { kind, left: count });
+        self.run_alone(tid);
+        self.step_once(tid);
         Ok(Reply::Resumed)
     }
 
-    /// Executes one instruction of a thread that stands.
-    fn step_once(&mut self, tid: Tid, kind: StepKind, left: u32) {
+    /// From now on threads run, but of those that stand only `tid` may.
+    fn run_alone(&mut self, tid: Tid) {
+        let world_stood = self.world == World::Stopped;
+        for (other, thread) in &mut self.threads {
+            thread.locked = *other != tid && (thread.locked || world_stood && thread.is_stopped());
+            thread.held &= *other != tid;
+        }
+        self.world = World::Running;
+    }
+
+    /// Lets a thread go on, with the others or alone. With non-stop it is always alone: the others do as they do.
+    pub(super) fn go_with(&mut self, tid: Tid, others: Others) {
+        if others == Others::Run && self.settings.non_stop == Toggle::Off {
+            self.resume_world();
+            return;
+        }
+        self.stop = None;
+        self.selection.frame = 0;
+        self.run_alone(tid);
+        self.release(tid);
+    }
+
+    /// What the others do while a thread steps over something that may wait for them.
+    fn others_in_step(&self) -> Others {
+        match self.settings.scheduler_locking {
+            SchedulerLocking::Off => Others::Run,
+            SchedulerLocking::Step | SchedulerLocking::On => Others::Stand,
+        }
+    }
+
+    /// Executes the next instruction of a thread that stands and has a goal.
+    fn step_once(&mut self, tid: Tid) {
+        let Some(StepGoal::Instructions { kind, left }) = self.steps.get(&tid).copied() else { return };
         let Ok(regs) = self.inferior.regs(tid) else { return };
-        if let (StepKind::Over, Some(next)) = (kind, self.call_target(tid, &regs)) {
-            self.step = Some(StepGoal::Return { tid, then: AfterReturn::NextInstruction { left } });
+        self.apply_queued(tid);
+        if let Some(signal) = self.threads.get(&tid).and_then(|one| one.owed) {
+            // Its handler comes first; what stands here is executed, not hit, when that has returned.
+            self.pass_later(tid, regs.pc(), regs.sp());
+            self.resume_task(tid, ResumeHow::Step, Some(signal));
+            return;
+        }
+        let code = self.code_at(tid, regs.pc());
+        if let (StepKind::Over, Some(next)) = (kind, call_end(regs.pc(), &code)) {
             if self.arm_return(tid, next, regs.sp()) {
-                self.resume_world_from(tid, regs.pc());
+                self.arm_escapes_here(tid, regs.sp());
+                let then = AfterReturn::Steps { kind, left: left - 1 };
+                self.steps.insert(tid, StepGoal::Return { then });
+                self.note_told(tid, regs.pc());
+                self.go_with(tid, self.others_in_step());
                 return;
             }
         }
         if self.is_site(tid, regs.pc()) {
             match self.step_over(tid, regs.pc(), regs) {
                 Ok(()) => self.after_step_over(tid),
-                Err(error) => self.cannot_pass(tid, regs.pc(), &error),
+                Err(error) => {
+                    self.steps.remove(&tid);
+                    self.cannot_pass(tid, regs.pc(), &error);
+                }
             }
             return;
         }
-        self.world = World::Running;
-        let owed = self.threads.get(&tid).and_then(|one| one.owed);
-        self.resume_task(tid, ResumeHow::Step, owed);
-        self.world = World::Stopped;
+        if code.starts_with(&SYSCALL) && self.others_in_step() == Others::Run {
+            self.unlock_others(tid);
+        }
+        self.resume_task(tid, ResumeHow::Step, None);
+    }
+
+    /// The others go on: what `tid` is about to do may wait for them.
+    fn unlock_others(&mut self, tid: Tid) {
+        let mut locked: Vec<Tid> = Vec::new();
+        for (other, thread) in &mut self.threads {
+            if std::mem::replace(&mut thread.locked, false) && *other != tid {
+                locked.push(*other);
+            }
+        }
+        for other in locked {
+            self.go_on(other);
+        }
     }
 
     /// The displaced instruction has been emulated, or stands in its slot to be stepped there.
@@ -93,110 +158,156 @@ impl<I: Inferior> Engine<I> {
             thread.state = RunState::Stopped(StopKind::Event);
             thread.reported_at = None;
         }
-        match self.step {
-            Some(StepGoal::Instructions { tid: whose, kind, left }) if whose == tid => {
-                if left > 1 {
-                    self.step = Some(StepGoal::Instructions { tid, kind, left: left - 1 });
-                    self.step_once(tid, kind, left - 1);
-                    return;
-                }
-                self.finish_step(tid, StopReason::Step);
-            }
-            _ => self.go_on(tid),
+        let Some(StepGoal::Instructions { kind, left }) = self.steps.get(&tid).copied() else {
+            return self.go_on(tid);
+        };
+        let Ok(regs) = self.inferior.regs(tid) else { return };
+        if self.world != World::Running {
+            // Counted when the thread goes on; until then it stands where it came to.
+            return;
         }
+        if regs.rax == 0 && EXECVE.contains(&regs.orig_rax) {
+            // The trap at the end of the execve itself: of the new program nothing has been executed.
+            self.resume_task(tid, ResumeHow::Step, None);
+            return;
+        }
+        let ids = self.breakpoints_at(tid, &regs);
+        if !ids.is_empty() {
+            self.note_told(tid, regs.pc());
+            self.stop_for(tid, StopReason::Breakpoint { ids: ids.clone() });
+            self.after_stop_at(&ids);
+            return;
+        }
+        self.steps_left(tid, kind, left - 1);
     }
 
-    fn finish_step(&mut self, tid: Tid, reason: StopReason) {
-        self.step = None;
-        if let (Ok(regs), Some(thread)) = (self.inferior.regs(tid), self.threads.get_mut(&tid)) {
-            thread.reported_at = Some(regs.pc());
+    /// So many instructions are left of a step whose thread stands.
+    pub(super) fn steps_left(&mut self, tid: Tid, kind: StepKind, left: u32) {
+        if left == 0 {
+            return self.finish_step(tid, StopReason::Step);
+        }
+        let others_run = |(other, thread): (&Tid, &crate::target::task::Thread)| *other != tid && !thread.is_stopped();
+        if self.settings.non_stop == Toggle::Off && self.threads.iter().any(others_run) {
+            self.stop_world();
+            self.run_alone(tid);
+        }
+        self.steps.insert(tid, StepGoal::Instructions { kind, left });
+        self.step_once(tid);
+    }
+
+    /// A step has brought a thread to a site: whether a breakpoint there wants a stop. The loader's site is looked after
+    /// as in a hit.
+    fn breakpoints_at(&mut self, tid: Tid, regs: &Regs) -> Vec<u32> {
+        let Some(space) = self.space_of(tid) else { return Vec::new() };
+        let site = self.spaces.get(&space).and_then(|one| one.sites.find(regs.pc()));
+        let Some(owners) = site.map(|one| one.owners.clone()) else { return Vec::new() };
+        let mut ids = Vec::new();
+        for owner in owners {
+            match owner {
+                Owner::Breakpoint { id, location } => {
+                    if self.judge(id, location, tid, regs) == Verdict::Stop {
+                        ids.push(id);
+                    }
+                }
+                Owner::Rendezvous => self.modules_changed(tid, space),
+                Owner::Return { .. } | Owner::Escape { .. } => {}
+            }
+        }
+        ids
+    }
+
+    pub(super) fn finish_step(&mut self, tid: Tid, reason: StopReason) {
+        self.steps.remove(&tid);
+        if let Ok(regs) = self.inferior.regs(tid) {
+            self.note_told(tid, regs.pc());
         }
         self.stop_for(tid, reason);
     }
 
-    /// The address behind the instruction at pc, if that is a call.
-    fn call_target(&self, tid: Tid, regs: &Regs) -> Option<VirtAddr> {
-        let process = self.process_of(tid)?;
-        let sites = &self.spaces.get(&process.space)?.sites;
-        let memory = CleanMemory { raw: &RawMemory { inferior: &self.inferior, pid: process.pid }, sites };
-        let mut bytes = [0; LONGEST_INSTRUCTION];
-        let got = memory.read_mem(regs.pc(), &mut bytes).ok()?;
-        crate::arch::call_length(regs.pc(), &bytes[..got]).map(|length| regs.pc().offset(u64::from(length)))
-    }
-
-    /// `finish`: runs until the selected frame has returned to its caller.
-    pub(super) fn finish(&mut self) -> Result<Reply, ApiError> {
-        let tid = self.selected_tid()?;
-        let number = self.selection.frame;
-        let frames = self.frames_of(tid, number + 2);
-        let frame = frames.get(number as usize).ok_or_else(|| ApiError::user("there is no such frame"))?;
-        let caller = frames
-            .get(number as usize + 1)
-            .ok_or_else(|| ApiError::user("this is the outermost frame: it has no caller to return to"))?;
-        let cfa =
-            frame.cfa.ok_or_else(|| ApiError::target("the frame's address is not known, so its return cannot be"))?;
-        let pc = self.inferior.regs(tid).map_err(|error| ApiError::target(error.to_string()))?.pc();
-        if !self.arm_return(tid, caller.address.pc(), cfa) {
-            return Err(ApiError::target(format!(
-                "cannot set a breakpoint at the return address {}",
-                caller.address.pc()
-            )));
-        }
-        self.step = Some(StepGoal::Return { tid, then: AfterReturn::Finish });
-        self.resume_world_from(tid, pc);
-        Ok(Reply::Resumed)
-    }
-
-    fn arm_return(&mut self, tid: Tid, at: VirtAddr, cfa: VirtAddr) -> bool {
-        let Some((pid, space)) = self.process_of(tid).map(|one| (one.pid, one.space)) else { return false };
-        let owner = Owner::Return { tid, cfa };
-        let armed = self.arm(pid, space, at, owner).is_ok();
-        if armed {
-            self.returns.push((space, at, owner));
-        }
-        armed
-    }
-
-    /// All threads go on; the one that stands at `pc` by the user's knowledge does not hit a site there.
-    fn resume_world_from(&mut self, tid: Tid, pc: VirtAddr) {
+    /// The user knows that the thread stands there: a site at `at` is stepped over, not hit.
+    pub(super) fn note_told(&mut self, tid: Tid, at: VirtAddr) {
         if let Some(thread) = self.threads.get_mut(&tid) {
-            thread.reported_at = Some(pc);
-        }
-        self.resume_world();
-    }
-
-    /// Takes away the return sites of a thread.
-    pub(super) fn forget_returns_of(&mut self, tid: Tid) {
-        let (own, others): (Vec<_>, Vec<_>) = std::mem::take(&mut self.returns)
-            .into_iter()
-            .partition(|(_, _, owner)| matches!(owner, Owner::Return { tid: whose, .. } if *whose == tid));
-        self.returns = others;
-        for (space, at, owner) in own {
-            self.disarm(space, at, owner);
+            thread.reported_at = Some(at);
         }
     }
 
-    /// Takes away every return site.
-    pub(super) fn forget_all_returns(&mut self) {
-        for (space, at, owner) in std::mem::take(&mut self.returns) {
-            self.disarm(space, at, owner);
+    /// Whether the thread is in the midst of single-steps.
+    pub(super) fn is_stepping(&self, tid: Tid) -> bool {
+        matches!(self.steps.get(&tid), Some(StepGoal::Instructions { .. }))
+    }
+
+    /// A signal that does not stop has come to a thread amid a step. A handler runs as a whole, and then the step goes
+    /// on: a program with signals all the time, as Go's are, could not be stepped otherwise.
+    pub(super) fn signal_in_step(&mut self, tid: Tid, signal: Option<Signal>) {
+        let Some(StepGoal::Instructions { kind, left }) = self.steps.get(&tid).copied() else { return };
+        let caught = |signal: Signal| {
+            self.inferior.signal_masks(tid).is_some_and(|masks| masks.caught >> (signal.0 - 1) & 1 != 0)
+        };
+        let Some(signal) = signal.filter(|one| caught(*one)) else {
+            self.resume_task(tid, ResumeHow::Step, signal);
+            return;
+        };
+        let Ok(regs) = self.inferior.regs(tid) else { return };
+        if self.arm_return(tid, regs.pc(), regs.sp()) {
+            self.arm_escapes_here(tid, regs.sp());
+            self.steps.insert(tid, StepGoal::Return { then: AfterReturn::Steps { kind, left } });
+            self.resume_task(tid, ResumeHow::Continue, Some(signal));
+        } else {
+            self.resume_task(tid, ResumeHow::Step, Some(signal));
         }
     }
 
-    /// A frame has returned: what was that for.
-    pub(super) fn on_returned(&mut self, tid: Tid, regs: &Regs) {
-        self.forget_returns_of(tid);
-        match self.step.take() {
-            Some(StepGoal::Return { then: AfterReturn::NextInstruction { left }, .. }) if left > 1 => {
-                self.stop_world();
-                let kind = StepKind::Over;
-                self.step = Some(StepGoal::Instructions { tid, kind, left: left - 1 });
-                self.step_once(tid, kind, left - 1);
-            }
-            Some(StepGoal::Return { then: AfterReturn::NextInstruction { .. }, .. }) => {
-                self.finish_step(tid, StopReason::Step);
-            }
-            _ => self.finish_step(tid, StopReason::Finished { value: regs.rax }),
+    /// Tells which threads were held while one that was interrupted may have waited for them.
+    pub(super) fn tell_locked(&mut self) {
+        let mut locked: Vec<Tid> = self.threads.iter().filter(|(_, one)| one.locked).map(|(tid, _)| *tid).collect();
+        locked.sort_unstable();
+        let names = locked.iter().filter_map(|tid| self.thread_ref(*tid));
+        let names: Vec<String> = names.take(8).map(|one| format!("{} ({})", one.number, one.name)).collect();
+        if names.is_empty() {
+            return;
+        }
+        let more = locked.len() - names.len();
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let text = format!(
+            "threads held meanwhile by scheduler-locking: {}{more}; where the thread waits for one of them, \
+             `set scheduler-locking off` lets them run",
+            names.join(", ")
+        );
+        self.emit(Event::Notice { text });
+    }
+
+    /// A thread has ended, perhaps amid its step. Where the others were held for it, somebody has to be told.
+    pub(super) fn step_ended_with(&mut self, tid: Tid, pid: crate::base::Pid) {
+        let stepped = self.steps.remove(&tid).is_some();
+        let waits_for_none = !stepped && self.threads.keys().any(|one| self.is_running(*one));
+        if waits_for_none || !self.threads.values().any(|one| one.locked) {
+            return;
+        }
+        let text = format!("thread {tid} has ended; the others were held for it by scheduler-locking");
+        self.emit(Event::Notice { text });
+        let standing = |tid: &Tid| self.threads.get(tid).is_some_and(|one| one.is_stopped());
+        if let Some(other) = self.threads_of(pid).into_iter().find(standing) {
+            self.stop_for(other, StopReason::Step);
         }
     }
+
+    /// The code at `pc`, without sites.
+    fn code_at(&self, tid: Tid, pc: VirtAddr) -> Vec<u8> {
+        let mut bytes = vec![0; LONGEST_INSTRUCTION];
+        let got = self.process_of(tid).and_then(|process| {
+            let sites = &self.spaces.get(&process.space)?.sites;
+            let raw = RawMemory { inferior: &self.inferior, pid: process.pid };
+            CleanMemory { raw: &raw, sites }.read_mem(pc, &mut bytes).ok()
+        });
+        bytes.truncate(got.unwrap_or(0));
+        bytes
+    }
+}
+
+/// The address behind the instruction at `pc`, if that is a call. One that calls what follows it, to learn where it is,
+/// need not come back there.
+fn call_end(pc: VirtAddr, code: &[u8]) -> Option<VirtAddr> {
+    let length = crate::arch::call_length(pc, code)?;
+    let calls_what_follows = code.starts_with(&[0xe8, 0, 0, 0, 0]);
+    (!calls_what_follows).then(|| pc.offset(u64::from(length)))
 }

@@ -2,7 +2,7 @@
 
 use super::state::{Engine, World};
 use crate::api::{Event, Toggle};
-use crate::base::{Inferior, PendingScope, PtraceEvent, Resume, ResumeHow, Signal, Tid, WaitStatus};
+use crate::base::{Inferior, PendingScope, PtraceEvent, Resume, ResumeHow, Signal, Tid, VirtAddr, WaitStatus};
 use crate::target::stop::{classify_trap, TrapCause};
 use crate::target::task::{Origin, Role, RunState, StopKind};
 
@@ -10,10 +10,7 @@ impl<I: Inferior> Engine<I> {
     /// One report of a wait, to its end.
     pub(super) fn handle(&mut self, tid: Tid, status: WaitStatus) {
         if !self.threads.contains_key(&tid) {
-            if !matches!(status, WaitStatus::Exited { .. } | WaitStatus::Signaled { .. }) {
-                self.early.insert(tid, status);
-            }
-            return;
+            return self.on_stray(tid, status);
         }
         let kind = match status {
             WaitStatus::Exited { code } => return self.thread_gone(tid, code, None),
@@ -29,6 +26,7 @@ impl<I: Inferior> Engine<I> {
         match status {
             WaitStatus::SignalDelivery(Signal::TRAP) => self.on_trap(tid),
             WaitStatus::SignalDelivery(signal) => self.on_signal(tid, signal),
+            WaitStatus::GroupStop(signal) if self.catch_stopped(tid, signal) => {}
             WaitStatus::Event(PtraceEvent::Exec) => self.on_exec(tid),
             WaitStatus::Event(event @ (PtraceEvent::Fork | PtraceEvent::Vfork | PtraceEvent::Clone)) => {
                 self.on_new_task(tid, event)
@@ -45,8 +43,13 @@ impl<I: Inferior> Engine<I> {
 
     /// Lets a thread go on, unless the world stands still or the thread is held: then it stays as it is.
     pub(super) fn go_on(&mut self, tid: Tid) {
-        let free = self.threads.get(&tid).is_some_and(|one| !one.held);
-        if self.world == World::Running && free {
+        let Some(thread) = self.threads.get(&tid) else { return };
+        if self.world != World::Running || !thread.is_free() {
+            return;
+        }
+        if self.is_stepping(tid) && !matches!(thread.state, RunState::Stopped(StopKind::Group(_))) {
+            self.resume_task(tid, ResumeHow::Step, None);
+        } else {
             self.release(tid);
         }
     }
@@ -75,7 +78,13 @@ impl<I: Inferior> Engine<I> {
     /// reports the interrupt before signals that are queued (get_signal: JOBCTL_TRAP_MASK first), so the pc stands past
     /// the site and the trap must be collected before anything else is done to the thread.
     pub(super) fn trap_is_on_its_way(&self, tid: Tid) -> bool {
-        let Some(pid) = self.threads.get(&tid).map(|one| one.pid) else { return false };
+        let Some((pid, space)) = self.process_of(tid).map(|one| (one.pid, one.space)) else { return false };
+        let (Ok(regs), Some(one)) = (self.inferior.regs(tid), self.spaces.get(&space)) else { return false };
+        // Asking the kernel what is pending costs more than all else that a stop takes.
+        let patched = VirtAddr(regs.rip.wrapping_sub(1));
+        if one.sites.find(patched).is_none() && !one.sites.is_retired(patched) {
+            return false;
+        }
         let mask = self.inferior.pending_signals(pid, tid, PendingScope::Task).unwrap_or(0);
         mask & (1 << (Signal::TRAP.0 - 1)) != 0
     }
@@ -84,20 +93,21 @@ impl<I: Inferior> Engine<I> {
     fn thread_gone(&mut self, tid: Tid, status: i32, signal: Option<Signal>) {
         let Some(thread) = self.threads.remove(&tid) else { return };
         self.forget_returns_of(tid);
-        if self.step.as_ref().is_some_and(|goal| goal.tid() == tid) {
-            self.step = None;
-        }
+        self.forget_pin(tid);
         if self.selection.tid == Some(tid) {
             self.selection.tid = None;
         }
         if self.threads.values().any(|one| one.pid == thread.pid) {
+            self.step_ended_with(tid, thread.pid);
             return;
         }
+        self.steps.remove(&tid);
         self.process_gone(thread.pid, status, signal);
     }
 
     /// The last task of a process has ended.
     fn process_gone(&mut self, pid: crate::base::Pid, status: i32, signal: Option<Signal>) {
+        self.remember_departed(pid);
         let Some(process) = self.processes.remove(&pid) else { return };
         self.inferior.forget(pid);
         self.drop_unused_spaces();
@@ -122,6 +132,7 @@ impl<I: Inferior> Engine<I> {
 
     /// The kernel says that nothing is traced.
     pub(super) fn all_gone(&mut self) {
+        self.late.clear();
         let tids: Vec<Tid> = self.threads.keys().copied().collect();
         for tid in tids {
             self.thread_gone(tid, 0, None);

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::state::{Engine, Input};
 use crate::api::{ApiError, CaughtAt, Event, Outcome, Reply, StopReason, Toggle};
-use crate::base::{Inferior, Pid, ResumeHow, Signal, Tid, TraceOptions};
+use crate::base::{Inferior, Pid, Signal, Tid, TraceOptions};
 use crate::os::waitfor::{ExecAnswer, ExecWatch, WatchEvent, WatchMethod, WatchSpec};
 use crate::target::task::{Origin, Process, Role, RunState};
 
@@ -66,7 +66,7 @@ impl<I: Inferior> Engine<I> {
 
     /// Gives a wait up; whether there was one.
     pub(super) fn cancel_wait(&mut self) -> bool {
-        let Some(awaited) = self.awaited.take() else { return false };
+        let Some(awaited) = self.end_wait() else { return false };
         drop(awaited.by);
         let scouts: Vec<Pid> = self
             .processes
@@ -108,15 +108,23 @@ impl<I: Inferior> Engine<I> {
     /// A task stands inside execve until it is answered: it is seized there, and its next report is the exec event.
     fn on_held_exec(&mut self, tid: Tid, answer: ExecAnswer) {
         let waiting = self.awaited.as_ref().is_some_and(|one| !one.is_by_descent());
+        let group = self.inferior.thread_group(tid).unwrap_or(tid.as_leader_of());
         if !waiting || self.threads.contains_key(&tid) {
             answer.allow();
+            let stopped = answer.was_stopped();
+            if stopped {
+                self.end_stop(group);
+            }
             return;
         }
-        let group = self.inferior.thread_group(tid).unwrap_or(tid.as_leader_of());
         let seized = self.inferior.seize(tid, TraceOptions::default());
-        let stopped = answer.was_stopped();
         answer.allow();
+        // Only now: until it is allowed, it can still be stopped.
+        let stopped = answer.was_stopped();
         if let Err(error) = seized {
+            if stopped {
+                self.end_stop(group);
+            }
             self.emit(Event::Notice { text: format!("an exec of the awaited program was not caught: {error}") });
             return;
         }
@@ -137,15 +145,38 @@ impl<I: Inferior> Engine<I> {
         }
     }
 
-    /// A SIGSTOP that was sent so that a task could be seized is kept from it.
-    pub(super) fn swallow_stop_of_catch(&mut self, tid: Tid, signal: Signal) -> bool {
-        let Some(awaited) = &mut self.awaited else { return false };
-        let Some(at) = awaited.stop_owed.iter().position(|one| *one == tid).filter(|_| signal == Signal::STOP) else {
+    /// A task that was seized only when a SIGSTOP had stopped it, behind its execve: it stands at the first instruction
+    /// and reports no exec any more. Whether it was one.
+    pub(super) fn catch_stopped(&mut self, tid: Tid, signal: Signal) -> bool {
+        let owed = self.awaited.as_ref().is_some_and(|one| one.stop_owed.contains(&tid));
+        if signal != Signal::STOP || !owed {
             return false;
-        };
-        awaited.stop_owed.swap_remove(at);
-        self.resume_task(tid, ResumeHow::Continue, None);
+        }
+        self.on_exec(tid);
         true
+    }
+
+    /// Takes back the SIGSTOP that was sent so that a task could be seized: SIGCONT ends the stop, or removes the signal
+    /// where it has not come yet (kernel/signal.c, prepare_signal).
+    pub(super) fn take_back_stop(&mut self, tid: Tid) {
+        let owed = self.awaited.as_mut().map(|one| &mut one.stop_owed);
+        if owed.is_some_and(|owed| owed.iter().position(|one| *one == tid).map(|at| owed.swap_remove(at)).is_some()) {
+            self.end_stop(tid.as_leader_of());
+        }
+    }
+
+    fn end_stop(&mut self, pid: Pid) {
+        // Gone is an answer.
+        let _ = self.inferior.kill(pid, Signal::CONT);
+    }
+
+    /// The wait is over: what is awaited no longer, with no SIGSTOP left behind.
+    pub(super) fn end_wait(&mut self) -> Option<Awaited> {
+        let awaited = self.awaited.take()?;
+        for tid in &awaited.stop_owed {
+            self.end_stop(tid.as_leader_of());
+        }
+        Some(awaited)
     }
 
     /// A process that has begun to run the awaited program.

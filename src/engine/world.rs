@@ -14,6 +14,8 @@ const STOP_DEADLINE: Duration = Duration::from_secs(2);
 const SPINS: u32 = 200;
 /// Between polls after that.
 const NAP: Duration = Duration::from_micros(100);
+/// A look at /proc for each thread that has not stopped costs as much as several stops.
+const NAPS_BETWEEN_LOOKS: u32 = 256;
 
 impl<I: Inferior> Engine<I> {
     /// Stops every thread, or with non-stop only this one, and tells the front ends why.
@@ -28,8 +30,14 @@ impl<I: Inferior> Engine<I> {
         }
         let Some(pid) = self.threads.get(&tid).map(|one| one.pid) else { return };
         // Whatever was being stepped over or returned from is over: the user decides anew.
-        self.step = None;
-        self.forget_all_returns();
+        if self.settings.non_stop == Toggle::On {
+            self.steps.remove(&tid);
+            self.forget_returns_of(tid);
+        } else {
+            self.steps.clear();
+            self.forget_all_returns();
+            self.threads.values_mut().for_each(|one| one.locked = false);
+        }
         self.selection = Selection { pid: Some(pid), tid: Some(tid), frame: 0 };
         self.examine_next = None;
         self.epoch += 1;
@@ -51,17 +59,21 @@ impl<I: Inferior> Engine<I> {
 
     /// Stops the threads of one process; to be called with the world stopping or stopped.
     pub(super) fn stop_process(&mut self, pid: Pid) {
-        // Threads that start meanwhile are stopped where they begin, so one pass more finds them all.
+        // Threads that start meanwhile are stopped where they begin, so one pass more finds them all. One that did not
+        // stop in time is not waited for again, as the others stand still meanwhile.
+        let mut tried = Vec::new();
         for _ in 0..8 {
-            let running: Vec<Tid> = self.threads_of(pid).into_iter().filter(|tid| self.is_running(*tid)).collect();
+            let of_pid = self.threads_of(pid).into_iter();
+            let running: Vec<Tid> = of_pid.filter(|tid| self.is_running(*tid) && !tried.contains(tid)).collect();
             if running.is_empty() {
                 return;
             }
             self.stop_threads(&running);
+            tried.extend(running);
         }
     }
 
-    fn is_running(&self, tid: Tid) -> bool {
+    pub(super) fn is_running(&self, tid: Tid) -> bool {
         self.threads.get(&tid).is_some_and(|one| !one.is_stopped() && !one.in_vfork)
     }
 
@@ -74,7 +86,10 @@ impl<I: Inferior> Engine<I> {
         }
         let begun = Instant::now();
         let mut polls = 0u32;
-        while tids.iter().any(|tid| self.is_running(*tid)) {
+        // Those before `next` stand: each report is met with one look, not one at every thread.
+        let mut next = 0;
+        while let Some(ahead) = tids[next..].iter().position(|tid| self.is_running(*tid)) {
+            next += ahead;
             match self.next_report(Wait::Poll) {
                 Ok(Some((tid, status))) => {
                     self.handle_while_stopping(tid, status);
@@ -90,11 +105,14 @@ impl<I: Inferior> Engine<I> {
                 continue;
             }
             std::thread::sleep(NAP);
-            if polls % 32 == 0 && tids.iter().all(|tid| !self.is_running(*tid) || self.is_dead(*tid)) {
+            // A thread that has ended unseen, as another's execve ends it, reports nothing more.
+            if polls % NAPS_BETWEEN_LOOKS == 0
+                && tids[next..].iter().all(|tid| !self.is_running(*tid) || self.is_dead(*tid))
+            {
                 return;
             }
             if begun.elapsed() > STOP_DEADLINE {
-                let late = tids.iter().filter(|tid| self.is_running(**tid)).count();
+                let late = tids[next..].iter().filter(|tid| self.is_running(**tid)).count();
                 let text = format!(
                     "{late} threads did not stop within 2 s (they wait in the kernel); they stop when they wake"
                 );
@@ -104,15 +122,17 @@ impl<I: Inferior> Engine<I> {
         }
     }
 
-    fn is_dead(&self, tid: Tid) -> bool {
+    pub(super) fn is_dead(&self, tid: Tid) -> bool {
         self.threads.get(&tid).is_none_or(|one| self.inferior.is_dead(one.pid, tid))
     }
 
     /// As [`Engine::handle`], but a thread whose SIGTRAP is on its way is let run into it first.
     fn handle_while_stopping(&mut self, tid: Tid, status: WaitStatus) {
-        if status == WaitStatus::Event(PtraceEvent::Stop) && self.trap_is_on_its_way(tid) {
+        let may_have_trapped = matches!(status, WaitStatus::Event(PtraceEvent::Stop) | WaitStatus::GroupStop(_));
+        if may_have_trapped && self.trap_is_on_its_way(tid) {
             if let Some(thread) = self.threads.get_mut(&tid) {
                 thread.state = RunState::Running;
+                thread.left_group_stop = matches!(status, WaitStatus::GroupStop(_));
             }
             let how = ResumeHow::Continue;
             let _ = self.inferior.resume(tid, crate::base::Resume { how, signal: None });
@@ -130,7 +150,7 @@ impl<I: Inferior> Engine<I> {
 
     /// `interrupt`.
     pub(super) fn interrupt(&mut self) {
-        if self.is_stopped() {
+        if self.world == World::Stopped || !self.threads.keys().any(|tid| self.is_running(*tid)) {
             return;
         }
         let Some(pid) = self.selected_pid().ok() else { return };
@@ -139,6 +159,7 @@ impl<I: Inferior> Engine<I> {
         self.stop_world();
         let first =
             self.threads_of(pid).into_iter().find(|tid| self.threads.get(tid).is_some_and(|one| one.is_stopped()));
+        self.tell_locked();
         if let Some(tid) = chosen.or(first) {
             self.stop_for(tid, StopReason::Interrupt);
         }

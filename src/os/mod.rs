@@ -3,6 +3,7 @@
 //! The rooms above see values and errors; what the kernel does differently from its man pages is written at the line
 //! that copes with it.
 
+mod affinity;
 pub mod doorbell;
 pub mod error;
 pub mod file;
@@ -19,6 +20,7 @@ pub mod waitfor;
 #[cfg(test)]
 mod tests;
 
+pub use affinity::{affinity, current_cpu, set_affinity};
 pub use doorbell::Doorbell;
 pub use error::OsError;
 pub use file::{map_file, FileBytes};

@@ -24,7 +24,8 @@ pub fn explain_seize(tid: Tid, errno: i32) -> InferiorError {
         yama: read_yama(),
         // Readable without CAP_SYS_PTRACE for a process of the same user only when it is dumpable: the file's owner.
         owned_by_root: proc_owner(tid) == Some(0),
-        same_user_namespace: user_namespace("self") == user_namespace(&tid.to_string()),
+        // Of a process that may not be looked at it cannot be read.
+        same_user_namespace: user_namespace(&tid.to_string()).is_none_or(|one| Some(one) == user_namespace("self")),
         own,
         target,
         tracer,
@@ -158,10 +159,11 @@ fn read_yama() -> Option<u32> {
     std::fs::read_to_string("/proc/sys/kernel/yama/ptrace_scope").ok()?.trim().parse().ok()
 }
 
-/// The owner of /proc/TID/status's directory: root's when the process is not dumpable (proc(5)).
+/// The owner of /proc/TID/status: root when the process is not dumpable. The directory itself keeps its owner
+/// (fs/proc/base.c, task_dump_owner).
 fn proc_owner(tid: Tid) -> Option<u32> {
     use std::os::unix::fs::MetadataExt;
-    std::fs::metadata(format!("/proc/{tid}")).ok().map(|file| file.uid())
+    std::fs::metadata(format!("/proc/{tid}/status")).ok().map(|file| file.uid())
 }
 
 fn user_namespace(who: &str) -> Option<std::path::PathBuf> {

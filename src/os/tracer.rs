@@ -319,6 +319,11 @@ impl Inferior for LiveInferior {
         proc::read_status(tid).map(|status| status.tgid).map_err(proc_error(format!("/proc/{tid}/status"), tid))
     }
 
+    fn parent(&self, pid: Pid) -> Result<Pid, InferiorError> {
+        let tid = pid.leader();
+        proc::read_status(tid).map(|status| status.parent).map_err(proc_error(format!("/proc/{pid}/status"), tid))
+    }
+
     fn comm(&self, pid: Pid, tid: Tid) -> Result<String, InferiorError> {
         proc::read_comm(pid, tid).map_err(proc_error(format!("/proc/{pid}/task/{tid}/comm"), tid))
     }
@@ -367,6 +372,21 @@ impl Inferior for LiveInferior {
             PendingScope::Group => status.pending | status.group_pending,
         };
         Ok(waiting & !status.blocked)
+    }
+
+    fn blocked_signals(&self, tid: Tid) -> Result<u64, InferiorError> {
+        let mut mask = 0u64;
+        // The address is the size of the kernel's sigset_t.
+        let size = size_of::<u64>() as *mut c_void;
+        request(libc::PTRACE_GETSIGMASK as c_uint, tid, size, (&raw mut mask).cast())
+            .map_err(|errno| failed("the signal mask", tid, errno))?;
+        Ok(mask)
+    }
+
+    fn block_signals(&mut self, tid: Tid, mask: u64) -> Result<(), InferiorError> {
+        let size = size_of::<u64>() as *mut c_void;
+        request(libc::PTRACE_SETSIGMASK as c_uint, tid, size, (&raw const mask).cast_mut().cast())
+            .map_err(|errno| failed("setting the signal mask", tid, errno))
     }
 
     fn signal_masks(&self, tid: Tid) -> Option<SignalMasks> {

@@ -83,6 +83,12 @@ impl LoadedModule {
         let (symbol, offset) = self.module.symbols().find_at(self.to_file(at))?;
         Some(Named { module: self, start: self.to_virt(symbol.address), name: symbol.name, offset, kind: symbol.kind })
     }
+
+    /// What stands at an address, by a recovered name too where the module is stripped; for what is shown.
+    pub fn find_name(&self, at: VirtAddr) -> Option<Named<'_>> {
+        let (symbol, offset) = self.module.name_at(self.to_file(at))?;
+        Some(Named { module: self, start: self.to_virt(symbol.address), name: symbol.name, offset, kind: symbol.kind })
+    }
 }
 
 impl AddressSpace {
@@ -119,6 +125,11 @@ impl AddressSpace {
     /// What stands at an address. None: no module is there, or nothing in it reaches over the address.
     pub fn find_symbol(&self, at: VirtAddr) -> Option<Named<'_>> {
         self.module_at(at)?.find_symbol(at)
+    }
+
+    /// What stands at an address, by a recovered name too where its module is stripped; for what is shown.
+    pub fn find_name(&self, at: VirtAddr) -> Option<Named<'_>> {
+        self.module_at(at)?.find_name(at)
     }
 
     /// Whether an address lies in a module's code.

@@ -9,6 +9,9 @@ const SI_KERNEL: i32 = 0x80;
 const TRAP_BRKPT: i32 = 1;
 /// TRAP_TRACE: a single-step.
 const TRAP_TRACE: i32 = 2;
+/// A single-step with a signal has ended at its handler's first instruction: `ptrace_notify(SIGTRAP)` gives the number
+/// of the signal as code (kernel/signal.c, signal_delivered).
+const HANDLER_ENTERED: i32 = 5;
 /// TRAP_HWBKPT: a debug register.
 const TRAP_HWBKPT: i32 = 4;
 
@@ -33,7 +36,7 @@ pub fn classify_trap(siginfo: &SigInfo, pc: VirtAddr, resumed: ResumeHow, sites:
     match siginfo.code {
         SI_KERNEL if sites.find(patched).is_some() => TrapCause::Site(patched),
         SI_KERNEL if sites.is_retired(patched) => TrapCause::Retired(patched),
-        TRAP_BRKPT | TRAP_TRACE if resumed == ResumeHow::Step => TrapCause::StepDone,
+        TRAP_BRKPT | TRAP_TRACE | HANDLER_ENTERED if resumed == ResumeHow::Step => TrapCause::StepDone,
         TRAP_HWBKPT => TrapCause::Hardware,
         _ => TrapCause::Own,
     }
@@ -63,6 +66,8 @@ mod tests {
             (0x80, 0x3001, run, TrapCause::Own),
             (2, 0x1001, ResumeHow::Step, TrapCause::StepDone),
             (1, 0x3000, ResumeHow::Step, TrapCause::StepDone),
+            (5, 0x3000, ResumeHow::Step, TrapCause::StepDone),
+            (5, 0x3000, run, TrapCause::Own),
             (2, 0x3000, run, TrapCause::Own),
             (4, 0x3000, run, TrapCause::Hardware),
             (0, 0x1001, run, TrapCause::Own),

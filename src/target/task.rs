@@ -27,6 +27,16 @@ pub struct Thread {
     pub resumed: ResumeHow,
     /// The user has stopped this thread alone (non-stop mode): it does not go on with the others.
     pub held: bool,
+    /// It was taken out of a group-stop so that it reports a trap that was queued behind it.
+    pub left_group_stop: bool,
+    /// It stands while another thread goes on (`set scheduler-locking`).
+    pub locked: bool,
+    /// A signal that the user has sent it, which is passed on without a word when it comes.
+    pub given: Option<Signal>,
+    /// A signal that the user wants it to get when it goes on.
+    pub queued: Option<Signal>,
+    /// A signal that came while the world stood still, of which the user is still to be told.
+    pub untold: Option<Signal>,
     /// It waits in the kernel for its vfork child, where nothing can stop it.
     pub in_vfork: bool,
     /// The system call that the stop it is in has broken off.
@@ -105,5 +115,10 @@ impl Thread {
     /// Whether it is in a ptrace-stop.
     pub fn is_stopped(&self) -> bool {
         matches!(self.state, RunState::Stopped(_))
+    }
+
+    /// Whether it may go on when the world runs.
+    pub fn is_free(&self) -> bool {
+        !self.held && !self.locked
     }
 }

@@ -68,7 +68,7 @@ fn the_lines_of_lldb_users_are_accepted_as_they_stand() {
 }
 
 #[test]
-fn process_attach_waitfor_waits_and_ctrl_c_ends_the_wait() {
+fn process_attach_waitfor_waits_and_ctrl_c_gives_up_the_wait_and_no_more() {
     let home = Home::new();
     let mut rdbg = home.start(["run", "--stop-at-entry", "--", "/bin/true"]);
     rdbg.expect_line("Launched", SOON);
@@ -77,5 +77,9 @@ fn process_attach_waitfor_waits_and_ctrl_c_ends_the_wait() {
     rdbg.send("process attach --name rdbg-no-such-program --waitfor");
     rdbg.expect_line("Waiting for rdbg-no-such-program", SOON);
     rdbg.signal("INT");
-    rdbg.wait(SOON);
+    rdbg.expect_line("no longer waiting for rdbg-no-such-program", SOON);
+    rdbg.send("print 6 * 7");
+    rdbg.expect_line("$1 = 42", SOON);
+    rdbg.send("quit");
+    rdbg.finish(SOON);
 }

@@ -379,3 +379,51 @@ fn a_launched_parent_is_followed_to_the_exec() {
         assert!(output.stdout.contains("Breakpoint 1, main("), "{how}: {output:?}");
     }
 }
+
+#[test]
+fn a_tracer_that_is_busy_catches_it_all_the_same_and_leaves_no_stop_behind() {
+    let program = program("exits");
+    let mut busy = Target::start(&Fixture::get("hits"), ["--threads", "1", "--calls", "10"]);
+    let mut rdbg = program.home.start(["attach", "--pid", &busy.pid().to_string()]);
+    rdbg.expect_line("Attached to", SOON);
+    let mut askers = Vec::new();
+    for _ in 0..4 {
+        // Each asks without end for what takes the tracer longer than an exec may be held.
+        let home = program.home.clone();
+        let (stop, stopped) = std::sync::mpsc::channel::<()>();
+        let thread = std::thread::spawn(move || {
+            while stopped.try_recv() == Err(std::sync::mpsc::TryRecvError::Empty) {
+                home.run(["ctl", "info functions ."], LONG).success();
+            }
+        });
+        askers.push((stop, thread));
+    }
+    for round in 0..8 {
+        rdbg.send(&format!("attach --waitfor {}", program.path.display()));
+        rdbg.expect_line("Waiting for", SOON);
+        let mut parent = spawn(&program, "--fork", &["churn", "--rounds", "2", "--threads", "1"]);
+        let (pid, line) = caught(&mut rdbg);
+        assert!(line.ends_with("at its first instruction"), "round {round}: {line}");
+        if round % 2 == 0 {
+            // It is let go before a SIGSTOP could have come to it.
+            rdbg.send("detach");
+            rdbg.expect_line(&format!("Detached from process {pid}"), SOON);
+        } else {
+            rdbg.send("continue");
+            rdbg.expect_line(&format!("Process {pid} exited with status 0"), SOON);
+            rdbg.signal("INT");
+            rdbg.expect_line("Stopped by interrupt", SOON);
+        }
+        assert_eq!(parent.wait(SOON).success().count("calls"), 2, "round {round}");
+    }
+    rdbg.never_said("Signal SIG");
+    for (stop, thread) in askers {
+        drop(stop);
+        thread.join().expect("every question is answered");
+    }
+    rdbg.send("quit");
+    rdbg.finish(SOON);
+    Guard::check(busy.pid());
+    busy.release();
+    busy.wait(SOON).success();
+}

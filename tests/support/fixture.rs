@@ -34,6 +34,12 @@ impl Variant {
     /// No dynamic loader, no link map.
     pub const STATIC: Variant =
         Variant { name: "static", clang: false, flags: &["-O2", "-g", "-static"], strip: false };
+    pub const STATIC_PIE: Variant =
+        Variant { name: "static-pie", clang: false, flags: &["-O2", "-g", "-static-pie", "-fPIE"], strip: false };
+    /// musl's C library and loader instead of glibc's; for C only.
+    pub const MUSL: Variant = Variant { name: "musl", clang: false, flags: &["-O2", "-g"], strip: false };
+    pub const MUSL_STATIC: Variant =
+        Variant { name: "musl-static", clang: false, flags: &["-O2", "-g", "-static"], strip: false };
     pub const STRIPPED: Variant = Variant { name: "stripped", clang: false, flags: &["-O2"], strip: true };
     /// endbr64 at each function's entry.
     pub const CET: Variant =
@@ -43,6 +49,15 @@ impl Variant {
         Variant { name: "dwarf4", clang: false, flags: &["-O0", "-g", "-gdwarf-4", "-gz=zlib"], strip: false };
     pub const CLANG_O0: Variant = Variant { name: "clang-o0", clang: true, flags: &["-O0", "-g"], strip: false };
     pub const O0: Variant = Variant { name: "o0", clang: false, flags: &["-O0", "-g"], strip: false };
+
+    fn is_musl(&self) -> bool {
+        self.name.starts_with("musl")
+    }
+
+    /// Whether its compiler is there.
+    pub fn is_available(&self) -> bool {
+        !self.is_musl() || version("musl-gcc").is_ok()
+    }
 
     /// The four builds in which mini_envoy is tested.
     pub const ALL_ENVOY: [Variant; 4] = [Variant::GCC, Variant::GCC_FP, Variant::CLANG, Variant::CLANG_FP];
@@ -160,6 +175,7 @@ fn compiler(sources: &Path, name: &str, variant: Variant) -> Result<(Command, Ve
     inputs.push(sources.join("fixture.h"));
     inputs.sort();
     let program = match (variant.clang, plus_plus) {
+        (false, false) if variant.is_musl() => "musl-gcc",
         (false, false) => "gcc",
         (false, true) => "g++",
         (true, false) => "clang",

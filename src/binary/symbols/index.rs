@@ -8,8 +8,9 @@ use rayon::prelude::*;
 use super::super::image::Image;
 use super::super::{Dynamic, UnwindTables};
 use super::literals::Literals;
+use super::made::MadeName;
 use super::table::{Table, TableEntry};
-use super::{plt, MadeName, NameSource, Symbol, SymbolKind};
+use super::{plt, NameSource, Symbol, SymbolKind};
 use crate::base::FileAddr;
 
 /// How many symbols before an address are tried, for one that reaches over it (nested symbols of hand-written assembly).

@@ -24,7 +24,7 @@ const MADE_WORDS: &str = "offset parm std string ostream istream iostream alloca
     reached size";
 
 /// Every name that can match contains at least one literal of each of these sets.
-pub(super) struct Literals {
+pub(in crate::binary) struct Literals {
     /// The set that selects most is the first.
     sets: Vec<Vec<Search>>,
     coded: Coded,
@@ -99,6 +99,17 @@ impl Literals {
     pub fn admit(&self, mangled: &[u8]) -> bool {
         let all = self.sets.iter().all(|set| set.iter().any(|search| search.find(mangled).is_some()));
         all || self.coded == Coded::Admit && is_coded(mangled)
+    }
+
+    /// Whether a name that is made of two parts can match: each set has a literal in one of them.
+    pub fn admit_either(&self, one: &[u8], other: &[u8]) -> bool {
+        self.admit_in([one, other].into_iter())
+    }
+
+    /// Whether parts of a file can hold a name that matches: each set has a literal in one of them.
+    pub fn admit_in<'a>(&self, parts: impl Iterator<Item = &'a [u8]> + Clone) -> bool {
+        let has = |search: &Search| parts.clone().any(|part| search.find(part).is_some());
+        self.sets.iter().all(|set| set.iter().any(has))
     }
 
     /// Calls `visit` with the offset of something in each name of a string table that may be admitted; it returns where

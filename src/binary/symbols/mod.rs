@@ -12,11 +12,11 @@ mod signature;
 mod suggest;
 mod symbol;
 mod table;
-mod text;
+pub(in crate::binary) mod text;
 
 pub use demangle::{base_name, demangle, demangle_without_parameters};
 pub use index::SymbolIndex;
-pub use made::MadeName;
+pub(in crate::binary) use literals::Literals;
 pub use pattern::NamePattern;
 pub use signature::{parse_signature, MethodKind, Signature};
 pub use symbol::{FunctionMatch, Matches, NameSource, Symbol, SymbolKind};

@@ -7,8 +7,9 @@ use object::elf;
 use super::super::image::Image;
 use super::super::Dynamic;
 use super::index::Tables;
+use super::made::MadeName;
 use super::table::{u32_at, u64_at};
-use super::{MadeName, NameSource, SymbolKind};
+use super::{NameSource, SymbolKind};
 use crate::base::FileAddr;
 
 const RELA: usize = 24;

@@ -47,12 +47,16 @@ pub enum NameSource {
     Plt,
     /// Class and virtual function, from the type information of a C++ program.
     Rtti,
+    /// The program's entry, and what it runs before and after `main`.
+    Startup,
     /// .eh_frame or .debug_frame: bounds without a name.
     EhFrame,
+    /// The same, with something that the function's code refers to.
+    Hint,
 }
 
 impl NameSource {
-    /// The word that users read: `symtab`, `debug file`, `dynsym`, `plt`, `rtti`, `eh_frame`.
+    /// The word that users read: `symtab`, `debug file`, `dynsym`, `plt`, `rtti`, `startup`, `eh_frame`, `hint`.
     pub fn word(self) -> &'static str {
         match self {
             NameSource::Symtab => "symtab",
@@ -60,7 +64,9 @@ impl NameSource {
             NameSource::Dynsym => "dynsym",
             NameSource::Plt => "plt",
             NameSource::Rtti => "rtti",
+            NameSource::Startup => "startup",
             NameSource::EhFrame => "eh_frame",
+            NameSource::Hint => "hint",
         }
     }
 }

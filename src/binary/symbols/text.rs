@@ -17,7 +17,7 @@ const BRACKET_OPERATORS: [&str; 15] =
 
 /// Calls `visit` with the offset of every byte outside all brackets (an opening bracket at the outermost level counts as
 /// outside). The symbols of operators and the type of a conversion operator are passed over.
-pub(super) fn for_each_top_level(text: &str, mut visit: impl FnMut(usize)) {
+pub(in crate::binary) fn for_each_top_level(text: &str, mut visit: impl FnMut(usize)) {
     let bytes = text.as_bytes();
     let (mut at, mut depth) = (0usize, 0usize);
     // Inside the type of a conversion operator: until the parenthesis at this depth.
@@ -57,7 +57,7 @@ fn is_operator_word(bytes: &[u8], at: usize) -> bool {
         && bytes.get(end).is_some_and(|next| !is_identifier(*next))
 }
 
-pub(super) fn is_identifier(byte: u8) -> bool {
+pub(in crate::binary) fn is_identifier(byte: u8) -> bool {
     byte == b'_' || byte.is_ascii_alphanumeric()
 }
 
@@ -106,7 +106,7 @@ pub(super) fn split_parts(text: &str) -> Parts<'_> {
 }
 
 /// Splits `A::B::f` into `Some("A::B")` and `f`.
-pub(super) fn split_scope(name: &str) -> (Option<&str>, &str) {
+pub(in crate::binary) fn split_scope(name: &str) -> (Option<&str>, &str) {
     let mut last = None;
     let bytes = name.as_bytes();
     for_each_top_level(name, |at| {
@@ -121,7 +121,7 @@ pub(super) fn split_scope(name: &str) -> (Option<&str>, &str) {
 }
 
 /// A component without template arguments and ABI tags: `f` of `f[abi:cxx11]<int>`.
-pub(super) fn without_template_arguments(component: &str) -> &str {
+pub(in crate::binary) fn without_template_arguments(component: &str) -> &str {
     let mut end = component.len();
     for_each_top_level(component, |at| {
         let rest = &component.as_bytes()[at..];

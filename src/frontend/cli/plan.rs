@@ -9,6 +9,8 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches};
 use super::args::{Attach, Break, Cli, Common, Ctl, Follow, Run, Verb, WaitMethod, Waiting};
 use crate::api::{BreakpointAction, BreakpointSpec, Command, FollowFork, ModuleFilter, TargetSelector, Toggle, Where};
 use crate::base::Pid;
+use crate::frontend::repl::parse::find_spec;
+use crate::frontend::repl::table::Group;
 use crate::frontend::repl::{line_place, parse_line, plain_spec, Detail, Parsed, DEFAULT_LIMIT};
 
 /// What is to be done.
@@ -76,6 +78,8 @@ pub struct SymbolsPlan {
     pub symbols_from: Vec<PathBuf>,
     /// `--force`.
     pub force: Toggle,
+    /// `--vtable-names`.
+    pub vtable_names: Option<PathBuf>,
 }
 
 /// What applies everywhere.
@@ -87,12 +91,16 @@ pub struct Options {
     pub batch: Batch,
     /// `--follow`.
     pub follow: Option<FollowFork>,
+    /// `--pin`: `on`, or a CPU.
+    pub pin: Option<String>,
     /// `--source-map`: from, to.
     pub source_maps: Vec<(String, String)>,
     /// `--symbols-from`.
     pub symbols_from: Vec<PathBuf>,
     /// `--force`.
     pub force: Toggle,
+    /// `--vtable-names`.
+    pub vtable_names: Option<PathBuf>,
     /// Text or JSON.
     pub output: OutputKind,
     /// `--log-filter`.
@@ -152,7 +160,8 @@ pub fn parse_args(args: impl IntoIterator<Item = OsString>) -> Result<(Plan, Opt
             check_regex(args.regex.as_deref())?;
             let limit = Some(args.limit).filter(|limit| *limit > 0);
             let (symbols_from, force) = (cli.common.symbols_from.clone(), on(cli.common.force));
-            Plan::Symbols(SymbolsPlan { file: args.file, regex: args.regex, limit, symbols_from, force })
+            let vtable_names = cli.common.vtable_names.clone();
+            Plan::Symbols(SymbolsPlan { file: args.file, regex: args.regex, limit, symbols_from, force, vtable_names })
         }
         Verb::Ctl(ctl) => control_plan(ctl)?,
         Verb::Ps(ps) => Plan::Processes { matching: ps.matching },
@@ -277,10 +286,7 @@ fn break_plan(args: Break) -> Result<Plan, clap::Error> {
 }
 
 fn control_plan(ctl: Ctl) -> Result<Plan, clap::Error> {
-    let line = match ctl.command.as_slice() {
-        [line] => line.clone(),
-        words => words.iter().map(|word| quote_word(word)).collect::<Vec<_>>().join(" "),
-    };
+    let line = join_words(&ctl.command);
     match parse_line(&line).map_err(wrong)? {
         Parsed::Engine { command, detail } => Ok(Plan::Control { session: ctl.session, command, detail }),
         Parsed::Local(_) => Err(wrong(format!("`{line}` is a command of the prompt itself, not of a session"))),
@@ -288,7 +294,18 @@ fn control_plan(ctl: Ctl) -> Result<Plan, clap::Error> {
     }
 }
 
-/// The shell has taken the quotes away; a word with blanks among several gets them back.
+/// The line that words of the shell stand for. The shell has taken the quotes away; a word with blanks among several
+/// gets them back, but where it is an expression, of which a quote would be a part.
+fn join_words(words: &[String]) -> String {
+    let plain = words.join(" ");
+    let takes_expression = find_spec(&plain).is_some_and(|spec| spec.group == Group::Data || spec.name == "condition");
+    match words {
+        [_] => plain,
+        _ if takes_expression => plain,
+        _ => words.iter().map(|word| quote_word(word)).collect::<Vec<_>>().join(" "),
+    }
+}
+
 fn quote_word(word: &str) -> String {
     match word {
         word if !word.is_empty() && !word.contains(char::is_whitespace) => word.to_owned(),
@@ -316,6 +333,7 @@ fn options(common: Common, matches: &ArgMatches) -> Result<Options, clap::Error>
         source_maps,
         symbols_from: common.symbols_from,
         force: on(common.force),
+        vtable_names: common.vtable_names,
         scripts: scripts.into_iter().map(|(_, script)| script).collect(),
         batch: if common.batch { Batch::Leave } else { Batch::Prompt },
         follow: common.follow.map(|follow| match follow {
@@ -323,6 +341,7 @@ fn options(common: Common, matches: &ArgMatches) -> Result<Options, clap::Error>
             Follow::Child => FollowFork::Child,
             Follow::Both => FollowFork::Both,
         }),
+        pin: common.pin,
         output: if common.json { OutputKind::Json } else { OutputKind::Text },
         log_filter: common.log_filter.or_else(|| std::env::var("RDBG_LOG").ok()),
     })

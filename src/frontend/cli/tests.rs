@@ -67,6 +67,13 @@ fn the_other_verbs() {
     let Plan::Control { session, command: Command::Break { spec }, .. } = plan else { panic!("{plan:?}") };
     assert_eq!(session.as_deref(), Some("envoy"));
     assert_eq!(spec.location, Where::Regex("a b".into()));
+    for line in ["ctl print '6 * 7'", "ctl 'print 6 * 7'", "ctl p 6 '*' 7"] {
+        let Plan::Control { command: Command::Print { expression, .. }, .. } = parse(line).unwrap().0 else { panic!() };
+        assert_eq!(expression, "6 * 7", "{line}");
+    }
+    let condition = Some("arg0 == 3".to_owned());
+    let (plan, _) = parse("ctl condition 2 'arg0 == 3'").unwrap();
+    assert!(matches!(plan, Plan::Control { command, .. } if command == Command::Condition { id: 2, condition }));
     assert!(matches!(parse("ctl 'info threads'").unwrap().0, Plan::Control { command: Command::ListThreads, .. }));
     assert!(matches!(parse("symbols f --regex a").unwrap().0, Plan::Symbols(SymbolsPlan { limit: None, .. })));
     assert_eq!(parse("ps --match a").unwrap().0, Plan::Processes { matching: Some("a".into()) });

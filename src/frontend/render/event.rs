@@ -1,6 +1,6 @@
 //! Events as text.
 
-use crate::api::{CaughtAt, Event, FrameRow, FunctionCall, InferiorRow, StopReason, ThreadRef, Toggle};
+use crate::api::{CaughtAt, Event, FrameExit, FrameRow, FunctionCall, InferiorRow, StopReason, ThreadRef, Toggle};
 use crate::base::{Pid, Signal};
 
 use super::clock::time_of_day;
@@ -70,6 +70,11 @@ pub fn reason_text(reason: &StopReason, pid: Pid, style: Style) -> String {
         }
         StopReason::Step => "Step".to_owned(),
         StopReason::Finished { value } => format!("Finished, returned {value:#x} ({})", *value as i64),
+        StopReason::FrameLeft { how } => match how {
+            FrameExit::Return => "The frame has returned".to_owned(),
+            FrameExit::Exception => "The frame was left by an exception, not by a return: landed".to_owned(),
+            FrameExit::Jump => "The frame was left by a jump (longjmp), not by a return: landed".to_owned(),
+        },
         StopReason::Interrupt => "Stopped by interrupt".to_owned(),
         StopReason::Signal { signal } => format!("Signal {signal}"),
         StopReason::Exec { exe } => format!("Held at the first instruction of {} (pid {pid})", exe.display()),

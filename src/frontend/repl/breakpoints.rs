@@ -132,7 +132,8 @@ pub fn parse_spec(rest: &Rest<'_>) -> Result<BreakpointSpec, ParseError> {
             "--count" => count = Some(rest.parse_number(&value()?)?),
             "--log" => spec.action = BreakpointAction::Log { count: None },
             "--one-shot" | "-o" | "--temporary" => spec.temporary = take_toggle(&mut words),
-            option if option.starts_with('-') && option.len() > 1 => {
+            // (`->` stands in recovered names)
+            option if option.starts_with('-') && option.len() > 1 && option != "->" => {
                 return Err(rest.wrong(format!("`{option}` is no option of this command")));
             }
             _ => plain.push(word),

@@ -97,6 +97,10 @@ fn prepare(shell: &mut Shell, options: &Options, rc_file: Option<&Path>) {
     for (name, value) in force.into_iter().chain(files) {
         shell.do_command(Command::Set { name: name.to_owned(), value }, Detail::Plain);
     }
+    if let Some(file) = &options.vtable_names {
+        let name = "vtable-names".to_owned();
+        shell.do_command(Command::Set { name, value: file.display().to_string() }, Detail::Plain);
+    }
     if let Some(follow) = options.follow {
         let value = match follow {
             FollowFork::Parent => "parent",
@@ -106,6 +110,9 @@ fn prepare(shell: &mut Shell, options: &Options, rc_file: Option<&Path>) {
         let name = "follow-fork-mode".to_owned();
         shell.do_command(Command::Set { name, value: value.to_owned() }, Detail::Plain);
     }
+    if let Some(value) = options.pin.clone() {
+        shell.do_command(Command::Set { name: "pin".to_owned(), value }, Detail::Plain);
+    }
 }
 
 /// Nobody sits at a prompt while hits are logged: signals reach the program without a stop, as without rdbg. What
@@ -114,7 +121,10 @@ fn pass_signals(shell: &mut Shell) {
     let (fatal, ordinary): (Vec<Signal>, Vec<Signal>) = Signal::all().partition(|one| FATAL.contains(one));
     for (signals, print) in [(fatal, Toggle::On), (ordinary, Toggle::Off)] {
         let policy = SignalPolicy { stop: Some(Toggle::Off), print: Some(print), pass: Some(Toggle::On) };
-        shell.do_command(Command::Handle { signals, policy }, Detail::Plain);
+        // Nobody has asked for the table that answers it.
+        if let Err(error) = shell.session.request(Command::Handle { signals, policy }) {
+            shell.complain(&error);
+        }
     }
 }
 
@@ -128,6 +138,7 @@ fn take_target(shell: &mut Shell, plan: &SessionPlan) -> Option<()> {
     if shell.ended {
         return None;
     }
+    shell.catching = WaitFor::Stop;
     if plan.until_exec.is_some() && reply != Reply::Waiting {
         let waited = go_on(shell, WaitFor::Catch);
         if waited != Some(Waited::Stopped) {

@@ -36,9 +36,25 @@ pub const COMMANDS: &[CommandSpec] = &[
     row(G, "interrupt", &[], "interrupt", "Stop the running target", |rest| nothing_after(rest, Command::Interrupt)),
     row(
         G,
+        "signal",
+        &[],
+        "signal SIGNAL|0",
+        "Let the target go on and give the selected thread a signal; 0 takes away the one that it stopped with",
+        |rest| engine(Command::Signal { signal: signal_or_none(rest)? }),
+    ),
+    row(
+        G,
+        "queue-signal",
+        &[],
+        "queue-signal SIGNAL|0",
+        "Give the selected thread a signal when it goes on; 0 takes it back",
+        |rest| engine(Command::QueueSignal { signal: signal_or_none(rest)? }),
+    ),
+    row(
+        G,
         "handle",
         &[],
-        "handle SIGNAL|all.. [no]stop [no]print [no]pass",
+        "handle SIGNAL|LOW-HIGH|all.. [no]stop [no]print [no]pass",
         "What a signal to the target does",
         parse_handle,
     ),
@@ -132,13 +148,31 @@ fn parse_handle(rest: &Rest<'_>) -> Result<Parsed, ParseError> {
             "pass" | "noignore" => policy.pass = Some(Toggle::On),
             "nopass" | "ignore" => policy.pass = Some(Toggle::Off),
             "all" => signals.extend(all_but_the_debuggers()),
-            name => signals.push(find_signal(rest, name)?),
+            name => signals.extend(find_signals(rest, name)?),
         }
     }
     if signals.is_empty() || policy == SignalPolicy::default() {
         return Err(rest.wrong("a signal and what to do with it are needed"));
     }
     engine(Command::Handle { signals, policy })
+}
+
+/// `signal SIGNAL`, `signal 0`.
+fn signal_or_none(rest: &Rest<'_>) -> Result<Option<Signal>, ParseError> {
+    match rest.needed("the signal")?.as_str() {
+        "0" => Ok(None),
+        name => find_signal(rest, name).map(Some),
+    }
+}
+
+/// A signal, or as in gdb a range of numbers.
+fn find_signals(rest: &Rest<'_>, name: &str) -> Result<Vec<Signal>, ParseError> {
+    let bounds = name.split_once('-').and_then(|(low, high)| Some((low.parse().ok()?, high.parse().ok()?)));
+    match bounds {
+        Some((low, high)) if 1 <= low && low <= high && high <= 64 => Ok((low..=high).map(Signal).collect()),
+        Some(_) => Err(rest.wrong(format!("`{name}` is no range of signals; they are 1 to 64"))),
+        None => find_signal(rest, name).map(|one| vec![one]),
+    }
 }
 
 /// A signal by name or number.

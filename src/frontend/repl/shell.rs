@@ -44,9 +44,9 @@ pub enum Waited {
 /// What is waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WaitFor {
-    /// The next stop; Ctrl-C interrupts the target.
+    /// The next stop, or a process to come; Ctrl-C interrupts the target, or gives the wait up.
     Stop,
-    /// A process to come; Ctrl-C leaves.
+    /// A process to come, for whose sake rdbg was started; Ctrl-C leaves.
     Catch,
     /// The last hit of a log breakpoint; Ctrl-C leaves.
     LogDone,
@@ -68,6 +68,8 @@ pub struct Shell {
     pub confirm: Toggle,
     /// How long a command that resumes waits for the stop; `None`: as long as it takes.
     pub patience: Option<Duration>,
+    /// How a wait for a process is broken off: at the start Ctrl-C leaves, later it only gives the wait up.
+    pub catching: WaitFor,
     /// The lines that were typed.
     pub typed: Vec<String>,
     /// The session is over, or nobody reads what it prints.
@@ -97,6 +99,7 @@ impl Shell {
             motion: Motion::Nothing,
             confirm: Toggle::On,
             patience: None,
+            catching: WaitFor::Catch,
             typed: Vec::new(),
             ended: false,
             failed: false,
@@ -179,7 +182,7 @@ impl Shell {
             }
             (Reply::Waiting, _) => {
                 self.motion = Motion::Running;
-                self.wait(WaitFor::Catch, self.patience);
+                self.wait(self.catching, self.patience);
             }
             (Reply::Attached { stopped, .. }, _) => {
                 self.motion = if *stopped == Toggle::On { Motion::Stopped } else { Motion::Running };

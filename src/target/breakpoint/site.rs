@@ -27,6 +27,22 @@ pub enum Owner {
         /// The canonical frame address of the frame that returns.
         cfa: VirtAddr,
     },
+    /// A place where a thread comes to when a frame is left without a return: by an exception or a jump. The engine knows
+    /// with which stack pointer.
+    Escape {
+        /// Whose.
+        tid: Tid,
+    },
+}
+
+impl Owner {
+    /// The thread on whose behalf it is, if it is one thread's.
+    pub fn thread(&self) -> Option<Tid> {
+        match self {
+            Owner::Return { tid, .. } | Owner::Escape { tid } => Some(*tid),
+            Owner::Breakpoint { .. } | Owner::Rendezvous => None,
+        }
+    }
 }
 
 /// One patched instruction.

@@ -7,7 +7,7 @@ use super::shape::Shape;
 use crate::arch::{place_arguments, ArgumentPlace, IntegerRegister, ParameterClass};
 use crate::base::VirtAddr;
 use crate::binary::symbols::demangle_without_parameters;
-use crate::binary::{symbols::parse_signature, MethodKind, Module, Signature as CxxSignature};
+use crate::binary::{rtti::Forward, symbols::parse_signature, MethodKind, Module, Signature as CxxSignature};
 use crate::target::syscalls::{self, find_signature, CallMemory, Signature};
 use crate::target::LoadedModule;
 
@@ -55,6 +55,8 @@ pub struct CallPlan {
 enum Source {
     /// A C++ name.
     Cxx(Box<CxxPlan>),
+    /// A method that hands its arguments on to a function of libc.
+    Forward { signature: &'static Signature, places: Vec<ArgumentPlace> },
     /// A function of libc.
     C { signature: &'static Signature, places: Vec<ArgumentPlace>, certainty: Certainty },
     /// Nothing: the registers.
@@ -102,6 +104,29 @@ impl CallPlan {
         CallPlan::of_names(symbol, Some(&loaded.module), if is_libc { Certainty::Certain } else { Certainty::Guess })
     }
 
+    /// The plan for the function at `at` that is shown as `name`: a recovered name says nothing of parameters, but a
+    /// method that hands them on to a function of libc has that one's.
+    pub fn at(name: &str, loaded: &LoadedModule, at: VirtAddr) -> CallPlan {
+        let plan = CallPlan::new(name, loaded);
+        if !matches!(plan.source, Source::Raw) || !loaded.module.is_stripped() {
+            return plan;
+        }
+        let forward = loaded.module.recovered().forward_of(loaded.to_file(at));
+        match forward.and_then(|forward| CallPlan::forwarding(&forward)) {
+            Some(source) => CallPlan { source, ..plan },
+            None => plan,
+        }
+    }
+
+    /// Each argument must be the one behind it of the method, whose first is `this`.
+    fn forwarding(forward: &Forward) -> Option<Source> {
+        let signature = find_signature(&forward.function)?;
+        let count = signature.parameters.len();
+        let shifted = forward.arguments.iter().zip(1..).take(count).all(|(from, number)| *from == Some(number));
+        let places = place_arguments(&vec![ParameterClass::Integer; count + 1]).split_off(1);
+        (shifted && count < REGISTERS.len()).then_some(Source::Forward { signature, places })
+    }
+
     /// The plan by names alone; `in_libc` is how far the table of libc's functions applies.
     fn of_names(symbol: &str, module: Option<&Module>, in_libc: Certainty) -> CallPlan {
         let (stem, certainty) = match symbol.strip_suffix("@plt") {
@@ -147,6 +172,17 @@ impl CallPlan {
         match &self.source {
             Source::Raw => raw(reader),
             Source::C { signature, places, certainty } => c_arguments(signature, places, *certainty, reader),
+            Source::Forward { signature, places } => {
+                let this = ArgumentPlace::Integer(IntegerRegister(0));
+                let this = Planned {
+                    name: Some("this"),
+                    shape: Shape::Pointer,
+                    place: Some(this),
+                    certainty: Certainty::Certain,
+                };
+                let handed_on = c_arguments(signature, places, Certainty::Certain, reader);
+                std::iter::once(this.read(reader, Certainty::Certain)).chain(handed_on).collect()
+            }
             Source::Cxx(plan) => {
                 let (arguments, certainty) = plan.choose(reader);
                 arguments.iter().map(|planned| planned.read(reader, certainty.max(plan.altered))).collect()
@@ -333,6 +369,22 @@ mod tests {
         assert_eq!(call("_ZNK1A4nameEi", regs, &mem), "A::name(result=0x7020?, this=0x200000?, 3?)");
         let regs = Regs { rdi: 0x20_0000, rsi: 3, ..regs };
         assert_eq!(call("_ZNK1A4nameEi", regs, &mem), "A::name(this=0x200000, 3)");
+    }
+
+    #[test]
+    fn a_method_that_hands_its_arguments_on_has_those_of_the_function() {
+        let forward = |arguments| Forward { function: "listen".to_owned(), arguments };
+        let source = CallPlan::forwarding(&forward([Some(1), Some(2), Some(2), None, None, None])).unwrap();
+        let (space, mem) = (AddressSpace::new(), FakeMemory::default());
+        let regs = Regs { rdi: 0x7000, rsi: 3, rdx: 128, ..Regs::default() };
+        let vectors = || None;
+        let reader = ArgumentReader::new(&space, &mem, &regs, &vectors);
+        let arguments = CallPlan { function: String::new(), source }.read(&reader);
+        let shown: Vec<String> =
+            arguments.iter().map(|one| format!("{}={}", one.name.as_deref().unwrap_or("?"), one.text)).collect();
+        assert_eq!(shown, ["this=0x7000", "fd=3", "backlog=128"]);
+        assert!(CallPlan::forwarding(&forward([Some(1), None, None, None, None, None])).is_none());
+        assert!(CallPlan::forwarding(&forward([Some(0), Some(1), None, None, None, None])).is_none());
     }
 
     #[test]
