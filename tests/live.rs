@@ -22,6 +22,7 @@ mod live {
     mod leaving_under_load;
     mod line_stepping;
     mod modules;
+    mod names;
     mod pinning;
     mod prompt;
     mod prompt_keys;
