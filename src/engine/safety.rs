@@ -1,9 +1,8 @@
 //! What protects an attached program should rdbg be killed.
 
-use super::state::Engine;
+use super::state::{Engine, Space};
 use crate::base::{Inferior, Pid, Regs, Tid};
 use crate::os::{GuardedId, Guardian};
-use crate::target::breakpoint::SiteTable;
 use crate::target::task::{Origin, SpaceId};
 
 impl<I: Inferior> Engine<I> {
@@ -31,17 +30,38 @@ impl<I: Inferior> Engine<I> {
         let _ = self.inferior.set_pc(tid, regs.pc());
     }
 
+    /// Before the debug registers of a space are written: those that are set would outlive rdbg.
+    pub(super) fn guard_registers(&mut self, pid: Pid, space: SpaceId) {
+        if self.spaces.get(&space).is_some_and(|one| one.registers.control() != 0) {
+            if let Some(id) = self.guard_space(pid, space) {
+                self.guardian.debug_registers_in_use(id);
+            }
+        }
+    }
+
+    /// After they have been written: where none is in use and every thread stands, no thread has one set.
+    pub(super) fn registers_written(&mut self, space: SpaceId) {
+        let Some(one) = self.spaces.get(&space).filter(|one| one.registers.control() == 0) else { return };
+        let runs = |tid: &Tid| self.space_of(*tid) == Some(space) && self.is_running(*tid);
+        if let Some(id) = one.guarded.filter(|_| !self.threads.keys().any(runs)) {
+            self.guardian.debug_registers_cleared(id);
+        }
+    }
+
     /// As what the guardian knows an address space.
     pub(super) fn guarded(&self, space: SpaceId) -> Option<GuardedId> {
         self.spaces.get(&space)?.guarded
     }
 }
 
-/// A forked child has every patch of its parent.
-pub(super) fn guard_copy(guardian: &mut Guardian, child: Pid, sites: &SiteTable) -> Option<GuardedId> {
+/// A forked child has every patch of its parent, and is given its registers when it goes on.
+pub(super) fn guard_copy(guardian: &mut Guardian, child: Pid, from: &Space) -> Option<GuardedId> {
     let id = guardian.enter(child);
-    for (at, original) in sites.originals() {
+    for (at, original) in from.sites.originals() {
         guardian.cover(id, at, original);
+    }
+    if let Some(id) = id.filter(|_| from.registers.control() != 0) {
+        guardian.debug_registers_in_use(id);
     }
     id
 }
