@@ -37,6 +37,7 @@ mod live {
     mod stepping;
     mod survival;
     mod trace;
+    mod values;
     mod waitfor;
     mod watchpoints;
 }

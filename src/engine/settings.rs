@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::api::{ApiError, FollowFork, SignalPolicy, Toggle};
 use crate::base::Signal;
 use crate::binary::VtableNames;
+use crate::lang::typed::{Objects, Style};
 
 /// What the user can set.
 pub struct Settings {
@@ -22,6 +23,10 @@ pub struct Settings {
     pub skip_std: Toggle,
     /// Which method stands in which slot, and the file that says so.
     pub vtable_names: Option<(PathBuf, Arc<VtableNames>)>,
+    /// How many elements of a container, and characters of a string, are shown.
+    pub print_elements: u64,
+    /// Whether a pointer to a base is shown by the object's own class.
+    pub print_object: Toggle,
     /// Policies that differ from the default.
     signals: BTreeMap<Signal, SignalPolicy>,
 }
@@ -66,13 +71,17 @@ impl Default for Settings {
             stop_on_exec: Toggle::Off,
             skip_std: Toggle::On,
             vtable_names: None,
+            print_elements: 200,
+            print_object: Toggle::On,
             signals: BTreeMap::new(),
         }
     }
 }
 
 /// The names that lldb gives to the same settings, and ours.
-const NAMES: [(&str, &str); 8] = [
+const NAMES: [(&str, &str); 10] = [
+    ("print elements", "print elements"),
+    ("print object", "print object"),
     ("skip-std", "skip-std"),
     ("vtable-names", "vtable-names"),
     ("follow-fork-mode", "follow-fork-mode"),
@@ -95,6 +104,13 @@ impl Settings {
                     _ => return Err(ApiError::user("follow-fork-mode is parent, child or both")),
                 }
             }
+            "print elements" => {
+                self.print_elements = match value {
+                    "unlimited" | "0" => u64::MAX,
+                    number => number.parse().map_err(|_| ApiError::user("print elements is a number, or unlimited"))?,
+                }
+            }
+            "print object" => self.print_object = parse_toggle(value)?,
             "skip-std" => self.skip_std = parse_toggle(value)?,
             "non-stop" => self.non_stop = parse_toggle(value)?,
             "vtable-names" => {
@@ -116,7 +132,13 @@ impl Settings {
             FollowFork::Both => "both",
         };
         let table = self.vtable_names.as_ref().map_or("built in".into(), |(path, _)| path.to_string_lossy());
+        let elements = match self.print_elements {
+            u64::MAX => "unlimited".to_owned(),
+            number => number.to_string(),
+        };
         let all = [
+            ("print elements", elements.as_str()),
+            ("print object", toggle_name(self.print_object)),
             ("follow-fork-mode", follow),
             ("non-stop", toggle_name(self.non_stop)),
             ("skip-std", toggle_name(self.skip_std)),
@@ -127,6 +149,12 @@ impl Settings {
         let wanted = name.map(canonical).transpose()?;
         let shown = all.iter().filter(|(one, _)| wanted.is_none_or(|name| name == *one));
         Ok(shown.map(|(name, value)| (name.to_string(), value.to_string())).collect())
+    }
+
+    /// How values are shown.
+    pub fn style(&self) -> Style {
+        let objects = if self.print_object == Toggle::On { Objects::Dynamic } else { Objects::Declared };
+        Style { elements: self.print_elements, objects, ..Style::default() }
     }
 
     /// What is done with a signal; every field is set.
