@@ -18,6 +18,7 @@ mod live {
     mod hits;
     mod hundred_threads;
     mod interpretation;
+    mod kill_series;
     mod leaving;
     mod leaving_under_load;
     mod line_stepping;
