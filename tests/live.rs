@@ -39,6 +39,7 @@ mod live {
     mod stepping;
     mod survival;
     mod trace;
+    mod values;
     mod waitfor;
     mod watchpoints;
 }
