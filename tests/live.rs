@@ -23,6 +23,7 @@ mod live {
     mod leaving_under_load;
     mod line_stepping;
     mod modules;
+    mod names;
     mod pinning;
     mod prompt;
     mod prompt_keys;
@@ -38,6 +39,7 @@ mod live {
     mod stepping;
     mod survival;
     mod trace;
+    mod values;
     mod waitfor;
     mod watchpoints;
 }
