@@ -13,6 +13,7 @@ mod family;
 mod files;
 mod finishing;
 mod hits;
+mod inlined;
 mod inspect;
 mod interrupted;
 mod leave;

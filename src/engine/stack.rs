@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use super::inlined::{shown_in, ShownFrame};
 use super::source::source_line;
 use super::state::{Engine, Space};
-use crate::api::{self, ApiError, FrameMove, FrameRow, FunctionCall, Reply, Stack, Toggle};
+use crate::api::{self, ApiError, FrameMove, FrameRow, FunctionCall, Reply, SourceLine, Stack, Toggle};
 use crate::base::{Inferior, Regs, Tid, VirtAddr};
 use crate::binary::symbols::{demangle, demangle_without_parameters};
 use crate::binary::SymbolKind;
@@ -51,9 +52,12 @@ impl<I: Inferior> Engine<I> {
     fn stack_of(&self, tid: Tid, limit: u32) -> Option<Stack> {
         let walked = self.walk_of(tid, limit)?;
         let space = self.spaces.get(&self.space_of(tid)?)?;
-        let frames =
-            walked.frames.iter().enumerate().map(|(number, one)| frame_row(number as u32, one, space)).collect();
+        let shown = self.shown_among(tid, space, &walked.frames, limit.saturating_add(1));
+        let more = shown.len() > limit as usize;
+        let rows = shown.iter().take(limit as usize).enumerate();
+        let frames = rows.map(|(number, one)| shown_row(number as u32, one, space)).collect();
         let (truncated, more) = match walked.end {
+            _ if more => (None, Toggle::On),
             WalkEnd::Outermost => (None, Toggle::Off),
             WalkEnd::Limit => (None, Toggle::On),
             WalkEnd::Truncated(reason) => (Some(reason), Toggle::Off),
@@ -73,7 +77,7 @@ impl<I: Inferior> Engine<I> {
                 .checked_sub(count)
                 .ok_or_else(|| ApiError::user("this is the innermost frame; there is none below it"))?,
         };
-        let frames = self.frames_of(tid, wanted.saturating_add(1));
+        let frames = self.shown_frames(tid, wanted.saturating_add(1));
         let Some(frame) = frames.get(wanted as usize) else {
             let depth = frames.len();
             return Err(ApiError::user(format!(
@@ -84,13 +88,12 @@ impl<I: Inferior> Engine<I> {
         self.selection.frame = wanted;
         self.examine_next = None;
         let space = self.space_of(tid).and_then(|id| self.spaces.get(&id)).ok_or_else(|| ApiError::target("gone"))?;
-        let mut row = frame_row(wanted, frame, space);
-        if wanted == 0 {
+        let mut row = shown_row(wanted, frame, space);
+        if frame.physical == 0 && frame.inlined.is_none() {
             row.arguments = self.call_at_pc(tid).map(|call| call.arguments);
         }
         let thread = self.thread_ref(tid).ok_or_else(|| ApiError::target("the thread has gone"))?;
-        let (lookup, id) = (frame.address.address_for_lookup(), self.space_of(tid));
-        let source = id.and_then(|id| self.source_around(id, lookup));
+        let source = self.source_around_selected();
         Ok(Reply::Frame { thread, frame: row, source })
     }
 
@@ -101,8 +104,10 @@ impl<I: Inferior> Engine<I> {
         if self.selection.frame == 0 {
             return Some(regs);
         }
-        let frames = self.frames_of(tid, self.selection.frame + 1);
-        let frame = frames.get(self.selection.frame as usize)?;
+        let ShownFrame { frame, physical, .. } = self.selected_frame()?;
+        if physical == 0 {
+            return Some(regs);
+        }
         let mut outer =
             Regs { fs_base: regs.fs_base, gs_base: regs.gs_base, cs: regs.cs, ss: regs.ss, ..Regs::default() };
         for number in 0..16 {
@@ -118,8 +123,9 @@ impl<I: Inferior> Engine<I> {
     pub(super) fn stop_place(&self, tid: Tid) -> (Option<FrameRow>, Option<FunctionCall>) {
         let Some(space) = self.space_of(tid).and_then(|id| self.spaces.get(&id)) else { return (None, None) };
         let Ok(regs) = self.inferior.regs(tid) else { return (None, None) };
-        let frame = Frame::new(FrameAddress::InstructionPointer(regs.pc()), (&regs).into(), HowFound::Registers);
-        (Some(frame_row(0, &frame, space)), self.call_at_pc(tid))
+        let row = innermost_row(&regs, space, self.entered_calls(tid, regs.pc()));
+        let call = if row.place.inlined_into.is_some() { None } else { self.call_at_pc(tid) };
+        (Some(row), call)
     }
 
     /// The call at whose entry a thread stands.
@@ -202,8 +208,19 @@ pub(super) fn place(at: VirtAddr, lookup: VirtAddr, space: &Space) -> api::Place
         module: module.map(|one| one.module.name()),
         function: named.as_ref().map(|one| demangle(&one.name).into_owned()),
         offset: named.as_ref().map_or(0, |one| at.since(one.start)),
+        inlined_into: None,
         line: source_line(space, lookup),
     }
+}
+
+/// A frame as the user counts them: its function and line are those of the inlined call, where it is one.
+fn shown_row(number: u32, shown: &ShownFrame, space: &Space) -> FrameRow {
+    let mut row = frame_row(number, &shown.frame, space);
+    row.place.line = shown.line.clone().map(|(file, line, column)| SourceLine { file: file.name, line, column });
+    if let Some(call) = &shown.inlined {
+        row.place.inlined_into = row.place.function.replace(call.name.clone());
+    }
+    row
 }
 
 fn frame_row(number: u32, frame: &Frame, space: &Space) -> FrameRow {
@@ -219,8 +236,11 @@ fn frame_row(number: u32, frame: &Frame, space: &Space) -> FrameRow {
     FrameRow { number, pc: frame.pc, cfa: frame.cfa, place, how, arguments: None }
 }
 
-/// The row of a thread's innermost frame.
-pub(super) fn innermost_row(regs: &Regs, space: &Space) -> FrameRow {
+/// The row of a thread's innermost frame; it has entered so many of the inlined calls that begin at its pc.
+pub(super) fn innermost_row(regs: &Regs, space: &Space, entered: usize) -> FrameRow {
     let frame = Frame::new(FrameAddress::InstructionPointer(regs.pc()), regs.into(), HowFound::Registers);
-    frame_row(0, &frame, space)
+    match shown_in(space, frame, 0, entered).first() {
+        Some(shown) => shown_row(0, shown, space),
+        None => frame_row(0, &frame, space),
+    }
 }

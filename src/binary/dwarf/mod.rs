@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use gimli::{Abbreviations, DebugInfoOffset};
 
 pub use entry::EntryId;
-pub use functions::{CallSite, Instance};
+pub use functions::{CallSite, Instance, SourceFrame};
 pub use lines::{LineRow, LineSpan, LineTable, SourceFile};
 pub use places::{CodePlace, LineMatches};
 pub use sections::DebugFile;
