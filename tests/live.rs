@@ -19,10 +19,12 @@ mod live {
     mod hundred_threads;
     mod inlined;
     mod interpretation;
+    mod kill_series;
     mod leaving;
     mod leaving_under_load;
     mod line_stepping;
     mod modules;
+    mod names;
     mod pinning;
     mod prompt;
     mod prompt_keys;

@@ -15,9 +15,9 @@ pub(super) struct Recovery {
 }
 
 impl Module {
-    /// Whether the file has no .symtab, so that its own functions have no names but those that it exports.
+    /// Whether neither the file nor a separate one has a .symtab, so that its own functions have no names but those that it exports.
     pub fn is_stripped(&self) -> bool {
-        self.section_bytes(".symtab").is_none_or(<[u8]>::is_empty)
+        self.names_file().is_none() && self.section_bytes(".symtab").is_none_or(<[u8]>::is_empty)
     }
 
     /// Tables of known names to use beside the built-in ones. Without effect once a name has been recovered.

@@ -20,6 +20,7 @@ mod leave;
 mod line_step;
 mod memory;
 mod modules;
+mod names;
 #[cfg(test)]
 mod order_tests;
 mod pinning;

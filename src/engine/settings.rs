@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::names::{self, NameFiles};
 use crate::api::{ApiError, FollowFork, SignalPolicy, Toggle};
 use crate::base::Signal;
 use crate::binary::VtableNames;
@@ -20,6 +21,8 @@ pub struct Settings {
     pub stop_on_exec: Toggle,
     /// Whether `step` passes over the C++ and Rust libraries.
     pub skip_std: Toggle,
+    /// Where separate files with names are.
+    pub names: NameFiles,
     /// Which method stands in which slot, and the file that says so.
     pub vtable_names: Option<(PathBuf, Arc<VtableNames>)>,
     /// Policies that differ from the default.
@@ -65,6 +68,7 @@ impl Default for Settings {
             scheduler_locking: SchedulerLocking::Off,
             stop_on_exec: Toggle::Off,
             skip_std: Toggle::On,
+            names: NameFiles::default(),
             vtable_names: None,
             signals: BTreeMap::new(),
         }
@@ -72,8 +76,11 @@ impl Default for Settings {
 }
 
 /// The names that lldb gives to the same settings, and ours.
-const NAMES: [(&str, &str); 8] = [
+const NAMES: [(&str, &str); 11] = [
     ("skip-std", "skip-std"),
+    ("symbols-from", "symbols-from"),
+    ("symbols-force", "symbols-force"),
+    ("sysroot", "sysroot"),
     ("vtable-names", "vtable-names"),
     ("follow-fork-mode", "follow-fork-mode"),
     ("target.process.follow-fork-mode", "follow-fork-mode"),
@@ -96,6 +103,7 @@ impl Settings {
                 }
             }
             "skip-std" => self.skip_std = parse_toggle(value)?,
+            name if names::SETTINGS.contains(&name) => self.names.set(name, value)?,
             "non-stop" => self.non_stop = parse_toggle(value)?,
             "vtable-names" => {
                 let path = PathBuf::from(value);
@@ -115,6 +123,7 @@ impl Settings {
             FollowFork::Child => "child",
             FollowFork::Both => "both",
         };
+        let names = self.names.show();
         let table = self.vtable_names.as_ref().map_or("built in".into(), |(path, _)| path.to_string_lossy());
         let all = [
             ("follow-fork-mode", follow),
@@ -125,8 +134,8 @@ impl Settings {
             ("vtable-names", &table),
         ];
         let wanted = name.map(canonical).transpose()?;
-        let shown = all.iter().filter(|(one, _)| wanted.is_none_or(|name| name == *one));
-        Ok(shown.map(|(name, value)| (name.to_string(), value.to_string())).collect())
+        let all = all.map(|(name, value)| (name.to_string(), value.to_string())).into_iter().chain(names);
+        Ok(all.filter(|(one, _)| wanted.is_none_or(|name| name == *one)).collect())
     }
 
     /// What is done with a signal; every field is set.
@@ -171,7 +180,8 @@ fn canonical(name: &str) -> Result<&'static str, ApiError> {
         .ok_or_else(|| ApiError::user(format!("there is no setting `{name}`")).with_hint("`show` lists the settings"))
 }
 
-fn parse_toggle(value: &str) -> Result<Toggle, ApiError> {
+/// `on` or `off`, in the ways that people write them.
+pub(super) fn parse_toggle(value: &str) -> Result<Toggle, ApiError> {
     match value {
         "on" | "true" | "1" | "yes" => Ok(Toggle::On),
         "off" | "false" | "0" | "no" => Ok(Toggle::Off),

@@ -7,6 +7,7 @@ use rayon::prelude::*;
 use super::super::symbols::text::split_scope;
 use super::super::symbols::Literals;
 use super::super::{FunctionMatch, FunctionRange, Matches, NamePattern, NameSource, SymbolKind};
+use super::owners::Owner;
 use super::{Image, Recovered, RecoveredName, Sureness, VtableNames};
 use crate::base::FileAddr;
 
@@ -24,8 +25,10 @@ impl Recovered {
         if let Some(function) = self.numbered(pattern.text()) {
             return one(function, format!("sub_{:x}", function.start.0));
         }
-        let matcher = Matcher::new(pattern);
-        let addresses: Vec<FileAddr> = self.addresses(matcher.literals.as_ref()).collect();
+        let mut matcher = Matcher::new(pattern);
+        let thunks = if matcher.thunks() { Thunks::Seen } else { Thunks::PassedOver };
+        let literals = matcher.literals.take();
+        let addresses: Vec<FileAddr> = self.addresses(literals, thunks).collect();
         let found = addresses.into_par_iter().filter_map(|at| {
             let name = self.name_of(self.unwind.find_function(at).filter(|function| function.start == at)?)?;
             let folded = name.sureness == Sureness::Ambiguous;
@@ -51,8 +54,8 @@ impl Recovered {
 
     /// The names that start with `prefix`; sorted, at most `limit`.
     pub fn complete(&self, prefix: &str, limit: usize) -> Vec<String> {
-        let literals = Literals::all_of(prefix);
-        let addresses: Vec<FileAddr> = self.addresses(literals.as_ref()).collect();
+        let thunks = if prefix.starts_with('t') { Thunks::Seen } else { Thunks::PassedOver };
+        let addresses: Vec<FileAddr> = self.addresses(Literals::all_of(prefix), thunks).collect();
         let mut found = BTreeSet::new();
         for chunk in addresses.chunks(CHUNK) {
             if found.len() >= limit {
@@ -65,16 +68,25 @@ impl Recovered {
         found.into_iter().take(limit).collect()
     }
 
-    /// The functions that can have a name which the literals admit.
-    fn addresses<'a>(&'a self, literals: Option<&'a Literals>) -> impl Iterator<Item = FileAddr> + 'a {
-        let endings = self.endings();
-        let admits = move |name: &[u8]| literals.is_none_or(|literals| literals.admit_either(name, endings.as_bytes()));
+    /// The functions that can have a name which the literals admit. A thunk's name is its target's, which the filter does
+    /// not look at: where thunks count, all functions that can be one are among them.
+    fn addresses(&self, literals: Option<Literals>, thunks: Thunks) -> impl Iterator<Item = FileAddr> + '_ {
+        let literals = literals.map(|literals| literals.beyond(self.endings().as_bytes()));
         let startup = self.startup.iter().map(|(at, _)| *at);
         let virtuals = self.virtuals.iter().filter(move |one| {
-            let mut classes = one.owners.iter().map(|(owner, _)| &self.types.get(owner.class).name);
-            one.owners.len() <= MAX_FOLDED && classes.any(|name| admits(self.image.slice(name)))
+            let owners = one.owners.iter().map(|(owner, _)| *owner);
+            let may_be_thunk = || thunks == Thunks::Seen && owners.clone().any(|owner| owner.offset != 0);
+            let admitted = |literals: &Literals| literals.admit_in(owners.clone().flat_map(|owner| self.parts(owner)));
+            one.owners.len() <= MAX_FOLDED && (literals.as_ref().is_none_or(admitted) || may_be_thunk())
         });
         startup.chain(virtuals.map(|one| one.function))
+    }
+
+    /// The mangled names of the classes that stand in the name of an owner's function: its own, and the base's of whose
+    /// table it is.
+    fn parts(&self, owner: Owner) -> impl Iterator<Item = &[u8]> + Clone {
+        let base = if owner.offset == 0 { None } else { self.base_at(owner) };
+        [owner.class].into_iter().chain(base).map(|class| self.image.slice(&self.types.get(class).name))
     }
 
     /// Everything that can stand behind a class in a name.
@@ -110,6 +122,13 @@ fn literals_of(pattern: &NamePattern) -> Option<Literals> {
     }
 }
 
+/// Whether a search looks at the names of thunks.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Thunks {
+    Seen,
+    PassedOver,
+}
+
 /// A pattern made ready to test many names.
 struct Matcher<'a> {
     pattern: &'a NamePattern,
@@ -125,8 +144,13 @@ impl<'a> Matcher<'a> {
         Matcher { pattern, literals: literals_of(pattern), plain: plain.trim_end_matches('?') }
     }
 
+    /// Whether the pattern means thunks too.
+    fn thunks(&self) -> bool {
+        self.pattern.text().contains("thunk")
+    }
+
     fn accepts(&self, text: &str) -> bool {
-        if text.starts_with("thunk to ") && !self.pattern.text().contains("thunk") {
+        if text.starts_with("thunk to ") && !self.thunks() {
             return false;
         }
         let text = text.trim_end_matches('?');
