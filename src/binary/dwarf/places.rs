@@ -160,8 +160,9 @@ impl Dwarf {
         let body = marked.or(second)?.addr;
         // An inlined call that has begun before belongs to the body.
         let inlined = |at| self.instances_in(session, unit, at).len() > 1;
-        let is_amid = |at| self.instances_in(session, unit, at).last().is_some_and(|one| !one.is_call_begun_at(at));
-        (!inlined(start) && !(inlined(body) && is_amid(body))).then_some(body)
+        let in_call = |one: &Instance, at| one.call.is_some() && !one.is_call_begun_at(at);
+        let is_amid = |at| self.instances_in(session, unit, at).iter().any(|one| in_call(one, at));
+        (!inlined(start) && !is_amid(body)).then_some(body)
     }
 
     /// Where the body of the function at an address begins.
