@@ -40,6 +40,7 @@ mod live {
     mod stepping;
     mod survival;
     mod trace;
+    mod values;
     mod waitfor;
     mod watchpoints;
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::command::{BreakpointAction, SignalPolicy, Toggle, Where};
+use super::command::{BreakpointAction, SignalPolicy, Toggle, VariableSet, Where};
 use super::event::StopReason;
 use super::source::{SourceLine, SourceText};
 use super::trace::TraceScope;
@@ -46,6 +46,8 @@ pub enum Reply {
     Signals { rows: Vec<SignalRow> },
     /// Registers: name, value, width in bytes.
     Registers { rows: Vec<(String, u64, u8)> },
+    /// Variables of the selected frame.
+    Variables { set: VariableSet, rows: Vec<VariableRow> },
     /// Lines of disassembly.
     Disassembly { rows: Vec<InstructionRow> },
     /// Settings.
@@ -117,7 +119,8 @@ pub struct Place {
     pub file_addr: Option<FileAddr>,
     /// The module's file name.
     pub module: Option<String>,
-    /// The demangled function name with parameters, or `sub_..`; of an inlined call its own function's.
+    /// The demangled function name, or `sub_..`: with parameters, unless the frame's arguments are shown. Of an inlined call
+    /// its own function's.
     pub function: Option<String>,
     /// The function whose code this is, where `function` was inlined into it.
     #[serde(default)]
@@ -262,6 +265,17 @@ pub struct SignalRow {
     pub signal: Signal,
     /// All three are set.
     pub policy: SignalPolicy,
+}
+
+/// A variable of a frame.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VariableRow {
+    /// Its name.
+    pub name: String,
+    /// Its type, as C and C++ write it.
+    pub ty: String,
+    /// Its value as text.
+    pub value: String,
 }
 
 /// A line of disassembly.

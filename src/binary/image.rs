@@ -46,6 +46,8 @@ pub(super) struct Image {
     pub interpreter: Option<Located>,
     pub eh_frame_hdr: Option<Located>,
     pub build_id: Option<Range<usize>>,
+    /// PT_TLS: size and alignment of a thread's block, bytes.
+    pub thread_local: Option<(u64, u64)>,
 }
 
 /// What a file holds.
@@ -90,6 +92,7 @@ impl Image {
             dynamic: None,
             interpreter: None,
             eh_frame_hdr: None,
+            thread_local: None,
             build_id: None,
             path: path.clone(),
             data: data.clone(),
@@ -131,6 +134,7 @@ impl Image {
                     exec: flags & elf::PF_X != 0,
                 });
             }
+            elf::PT_TLS => self.thread_local = Some((header.p_memsz(ENDIAN), header.p_align(ENDIAN))),
             elf::PT_DYNAMIC => self.dynamic = located,
             elf::PT_INTERP => self.interpreter = located,
             elf::PT_GNU_EH_FRAME => self.eh_frame_hdr = located,

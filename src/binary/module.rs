@@ -114,6 +114,13 @@ impl Module {
         (end > 0).then(|| PathBuf::from(OsStr::from_bytes(&bytes[..end])))
     }
 
+    /// How far below the thread pointer a program's own block of thread-local variables begins, bytes (variant II of
+    /// "ELF Handling For Thread-Local Storage"); `None`: the file has none.
+    pub fn thread_local_size(&self) -> Option<u64> {
+        let (size, align) = self.image.thread_local?;
+        size.checked_next_multiple_of(align.max(1))
+    }
+
     /// The PT_LOAD segments in address order.
     pub fn segments(&self) -> &[Segment] {
         &self.image.segments

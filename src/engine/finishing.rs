@@ -37,8 +37,7 @@ enum EscapeKind {
 impl<I: Inferior> Engine<I> {
     /// `finish`: runs until the selected frame has returned to its caller, or was left otherwise.
     pub(super) fn finish(&mut self) -> Result<Reply, ApiError> {
-        let tid = self.selected_tid()?;
-        let shown = self.selected_frame().ok_or_else(|| ApiError::user("there is no such frame"))?;
+        let (tid, shown) = self.selected_frame()?;
         let number = shown.physical;
         let frames = self.frames_of(tid, (number as u32).saturating_add(OUTWARDS));
         let frame = frames.get(number).ok_or_else(|| ApiError::user("there is no such frame"))?;

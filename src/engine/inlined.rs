@@ -5,6 +5,7 @@
 
 use super::breakpoints::Pattern;
 use super::state::{Engine, Space};
+use crate::api::ApiError;
 use crate::base::{Inferior, Tid, VirtAddr};
 use crate::binary::dwarf::{Instance, SourceFile, SourceFrame};
 use crate::target::unwind::{Frame, FrameAddress, FrameRegs, HowFound};
@@ -14,6 +15,8 @@ use crate::target::unwind::{Frame, FrameAddress, FrameRegs, HowFound};
 pub(super) struct ShownFrame {
     /// The frame on the stack whose code this is.
     pub(super) frame: Frame,
+    /// The frame of the stack that called it, where that is known.
+    pub(super) caller: Option<Frame>,
     /// Which frame of the stack that is; 0: the innermost.
     pub(super) physical: usize,
     /// The function that was inlined; `None`: the frame's own function.
@@ -27,8 +30,8 @@ pub(super) struct ShownFrame {
 /// A function that was inlined.
 #[derive(Clone, Debug)]
 pub(super) struct InlinedCall {
-    /// Demangled, with parameters where they are known.
-    pub(super) name: String,
+    /// As the linker would know it: mangled where it is C++ or Rust.
+    pub(super) symbol: String,
 }
 
 /// The innermost calls that begin at `pc` and have not been entered.
@@ -39,7 +42,7 @@ pub(super) fn not_entered(begins: impl DoubleEndedIterator<Item = bool>, entered
 /// The frames of the source in one frame of the stack, the innermost first; without debug information the frame itself.
 pub(super) fn shown_in(space: &Space, frame: Frame, physical: usize, entered: usize) -> Vec<ShownFrame> {
     let lookup = frame.address.address_for_lookup();
-    let plain = |line| ShownFrame { frame, physical, inlined: None, line, chain: Vec::new() };
+    let plain = |line| ShownFrame { frame, caller: None, physical, inlined: None, line, chain: Vec::new() };
     let Some(loaded) = space.modules.module_at(lookup) else { return vec![plain(None)] };
     let dwarf = loaded.module.dwarf();
     let at = loaded.to_file(lookup);
@@ -52,10 +55,10 @@ pub(super) fn shown_in(space: &Space, frame: Frame, physical: usize, entered: us
     let hidden = if stands_exactly { not_entered(frames.iter().rev().map(begins), entered) } else { 0 };
     let chain: Vec<Instance> = frames.iter().rev().map(|one| one.instance.clone()).collect();
     let shown = frames.into_iter().enumerate().skip(hidden).map(|(index, one)| {
-        let name = || dwarf.function_name(one.instance.entry).unwrap_or_else(|| "(inlined)".to_owned());
-        let inlined = one.instance.call.map(|_| InlinedCall { name: name() });
+        let symbol = || dwarf.function_symbol(one.instance.entry).unwrap_or_else(|| "(inlined)".to_owned());
+        let inlined = one.instance.call.map(|_| InlinedCall { symbol: symbol() });
         let line = one.file.filter(|_| one.line > 0).map(|file| (file, one.line, one.column));
-        ShownFrame { frame, physical, inlined, line, chain: chain[..chain.len() - index].to_vec() }
+        ShownFrame { frame, caller: None, physical, inlined, line, chain: chain[..chain.len() - index].to_vec() }
     });
     shown.collect()
 }
@@ -64,7 +67,7 @@ impl<I: Inferior> Engine<I> {
     /// The frames of a stopped thread as the user counts them, innermost first.
     pub(super) fn shown_frames(&self, tid: Tid, limit: u32) -> Vec<ShownFrame> {
         let Some(space) = self.space_of(tid).and_then(|id| self.spaces.get(&id)) else { return Vec::new() };
-        self.shown_among(tid, space, &self.frames_of(tid, limit), limit)
+        self.shown_among(tid, space, &self.frames_of(tid, limit.saturating_add(1)), limit)
     }
 
     /// The frames of the source in these frames of a thread's stack.
@@ -74,17 +77,21 @@ impl<I: Inferior> Engine<I> {
             if shown.len() >= limit as usize {
                 break;
             }
-            shown.extend(shown_in(space, *frame, physical, self.entered_calls(tid, frame.pc)));
+            let caller = frames.get(physical + 1).copied();
+            let all = shown_in(space, *frame, physical, self.entered_calls(tid, frame.pc));
+            shown.extend(all.into_iter().map(|one| ShownFrame { caller, ..one }));
         }
         shown.truncate(limit as usize);
         shown
     }
 
-    /// The selected frame.
-    pub(super) fn selected_frame(&self) -> Option<ShownFrame> {
-        let tid = self.selected_tid().ok()?;
+    /// The selected thread and frame.
+    pub(super) fn selected_frame(&self) -> Result<(Tid, ShownFrame), ApiError> {
+        let tid = self.selected_tid()?;
         let number = self.selection.frame;
-        self.shown_frames(tid, number.saturating_add(1)).into_iter().nth(number as usize)
+        let frames = self.shown_frames(tid, number.saturating_add(1));
+        let shown = frames.into_iter().nth(number as usize);
+        Ok((tid, shown.ok_or_else(|| ApiError::target("the thread has gone"))?))
     }
 
     /// How many of the inlined calls that begin where the thread stands it has entered.

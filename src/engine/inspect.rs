@@ -54,7 +54,7 @@ impl<I: Inferior> Engine<I> {
     }
 
     fn set_register(&mut self, tid: Tid, id: lang::RegisterId, value: Value) -> Result<(), ApiError> {
-        if self.selected_frame().is_some_and(|shown| shown.physical != 0) {
+        if self.selected_frame().is_ok_and(|(_, shown)| shown.physical != 0) {
             return Err(
                 ApiError::user("registers can be set in the innermost frame only").with_hint("`frame 0` selects it")
             );

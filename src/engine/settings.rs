@@ -8,6 +8,7 @@ use super::names::{self, NameFiles};
 use crate::api::{ApiError, FollowFork, SignalPolicy, Toggle};
 use crate::base::Signal;
 use crate::binary::VtableNames;
+use crate::lang::typed::{Objects, Style};
 
 /// What the user can set.
 pub struct Settings {
@@ -25,6 +26,10 @@ pub struct Settings {
     pub names: NameFiles,
     /// Which method stands in which slot, and the file that says so.
     pub vtable_names: Option<(PathBuf, Arc<VtableNames>)>,
+    /// How many elements of a container, and characters of a string, are shown.
+    pub print_elements: u64,
+    /// Whether a pointer to a base is shown by the object's own class.
+    pub print_object: Toggle,
     /// Policies that differ from the default.
     signals: BTreeMap<Signal, SignalPolicy>,
 }
@@ -70,13 +75,17 @@ impl Default for Settings {
             skip_std: Toggle::On,
             names: NameFiles::default(),
             vtable_names: None,
+            print_elements: 200,
+            print_object: Toggle::On,
             signals: BTreeMap::new(),
         }
     }
 }
 
 /// The names that lldb gives to the same settings, and ours.
-const NAMES: [(&str, &str); 11] = [
+const NAMES: [(&str, &str); 13] = [
+    ("print elements", "print elements"),
+    ("print object", "print object"),
     ("skip-std", "skip-std"),
     ("symbols-from", "symbols-from"),
     ("symbols-force", "symbols-force"),
@@ -102,6 +111,13 @@ impl Settings {
                     _ => return Err(ApiError::user("follow-fork-mode is parent, child or both")),
                 }
             }
+            "print elements" => {
+                self.print_elements = match value {
+                    "unlimited" | "0" => u64::MAX,
+                    number => number.parse().map_err(|_| ApiError::user("print elements is a number, or unlimited"))?,
+                }
+            }
+            "print object" => self.print_object = parse_toggle(value)?,
             "skip-std" => self.skip_std = parse_toggle(value)?,
             name if names::SETTINGS.contains(&name) => self.names.set(name, value)?,
             "non-stop" => self.non_stop = parse_toggle(value)?,
@@ -125,7 +141,13 @@ impl Settings {
         };
         let names = self.names.show();
         let table = self.vtable_names.as_ref().map_or("built in".into(), |(path, _)| path.to_string_lossy());
+        let elements = match self.print_elements {
+            u64::MAX => "unlimited".to_owned(),
+            number => number.to_string(),
+        };
         let all = [
+            ("print elements", elements.as_str()),
+            ("print object", toggle_name(self.print_object)),
             ("follow-fork-mode", follow),
             ("non-stop", toggle_name(self.non_stop)),
             ("skip-std", toggle_name(self.skip_std)),
@@ -136,6 +158,12 @@ impl Settings {
         let wanted = name.map(canonical).transpose()?;
         let all = all.map(|(name, value)| (name.to_string(), value.to_string())).into_iter().chain(names);
         Ok(all.filter(|(one, _)| wanted.is_none_or(|name| name == *one)).collect())
+    }
+
+    /// How values are shown.
+    pub fn style(&self) -> Style {
+        let objects = if self.print_object == Toggle::On { Objects::Dynamic } else { Objects::Declared };
+        Style { elements: self.print_elements, objects, ..Style::default() }
     }
 
     /// What is done with a signal; every field is set.

@@ -115,8 +115,8 @@ impl<I: Inferior> Engine<I> {
     fn selected_function(&self) -> Result<String, ApiError> {
         self.selected_tid()?;
         let space = self.space_of_pid(self.selected_pid()?)?;
-        let name = self.selected_frame().and_then(|shown| match shown.inlined {
-            Some(call) => Some(call.name),
+        let name = self.selected_frame().ok().and_then(|(_, shown)| match shown.inlined {
+            Some(call) => Some(crate::binary::symbols::demangle(&call.symbol).into_owned()),
             None => {
                 let named = space.modules.find_symbol(shown.frame.address.address_for_lookup())?;
                 Some(crate::binary::symbols::demangle(&named.name).into_owned())

@@ -173,7 +173,7 @@ fn built(loaded: &LoadedModule) -> Option<SystemTime> {
 impl<I: Inferior> Engine<I> {
     /// The source around the line where the selected frame stands.
     pub(super) fn source_around_selected(&mut self) -> Option<Box<SourceText>> {
-        let shown = self.selected_frame()?;
+        let (_, shown) = self.selected_frame().ok()?;
         let (file, line, _) = shown.line?;
         let space = self.selected_tid().ok().and_then(|tid| self.spaces.get(&self.space_of(tid)?))?;
         let built = space.modules.module_at(shown.frame.address.address_for_lookup()).and_then(built);
@@ -221,9 +221,8 @@ impl<I: Inferior> Engine<I> {
 
     /// The file and line of the selected frame and an address of its code, or what to tell the user.
     fn selected_line(&self) -> Result<(SourceFile, u32, VirtAddr), ApiError> {
-        self.selected_tid()?;
+        let (_, shown) = self.selected_frame()?;
         let space = self.space_of_pid(self.selected_pid()?)?;
-        let shown = self.selected_frame().ok_or_else(|| ApiError::user("there is no such frame"))?;
         let lookup = shown.frame.address.address_for_lookup();
         let (file, line, _) = shown.line.ok_or_else(|| {
             let module = space.modules.module_at(lookup).map_or_else(|| lookup.to_string(), LoadedModule::name);

@@ -55,7 +55,7 @@ impl<I: Inferior> Engine<I> {
         let shown = self.shown_among(tid, space, &walked.frames, limit.saturating_add(1));
         let more = shown.len() > limit as usize;
         let rows = shown.iter().take(limit as usize).enumerate();
-        let frames = rows.map(|(number, one)| shown_row(number as u32, one, space)).collect();
+        let frames = rows.map(|(number, one)| self.shown_row(number as u32, tid, one, space)).collect();
         let (truncated, more) = match walked.end {
             _ if more => (None, Toggle::On),
             WalkEnd::Outermost => (None, Toggle::Off),
@@ -88,13 +88,28 @@ impl<I: Inferior> Engine<I> {
         self.selection.frame = wanted;
         self.examine_next = None;
         let space = self.space_of(tid).and_then(|id| self.spaces.get(&id)).ok_or_else(|| ApiError::target("gone"))?;
-        let mut row = shown_row(wanted, frame, space);
-        if frame.physical == 0 && frame.inlined.is_none() {
+        let mut row = self.shown_row(wanted, tid, frame, space);
+        if frame.physical == 0 && frame.inlined.is_none() && row.arguments.is_none() {
             row.arguments = self.call_at_pc(tid).map(|call| call.arguments);
         }
         let thread = self.thread_ref(tid).ok_or_else(|| ApiError::target("the thread has gone"))?;
         let source = self.source_around_selected();
         Ok(Reply::Frame { thread, frame: row, source })
+    }
+
+    /// A frame as the user counts them, with its arguments, as its debug information tells; the function's name goes without
+    /// its parameters then.
+    fn shown_row(&self, number: u32, tid: Tid, shown: &ShownFrame, space: &Space) -> FrameRow {
+        let mut row = shown_row(number, shown, space);
+        row.arguments = self.frame_arguments(tid, shown);
+        let named = space.modules.find_name(shown.frame.address.address_for_lookup());
+        match (&shown.inlined, named) {
+            _ if row.arguments.is_none() => {}
+            (Some(call), _) => row.place.function = Some(demangle_without_parameters(&call.symbol).into_owned()),
+            (None, Some(named)) => row.place.function = Some(demangle_without_parameters(&named.name).into_owned()),
+            (None, None) => {}
+        }
+        row
     }
 
     /// The registers of the selected frame; of an outer one those that its callees must have kept, others as zero.
@@ -104,7 +119,7 @@ impl<I: Inferior> Engine<I> {
         if self.selection.frame == 0 {
             return Some(regs);
         }
-        let ShownFrame { frame, physical, .. } = self.selected_frame()?;
+        let (_, ShownFrame { frame, physical, .. }) = self.selected_frame().ok()?;
         if physical == 0 {
             return Some(regs);
         }
@@ -122,9 +137,12 @@ impl<I: Inferior> Engine<I> {
     /// Where a thread has stopped, and the call that it stands at the entry of.
     pub(super) fn stop_place(&self, tid: Tid) -> (Option<FrameRow>, Option<FunctionCall>) {
         let Some(space) = self.space_of(tid).and_then(|id| self.spaces.get(&id)) else { return (None, None) };
-        let Ok(regs) = self.inferior.regs(tid) else { return (None, None) };
-        let row = innermost_row(&regs, space, self.entered_calls(tid, regs.pc()));
-        let call = if row.place.inlined_into.is_some() { None } else { self.call_at_pc(tid) };
+        let Some(shown) = self.shown_frames(tid, 1).into_iter().next() else { return (None, None) };
+        let row = self.shown_row(0, tid, &shown, space);
+        let mut call = self.call_at_pc(tid).filter(|_| shown.inlined.is_none());
+        if let (Some(call), Some(arguments)) = (&mut call, &row.arguments) {
+            call.arguments.clone_from(arguments);
+        }
         (Some(row), call)
     }
 
@@ -218,7 +236,7 @@ fn shown_row(number: u32, shown: &ShownFrame, space: &Space) -> FrameRow {
     let mut row = frame_row(number, &shown.frame, space);
     row.place.line = shown.line.clone().map(|(file, line, column)| SourceLine { file: file.name, line, column });
     if let Some(call) = &shown.inlined {
-        row.place.inlined_into = row.place.function.replace(call.name.clone());
+        row.place.inlined_into = row.place.function.replace(demangle(&call.symbol).into_owned());
     }
     row
 }

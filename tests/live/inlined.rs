@@ -15,6 +15,7 @@ fn line(mark: &str) -> u32 {
 /// `middle` of `(anonymous namespace)::middle(int)` and of `(anonymous namespace)::middle (x=10)`.
 fn bare(function: &str) -> String {
     let name = function.replace("(anonymous namespace)::", "");
+    let name = name.trim();
     let end = name.find(['(', '<', '+', ' ']).unwrap_or(name.len());
     name[..end].trim().to_owned()
 }
@@ -159,7 +160,8 @@ fn a_call_that_only_the_linker_inlined_has_its_name_from_another_unit() {
     let fixture = Fixture::build("inlined", Variant::LTO);
     let at = format!("break clamp.cpp:{}", line_in("inlined/clamp.cpp", "clamped"));
     let output = batch(&fixture, &[], &[&at, "continue", "bt"]);
-    says(&output, "clamped(int) [inlined in ");
+    says(&output, " clamped (value=");
+    says(&output, " [inlined in (anonymous namespace)::outer");
     says(&output, "clamp.cpp:");
     says(&output, &format!("main.cpp:{}\n", line("call clamped")));
 }

@@ -148,13 +148,17 @@ impl Dwarf {
 
     /// What a function's or inlined call's entry calls it: demangled, with parameters where it has a linkage name.
     pub fn function_name(&self, entry: EntryId) -> Option<String> {
-        let session = Session::new(self);
+        Some(demangle(&self.function_symbol(entry)?).into_owned())
+    }
+
+    /// The same, mangled; where there is no linkage name the qualified name.
+    pub fn function_symbol(&self, entry: EntryId) -> Option<String> {
+        let types = self.types();
+        let session = &types.session;
         let entry = session.entry(entry).ok()?;
         let linkage = session.inherited(&entry, gimli::DW_AT_linkage_name);
-        if let Some(linkage) = linkage.and_then(|(id, value)| session.text(id.unit, value)) {
-            return Some(demangle(&linkage).into_owned());
-        }
-        session.name(&entry)
+        let symbol = linkage.and_then(|(id, value)| session.text(id.unit, value));
+        symbol.or_else(|| Some(types.enclosing_scope(entry.id) + &session.name(&entry)?))
     }
 }
 
