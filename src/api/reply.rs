@@ -122,9 +122,13 @@ pub struct Place {
     pub file_addr: Option<FileAddr>,
     /// The module's file name.
     pub module: Option<String>,
-    /// The demangled function name, or `sub_..`: with parameters, unless the frame's arguments are shown.
+    /// The demangled function name, or `sub_..`: with parameters, unless the frame's arguments are shown. Of an inlined call
+    /// its own function's.
     pub function: Option<String>,
-    /// Bytes past the function's start.
+    /// The function whose code this is, where `function` was inlined into it.
+    #[serde(default)]
+    pub inlined_into: Option<String>,
+    /// Bytes past the start of the function whose code this is.
     pub offset: u64,
     /// The source line, where it is known.
     pub line: Option<SourceLine>,

@@ -15,6 +15,7 @@ mod files;
 mod finishing;
 mod frame_scope;
 mod hits;
+mod inlined;
 mod inspect;
 mod interrupted;
 mod leave;
