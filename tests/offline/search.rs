@@ -15,7 +15,7 @@ use crate::support::{Envoy, Fixture, Variant};
 
 /// Patterns of which a match leaves something in the mangled name: what users write, and names in which parts are made,
 /// substituted or abbreviated besides.
-const FILTERED: [&str; 36] = [
+const FILTERED: [&str; 2 + 36] = [
     ".*OsSysCallsImpl.*",
     "Envoy::Server.*run",
     "^Envoy::Http::.*::encode(Headers|Data)\\b",
@@ -28,6 +28,8 @@ const FILTERED: [&str; 36] = [
     "(?i)promise.*THEN",
     "(?i)^kj::",
     "SSL_read|SSL_write",
+    "-> (bind|listen|accept4)\\]",
+    "Envoy.*-> .*sock",
     "^(malloc|free|read|write|close)$",
     "[A-Z]{4,}Event",
     "(dispatch){1,2}Event",

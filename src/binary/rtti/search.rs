@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use rayon::prelude::*;
 
-use super::super::symbols::text::split_scope;
+use super::super::symbols::text::{is_identifier, split_scope};
 use super::super::symbols::Literals;
 use super::super::{FunctionMatch, FunctionRange, Matches, NamePattern, NameSource, SymbolKind};
-use super::owners::Owner;
+use super::owners::{Owner, Virtual};
 use super::{Image, Recovered, RecoveredName, Sureness, VtableNames};
 use crate::base::FileAddr;
 
@@ -71,15 +71,15 @@ impl Recovered {
     /// The functions that can have a name which the literals admit. A thunk's name is its target's, which the filter does
     /// not look at: where thunks count, all functions that can be one are among them.
     fn addresses(&self, literals: Option<Literals>, thunks: Thunks) -> impl Iterator<Item = FileAddr> + '_ {
-        let literals = literals.map(|literals| literals.beyond(self.endings().as_bytes()));
+        let filter = literals.map(|literals| Filter::new(self, &literals));
         let startup = self.startup.iter().map(|(at, _)| *at);
-        let virtuals = self.virtuals.iter().filter(move |one| {
-            let owners = one.owners.iter().map(|(owner, _)| *owner);
-            let may_be_thunk = || thunks == Thunks::Seen && owners.clone().any(|owner| owner.offset != 0);
-            let admitted = |literals: &Literals| literals.admit_in(owners.clone().flat_map(|owner| self.parts(owner)));
-            one.owners.len() <= MAX_FOLDED && (literals.as_ref().is_none_or(admitted) || may_be_thunk())
+        let virtuals = self.virtuals.par_iter().filter(|one| {
+            let may_be_thunk = || thunks == Thunks::Seen && one.owners.iter().any(|(owner, _)| owner.offset != 0);
+            one.owners.len() <= MAX_FOLDED
+                && (filter.as_ref().is_none_or(|filter| filter.admits(self, one)) || may_be_thunk())
         });
-        startup.chain(virtuals.map(|one| one.function))
+        let virtuals: Vec<FileAddr> = virtuals.map(|one| one.function).collect();
+        startup.chain(virtuals)
     }
 
     /// The mangled names of the classes that stand in the name of an owner's function: its own, and the base's of whose
@@ -87,14 +87,6 @@ impl Recovered {
     fn parts(&self, owner: Owner) -> impl Iterator<Item = &[u8]> + Clone {
         let base = if owner.offset == 0 { None } else { self.base_at(owner) };
         [owner.class].into_iter().chain(base).map(|class| self.image.slice(&self.types.get(class).name))
-    }
-
-    /// Everything that can stand behind a class in a name.
-    fn endings(&self) -> String {
-        let imports = self.stubs.iter().map(|(_, name)| name.as_str());
-        let imports = imports.chain(self.imports.iter().map(|(_, name)| name.as_str()));
-        let known = self.known.method_names();
-        [MADE].into_iter().chain(imports).chain(known).collect::<Vec<_>>().join(" ")
     }
 
     /// The function that `sub_<hex>` means, with or without its hint.
@@ -108,11 +100,68 @@ impl Recovered {
 /// Whether a file can hold a name that a pattern matches, by its bytes alone: what a match must contain stands in its
 /// data, or rdbg writes it.
 pub(in crate::binary) fn may_match(image: &Image, known: &VtableNames, pattern: &NamePattern) -> bool {
-    let Some(literals) = literals_of(pattern).filter(|_| !pattern.text().starts_with("sub_")) else { return true };
+    pattern.text().starts_with("sub_")
+        || may_be_plain(known, pattern) && may_hold(image, known, literals_of(pattern).as_ref())
+}
+
+/// Whether a file can hold a name that these literals admit.
+pub(in crate::binary) fn may_hold(image: &Image, known: &VtableNames, literals: Option<&Literals>) -> bool {
     let data = image.segments.iter().filter(|segment| !segment.exec);
     let data = data.filter_map(|segment| image.bytes_at(segment.addr, segment.file_size));
     let known = known.method_names().map(str::as_bytes);
-    literals.admit_in([MADE.as_bytes()].into_iter().chain(known).chain(data))
+    literals.is_none_or(|literals| literals.admit_in([MADE.as_bytes()].into_iter().chain(known).chain(data)))
+}
+
+/// Whether a recovered name can end in what a plain pattern ends in. An identifier there is a method that a table knows, or
+/// the program's start: all others end in a bracket, or are destructors.
+fn may_be_plain(known: &VtableNames, pattern: &NamePattern) -> bool {
+    let (NamePattern::Plain(text) | NamePattern::BaseName(text)) = pattern else { return true };
+    let last = split_scope(text.trim().trim_end_matches('?')).1;
+    !last.bytes().all(is_identifier)
+        || ["main", "_start"].contains(&last)
+        || known.method_names().any(|one| one == last)
+}
+
+/// What stands in the names of the functions that literals admit: in a class, or in the name of an import, which the
+/// function's code must then refer to.
+struct Filter {
+    literals: Literals,
+    by_import: Option<ByImport>,
+}
+
+/// The filter of names that hold an import's.
+struct ByImport {
+    /// What is left to be found in the classes.
+    literals: Literals,
+    /// The stubs and the slots of the imports, in order.
+    targets: Vec<FileAddr>,
+}
+
+impl Filter {
+    fn new(recovered: &Recovered, literals: &Literals) -> Filter {
+        let known = recovered.known.method_names().map(str::as_bytes);
+        let literals = literals.beyond([MADE.as_bytes()].into_iter().chain(known));
+        let stubs = recovered.stubs.iter().map(|(at, name)| (*at, name.as_str()));
+        let slots = recovered.pointers.imports().iter().filter_map(|import| {
+            let found = recovered.imports.binary_search_by_key(&import.symbol, |(number, _)| *number).ok()?;
+            Some((import.at, recovered.imports[found].1.as_str()))
+        });
+        let touched = stubs.chain(slots).filter(|(_, name)| literals.touch(name.as_bytes()));
+        let (mut targets, names): (Vec<FileAddr>, Vec<&str>) = touched.unzip();
+        targets.sort_unstable();
+        let left = literals.beyond(names.iter().map(|name| name.as_bytes()));
+        let by_import = (left.len() < literals.len()).then_some(ByImport { literals: left, targets });
+        Filter { literals, by_import }
+    }
+
+    fn admits(&self, recovered: &Recovered, one: &Virtual) -> bool {
+        let parts = || one.owners.iter().flat_map(|(owner, _)| recovered.parts(*owner));
+        let imports = || {
+            let by_import = self.by_import.as_ref().filter(|by_import| by_import.literals.admit_in(parts()));
+            by_import.is_some_and(|by_import| recovered.refers_to(one.function, &by_import.targets))
+        };
+        self.literals.admit_in(parts()) || imports()
+    }
 }
 
 fn literals_of(pattern: &NamePattern) -> Option<Literals> {

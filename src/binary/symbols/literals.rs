@@ -25,6 +25,7 @@ const MADE_WORDS: &str = "offset parm std string ostream istream iostream alloca
     _Sat";
 
 /// Every name that can match contains at least one literal of each of these sets.
+#[derive(Clone)]
 pub(in crate::binary) struct Literals {
     /// The set that selects most is the first.
     sets: Vec<Vec<Search>>,
@@ -41,6 +42,7 @@ enum Coded {
 }
 
 /// A literal made ready to be looked for.
+#[derive(Clone)]
 enum Search {
     Exact(Box<Finder<'static>>),
     /// In any case. A name that is not ASCII is taken for a hit: other letters fold to ASCII ones.
@@ -102,10 +104,21 @@ impl Literals {
         all || self.coded == Coded::Admit && is_coded(mangled)
     }
 
-    /// What is left to be looked for in names of which every one may hold this text besides.
-    pub fn beyond(mut self, text: &[u8]) -> Literals {
-        self.sets.retain(|set| !set.iter().any(|search| search.find(text).is_some()));
-        self
+    /// What is left to be looked for in names of which every one may hold one of these texts besides.
+    pub fn beyond<'a>(&self, texts: impl Iterator<Item = &'a [u8]> + Clone) -> Literals {
+        let mut left = self.clone();
+        left.sets.retain(|set| !texts.clone().any(|text| set.iter().any(|search| search.find(text).is_some())));
+        left
+    }
+
+    /// How many sets there are.
+    pub fn len(&self) -> usize {
+        self.sets.len()
+    }
+
+    /// Whether a text holds a literal of any set.
+    pub fn touch(&self, text: &[u8]) -> bool {
+        self.sets.iter().flatten().any(|search| search.find(text).is_some())
     }
 
     /// Whether a name that is made of these parts can match, or a file of these parts hold one: each set has a literal in
