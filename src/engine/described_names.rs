@@ -260,8 +260,8 @@ impl<I: Inferior> Engine<I> {
         let raw = RawMemory { inferior: &self.inferior, pid };
         let environment = ThreadEnvironment { regs: &regs, memory: &raw, sites };
         let mut use_it = Some(use_it);
-        if let Ok((tid, frame, caller)) = self.selected_frame() {
-            let done = self.with_scope(tid, frame, caller, |scope| {
+        if let Ok((tid, shown)) = self.selected_frame() {
+            let done = self.with_scope(tid, &shown, |scope| {
                 let names = DescribedNames::new(plain(), InScope::Frame(scope), scope.memory, regs.fs_base);
                 use_it.take().map(|use_it| use_it(&names, &environment))
             });
