@@ -122,9 +122,9 @@ fn forked_copies_are_restored_too() {
 
 #[test]
 fn watchpoints_that_rdbg_leaves_behind_are_cleared_in_every_thread() {
-    // One hit in 200 ms: none comes between the kill and the guardian's work.
-    let target = paced("1", "5");
-    for _ in 0..5 {
+    // One hit in half a second: none comes between the kill and the guardian's work, on a busy machine either.
+    let target = paced("1", "2");
+    for _ in 0..3 {
         let mut rdbg = tracing(&target, &["watch --log calls"]);
         rdbg.expect_line("] calls(old=", SOON);
         kill(rdbg);
