@@ -37,6 +37,7 @@ mod live {
     mod stepping;
     mod survival;
     mod trace;
+    mod trace_quick;
     mod waitfor;
     mod watchpoints;
 }

@@ -193,6 +193,8 @@ pub enum BreakpointAction {
     Log { count: Option<u64> },
     /// Count and go on.
     Count,
+    /// Report to the trace under way, which decides whether it stops.
+    Trace,
 }
 
 /// Whether a step enters calls.

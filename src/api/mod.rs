@@ -23,5 +23,5 @@ pub use reply::{
 pub use session::{ClientId, Outcome, Request, Session, Subscription};
 pub use source::{SourceLine, SourceQuery, SourceText};
 pub use stepping::{LineStepKind, SkipChange, SkipRule};
-pub use trace::{TraceFormat, TraceScope, TraceSpec, TraceStream};
+pub use trace::{QuickSpec, TraceFormat, TraceScope, TraceSpec, TraceStream};
 pub use watch::{WatchAccess, WatchHit, WatchSpec};

@@ -285,6 +285,7 @@ impl<I: Inferior> Engine<I> {
         match breakpoint.spec.action {
             BreakpointAction::Stop => Verdict::Stop,
             BreakpointAction::Count => Verdict::GoOn,
+            BreakpointAction::Trace => self.trace_call(id, location, tid, regs),
             BreakpointAction::Log { count } => {
                 self.log_hit(id, location, tid, regs, count);
                 Verdict::GoOn
@@ -329,7 +330,7 @@ impl<I: Inferior> Engine<I> {
 }
 
 /// Whether a condition is true.
-fn holds<I: Inferior>(
+pub(super) fn holds<I: Inferior>(
     condition: &Expression,
     regs: &Regs,
     inferior: &I,

@@ -37,7 +37,11 @@ impl<I: Inferior> Engine<I> {
                 tracing.machine.run_always(at, &NoTask { probe: "END".into(), child });
             }
         }
-        tracing.machine.output().send_surely(Record::Gap);
+        if tracing.quick.is_some() {
+            self.finish_quick(&mut tracing);
+        } else {
+            tracing.machine.output().send_surely(Record::Gap);
+        }
         if program.config.print_maps_on_exit == PrintMaps::AtExit {
             tracing.machine.print_maps();
         }
