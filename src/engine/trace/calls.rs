@@ -151,7 +151,7 @@ impl<I: Inferior> Engine<I> {
             let functions = tracing.threads.get_mut(&tid).map(|one| std::mem::take(&mut one.calls)).unwrap_or_default();
             for pending in functions {
                 if let super::Called::Function { call, .. } = pending.called {
-                    tracing.report_unfinished(call);
+                    tracing.report_unfinished(*call);
                 }
             }
             tracing.caches.comms.borrow_mut().remove(&tid);

@@ -156,12 +156,12 @@ enum At<'a> {
 
 impl TracedThread {
     /// The calls without a script that have not returned.
-    fn take_open(&mut self) -> Vec<Box<Call>> {
+    fn take_open(&mut self) -> Vec<Call> {
         let functions = self.calls.drain(..).filter_map(|one| match one.called {
-            Called::Function { call, .. } => Some(call),
+            Called::Function { call, .. } => Some(*call),
             Called::Site(_) => None,
         });
-        functions.chain(self.quick.take()).collect()
+        functions.chain(self.quick.take().map(|call| *call)).collect()
     }
 }
 

@@ -341,7 +341,7 @@ impl<I: Inferior> Engine<I> {
 
     /// The end of a trace without a script: what has not returned is reported, unless the trace has all it wanted.
     pub(super) fn finish_quick(&mut self, tracing: &mut Tracing) {
-        let open: Vec<Box<Call>> = tracing.threads.values_mut().flat_map(super::TracedThread::take_open).collect();
+        let open: Vec<Call> = tracing.threads.values_mut().flat_map(super::TracedThread::take_open).collect();
         let Some(quick) = &mut tracing.quick else { return };
         for id in std::mem::take(&mut quick.breakpoints) {
             self.delete_breakpoint(id);
@@ -378,10 +378,10 @@ impl Tracing {
     }
 
     /// A call whose thread or trace has ended before its return.
-    pub(super) fn report_unfinished(&mut self, mut call: Box<Call>) {
+    pub(super) fn report_unfinished(&mut self, mut call: Call) {
         if self.quick.as_ref().is_some_and(|one| one.counted_at() == Moment::Entry) {
             call.outcome = Outcome::Unfinished;
-            self.report(call);
+            self.report(Box::new(call));
         }
     }
 }
