@@ -36,6 +36,8 @@ pub enum Command {
     Trace { spec: Box<TraceSpec> },
     /// The probes whose names match a pattern.
     TraceProbes { glob: String },
+    /// How far the trace has come.
+    TraceProgress,
     /// End the trace: its END runs and its maps are printed.
     TraceEnd,
     /// Let the target go on.

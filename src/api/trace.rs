@@ -40,6 +40,8 @@ pub struct QuickSpec {
     pub limit: u32,
     /// System calls by name; `all` for every one.
     pub calls: Vec<String>,
+    /// Whether those that make and change sockets come besides.
+    pub sockets: Toggle,
     /// Whether a call is reported when it has returned, with its value, or at its entry.
     pub returns: Toggle,
     /// How many frames of the stack are reported; 0: none.
@@ -63,6 +65,14 @@ pub enum TraceFormat {
     Text,
     /// One JSON object a line.
     Json,
+    /// A timeline for ui.perfetto.dev; without a script only, as those that follow.
+    Perfetto,
+    /// Stacks, a line each, with their number of calls.
+    Folded,
+    /// The stacks as a picture, SVG.
+    Flame,
+    /// A table of the sockets at the end.
+    Sockets,
 }
 
 /// The processes that a script can concern.

@@ -7,6 +7,7 @@ pub mod render;
 pub mod repl;
 pub mod socket;
 pub mod surroundings;
+mod progress;
 mod trace;
 
 pub use front::run;

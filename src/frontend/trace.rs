@@ -10,6 +10,7 @@ use crossbeam_channel::{never, Receiver};
 
 use super::cli::{Batch, Options, TracePlan, TraceScript};
 use super::front::converse;
+use super::progress::Progress;
 use super::render::Renderer;
 use super::repl::console::Console;
 use super::repl::course;
@@ -25,6 +26,7 @@ struct Teller {
     out: Box<dyn Write>,
     renderer: Renderer,
     quiet: Toggle,
+    progress: Progress,
 }
 
 /// Whether the trace goes on.
@@ -48,7 +50,7 @@ pub fn run_trace(plan: TracePlan, options: &Options, surroundings: Surroundings,
             }
         },
     };
-    let mut teller = Teller { out, renderer, quiet: plan.quiet };
+    let mut teller = Teller { out, renderer, quiet: plan.quiet, progress: Progress::new(plan.quiet) };
     let history = surroundings.history_file();
     let Surroundings { start_engine, interrupts, restore_terminal, .. } = surroundings;
     let session = start_engine().connect(ClientId(0));
@@ -201,6 +203,7 @@ fn watch(
     let has_process =
         || matches!(session.request(Command::ListInferiors), Ok(Reply::Inferiors { rows }) if !rows.is_empty());
     let mut time_up = clock(has_process());
+    let ticks = teller.progress.ticks.clone();
     loop {
         crossbeam_channel::select! {
             recv(session.events) -> event => match event {
@@ -224,6 +227,7 @@ fn watch(
                 }
                 Err(_) => interrupts = never(),
             },
+            recv(ticks) -> _ => teller.progress.write(session),
             // A trace that has ended by itself tells so.
             recv(time_up) -> _ => {
                 let _ = session.request(Command::TraceEnd);
@@ -267,6 +271,7 @@ impl Teller {
     }
 
     fn event(&mut self, event: &Event) -> Course {
+        self.progress.give_way();
         match event {
             Event::TraceOutput { stream: TraceStream::Out, text } => return self.print(text),
             Event::TraceOutput { stream: TraceStream::Err, text } => self.tell(text.trim_end_matches('\n')),

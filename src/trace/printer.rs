@@ -83,14 +83,16 @@ pub fn run_printer(records: &Receiver<Record>, options: PrinterOptions, mut sink
         }
         let printed = match write_call(&record, &mut writer, &mut shower) {
             Some(printed) => printed,
-            None => print(&record, format, &mut shower),
+            None => vec![print(&record, format, &mut shower)],
         };
-        match printed {
-            (Stream::Out, text) => pending.extend(text),
-            (Stream::Err, text) if text.is_empty() => {}
-            (Stream::Err, text) => {
-                hand_on(&mut pending, &mut sink);
-                sink(Printed::Text(Stream::Err, text));
+        for (stream, text) in printed {
+            match stream {
+                Stream::Out => pending.extend(text),
+                Stream::Err if text.is_empty() => {}
+                Stream::Err => {
+                    hand_on(&mut pending, &mut sink);
+                    sink(Printed::Text(Stream::Err, text));
+                }
             }
         }
         if pending.len() >= CHUNK {
@@ -106,16 +108,16 @@ fn hand_on(pending: &mut Vec<u8>, sink: &mut impl FnMut(Printed)) {
 }
 
 /// The text of a record that has to do with calls; `None` for a script's.
-fn write_call(record: &Record, writer: &mut Writer, shower: &mut Shower) -> Option<(Stream, Vec<u8>)> {
-    let printed = match record {
-        Record::CallsBegin(time_ns) => (Stream::Out, writer.begin(*time_ns)),
-        Record::Call(call) => (Stream::Out, writer.call(call, &mut shower.names, &shower.format_time)),
-        Record::HeldBack(count) => writer.held_back(*count),
-        Record::Lost(count) => writer.lost(*count)?,
-        Record::CallsEnd(counts) => writer.end(counts),
+fn write_call(record: &Record, writer: &mut Writer, shower: &mut Shower) -> Option<Vec<(Stream, Vec<u8>)>> {
+    let one = |printed: (Stream, String)| vec![(printed.0, printed.1.into_bytes())];
+    Some(match record {
+        Record::CallsBegin(time_ns) => one((Stream::Out, writer.begin(*time_ns))),
+        Record::Call(call) => one((Stream::Out, writer.call(call, &mut shower.names, &shower.format_time))),
+        Record::HeldBack(count) => one(writer.held_back(*count)),
+        Record::Lost(count) => one(writer.lost(*count)?),
+        Record::CallsEnd(counts) => writer.end(counts).into_iter().flat_map(one).collect(),
         _ => return None,
-    };
-    Some((printed.0, printed.1.into_bytes()))
+    })
 }
 
 /// A record's text.

@@ -205,3 +205,50 @@ fn the_hit_that_stop_if_means_is_a_stop_with_its_stack() {
         assert!(!output.stdout.contains("wrong="), "{}", output.stdout);
     }
 }
+
+/// A run of mini-envoy with two workers, by these options.
+#[track_caller]
+fn written(options: &[&str]) -> String {
+    let fixture = Fixture::build("mini_envoy", Variant::GCC);
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("out");
+    let program = fixture.path().to_str().unwrap();
+    let head = ["trace", "-o", path.to_str().unwrap()].into_iter().chain(options.iter().copied());
+    let args = ["--", program, "--listen", "0", "--rounds", "16", "--workers", "2", "--argument-rounds", "0"];
+    Rdbg::run(head.chain(args), LONG).success();
+    std::fs::read_to_string(&path).unwrap()
+}
+
+#[test]
+fn a_timeline_has_tracks_slices_and_wake_rounds() {
+    let text = written(&["--syscall", "epoll_wait,read,write,listen", "--fn", "Worker::tick", "-f", "perfetto"]);
+    let parsed: Value = serde_json::from_str(&text).unwrap();
+    let events = parsed["traceEvents"].as_array().unwrap();
+    let named = |name: &str| events.iter().any(|one| one["ph"] == "M" && one["args"]["name"] == name);
+    assert!(named("wrk:worker_0") && named("wrk:worker_1"), "{text}");
+    assert!(events.iter().any(|one| one["name"] == "Envoy::Worker::tick" && one["ph"] == "X"), "{text}");
+    let rounds: Vec<&Value> = events.iter().filter(|one| one["cat"] == "epoll").collect();
+    assert!(!rounds.is_empty() && rounds.iter().all(|one| one["dur"].as_f64() >= Some(0.0)), "{text}");
+    let hits = parsed["otherData"]["hits"].as_u64().unwrap();
+    assert_eq!(events.iter().filter(|one| one["cat"] == "syscall" || one["cat"] == "function").count() as u64, hits);
+}
+
+#[test]
+fn stacks_are_folded_and_drawn_with_every_call_in_them() {
+    let folded = written(&["--fn", "Worker::tick", "-f", "folded"]);
+    let total: u64 = folded.lines().map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()).sum();
+    // 16 rounds of two workers.
+    assert_eq!(total, 32, "{folded}");
+    assert!(folded.lines().all(|line| line.starts_with("wrk:worker_") && line.contains(";Envoy::Worker::tick ")));
+    let flame = written(&["--fn", "Worker::tick", "-f", "flame"]);
+    assert!(flame.starts_with("<?xml") && flame.ends_with("</svg>\n"));
+    assert!(flame.contains("<title>all calls: 32 calls, 100.0%</title>"), "{flame}");
+}
+
+#[test]
+fn the_sockets_are_told_with_their_options_and_listeners() {
+    let table = written(&["--summary", "sockets"]);
+    let count = |what: &str| table.matches(what).count();
+    assert_eq!((count("listens, backlog"), count("SO_REUSEPORT=[1]")), (2, 2), "{table}");
+    assert!(count("bound to {sa_family=AF_INET") >= 2, "{table}");
+}

@@ -115,11 +115,7 @@ impl<I: Inferior> Engine<I> {
         let options = PrinterOptions {
             program: Arc::clone(program),
             format: if spec.format == TraceFormat::Json { OutputFormat::Json } else { OutputFormat::Text },
-            layout: match (&spec.quick, spec.format) {
-                (None, _) => Layout::None,
-                (Some(_), TraceFormat::Text) => Layout::Lines,
-                (Some(_), TraceFormat::Json) => Layout::Json,
-            },
+            layout: layout(spec),
             format_time: Box::new(crate::os::format_time),
         };
         let events = self.subscribers.iter().find(|one| one.to.client == client).map(|one| one.to.events.clone());
@@ -247,6 +243,18 @@ fn add_places(file: &mut TracedFile, places: Vec<super::TracedPlace>, probe: u32
             Side::Entry => file.places[at].entry.push(probe),
             Side::Return => file.places[at].returns.push(probe),
         }
+    }
+}
+
+fn layout(spec: &TraceSpec) -> Layout {
+    match spec.format {
+        _ if spec.quick.is_none() => Layout::None,
+        TraceFormat::Text => Layout::Lines,
+        TraceFormat::Json => Layout::Json,
+        TraceFormat::Perfetto => Layout::Timeline,
+        TraceFormat::Folded => Layout::Folded,
+        TraceFormat::Flame => Layout::Flame,
+        TraceFormat::Sockets => Layout::Sockets,
     }
 }
 

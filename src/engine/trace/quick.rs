@@ -15,7 +15,7 @@ use crate::lang::script::program::{Config, Program};
 use crate::lang::Expression;
 use crate::target::breakpoint::CleanMemory;
 use crate::target::syscalls::{decode, find_kernel_call, find_signature, kernel_call, kernel_calls, CallMemory};
-use crate::trace::call::{Call, CallArgument, CallCounts, Callee, Certainty, Outcome};
+use crate::trace::call::{Call, CallArgument, CallCounts, Callee, Certainty, Outcome, SOCKET_CALLS};
 use crate::trace::{Hit, Record, SyscallHit};
 
 const SECOND: u64 = 1_000_000_000;
@@ -96,7 +96,10 @@ impl Quick {
 impl<I: Inferior> Engine<I> {
     /// Sets the breakpoints of a trace without a script, and reads its conditions.
     pub(super) fn begin_quick(&mut self, client: ClientId, spec: &QuickSpec) -> Result<Quick, ApiError> {
-        let calls = find_calls(&spec.calls)?;
+        let mut calls = find_calls(&spec.calls)?;
+        if spec.sockets == Toggle::On {
+            calls.extend(find_calls(&SOCKET_CALLS.map(str::to_owned))?);
+        }
         let condition = spec.condition.as_deref().map(|text| self.test(text, spec.returns)).transpose()?;
         let stop_if = spec.stop_if.as_deref().map(|text| self.test(text, spec.returns)).transpose()?;
         let mut breakpoints = Vec::new();

@@ -203,11 +203,24 @@ pub enum TraceOutput {
     Text,
     /// One JSON object a line
     Json,
+    /// A timeline for ui.perfetto.dev (with --fn or --syscall; implies --ret)
+    Perfetto,
+    /// Stacks, a line each, with their number of calls (implies --stack)
+    Folded,
+    /// A flame graph of the stacks, SVG (implies --stack)
+    Flame,
+}
+
+/// `--summary`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Summary {
+    /// File descriptors with their addresses, listeners, copies and options
+    Sockets,
 }
 
 /// `rdbg trace` without a script.
 #[derive(Debug, Args)]
-#[command(group = ArgGroup::new("quick").args(["functions", "syscalls"]).multiple(true))]
+#[command(group = ArgGroup::new("quick").args(["functions", "syscalls", "summary"]).multiple(true))]
 pub struct Quick {
     /// No script: report calls of functions whose demangled name matches (repeatable)
     #[arg(long = "fn", value_name = "RE", allow_hyphen_values = true)]
@@ -215,6 +228,9 @@ pub struct Quick {
     /// No script: report these system calls; `all` for every one
     #[arg(long = "syscall", value_name = "NAMES", value_delimiter = ',')]
     pub syscalls: Vec<String>,
+    /// No script: no lines, but a table at the end
+    #[arg(long, value_name = "WHAT", conflicts_with_all = ["format", "functions", "syscalls"])]
+    pub summary: Option<Summary>,
     /// Report a call when it has returned, with its value and how long it took
     #[arg(long = "ret", requires = "quick")]
     pub returns: bool,

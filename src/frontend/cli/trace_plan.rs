@@ -4,24 +4,28 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::args::{Quick, Trace, TraceOutput};
+use super::args::{Quick, Summary, Trace, TraceOutput};
 use super::plan::{check_regex, launch_selector, on, wait_selector, wrong, TracePlan, TraceScript};
 use crate::api::{QuickSpec, TargetSelector, TraceFormat};
 use crate::base::Pid;
 use crate::frontend::repl::DEFAULT_LIMIT;
 
+/// How many frames a stack has that is folded.
+const WHOLE_STACK: u32 = 128;
+
 /// What `rdbg trace` is to do.
 pub(super) fn trace_plan(mut args: Trace) -> Result<TracePlan, clap::Error> {
-    let mut named = None;
+    let (mut named, mut summary) = (None, None);
     let script = match (&args.list, args.text) {
         (Some(glob), None) => TraceScript::List(glob.clone()),
         (Some(_), Some(_)) => return Err(wrong("-l lists probes; it runs no program")),
-        (None, text) if !args.quick.functions.is_empty() || !args.quick.syscalls.is_empty() => {
+        (None, text) if is_quick(&args.quick) => {
             if text.is_some() || args.args.len() > 1 {
                 return Err(wrong("--fn and --syscall take a process to trace, and no script"));
             }
             named = args.args.pop().map(|word| process_named(&word));
-            TraceScript::Quick(quick_spec(args.quick)?)
+            summary = args.quick.summary;
+            TraceScript::Quick(quick_spec(args.quick, args.format)?)
         }
         (None, Some(text)) => TraceScript::Text(text),
         (None, None) if args.args.is_empty() => {
@@ -44,11 +48,22 @@ pub(super) fn trace_plan(mut args: Trace) -> Result<TracePlan, clap::Error> {
     if target.is_none() && matches!(script, TraceScript::Quick(_)) {
         return Err(wrong("name a process: NAME, PID, --waitfor NAME, or -- PROGRAM ARGS"));
     }
+    let format = match (args.format, summary) {
+        (_, Some(Summary::Sockets)) => TraceFormat::Sockets,
+        (TraceOutput::Text, _) => TraceFormat::Text,
+        (TraceOutput::Json, _) => TraceFormat::Json,
+        (TraceOutput::Perfetto, _) => TraceFormat::Perfetto,
+        (TraceOutput::Folded, _) => TraceFormat::Folded,
+        (TraceOutput::Flame, _) => TraceFormat::Flame,
+    };
+    if !matches!(format, TraceFormat::Text | TraceFormat::Json) && !matches!(script, TraceScript::Quick(_)) {
+        return Err(wrong("-f perfetto, folded and flame go with --fn and --syscall; a script writes text or json"));
+    }
     Ok(TracePlan {
         script,
         parameters: args.args,
         target,
-        format: if args.format == TraceOutput::Json { TraceFormat::Json } else { TraceFormat::Text },
+        format,
         output: args.output,
         quiet: on(args.quiet),
         unsafe_functions: on(args.allow_unsafe),
@@ -64,15 +79,24 @@ fn process_named(word: &str) -> TargetSelector {
     }
 }
 
-fn quick_spec(args: Quick) -> Result<QuickSpec, clap::Error> {
+fn is_quick(args: &Quick) -> bool {
+    !args.functions.is_empty() || !args.syscalls.is_empty() || args.summary.is_some()
+}
+
+fn quick_spec(args: Quick, format: TraceOutput) -> Result<QuickSpec, clap::Error> {
+    let by_stack = matches!(format, TraceOutput::Folded | TraceOutput::Flame);
+    if by_stack && args.returns {
+        return Err(wrong("-f folded and flame count calls at their entry: they take no --ret"));
+    }
     args.functions.iter().try_for_each(|regex| check_regex(Some(regex)))?;
     Ok(QuickSpec {
         functions: args.functions,
         module: args.module,
         limit: args.limit.unwrap_or(DEFAULT_LIMIT),
         calls: args.syscalls.iter().map(|name| name.trim().to_owned()).collect(),
-        returns: on(args.returns),
-        stack: args.stack.unwrap_or(0),
+        returns: on(args.returns || format == TraceOutput::Perfetto || args.summary.is_some()),
+        sockets: on(args.summary.is_some()),
+        stack: args.stack.unwrap_or(if by_stack { WHOLE_STACK } else { 0 }),
         condition: args.condition,
         stop_if: args.stop_if,
         max_rate: args.max_rate,

@@ -15,6 +15,7 @@ use super::watch::watch_text;
 pub fn reply_text(reply: &Reply, detail: Detail, style: Style) -> String {
     match reply {
         Reply::Done => String::new(),
+        Reply::TraceProgress { hits, lost } => format!("{hits} hits, {lost} lost"),
         Reply::Tracing { warnings, .. } => warnings.join("\n"),
         Reply::Text { text } => text.trim_end_matches('\n').to_owned(),
         Reply::Resumed => "Continuing.".to_owned(),

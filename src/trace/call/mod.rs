@@ -2,10 +2,16 @@
 //! makes a [`Call`]; a [`Writer`] on the printer's thread names its stack and writes it.
 
 mod error_number;
+mod flame;
+mod folded;
 mod json;
+mod sockets;
 mod text;
+mod timeline;
 
 use std::sync::Arc;
+
+pub use sockets::CALLS as SOCKET_CALLS;
 
 use super::names::Names;
 use super::printer::Stream;
@@ -119,11 +125,32 @@ pub enum Layout {
     Lines,
     /// An object for each, one a line (docs/trace-format.md).
     Json,
+    /// A timeline for ui.perfetto.dev.
+    Timeline,
+    /// A line for each stack, with its number of calls.
+    Folded,
+    /// The stacks as a picture.
+    Flame,
+    /// A table of the sockets.
+    Sockets,
 }
 
 /// Writes calls.
-pub struct Writer {
-    layout: Layout,
+pub enum Writer {
+    /// See [`Layout::None`].
+    None,
+    /// See [`Layout::Lines`].
+    Lines,
+    /// See [`Layout::Json`].
+    Json,
+    /// See [`Layout::Timeline`].
+    Timeline(timeline::Timeline),
+    /// See [`Layout::Folded`].
+    Folded(folded::Folded),
+    /// See [`Layout::Flame`].
+    Flame(folded::Folded),
+    /// See [`Layout::Sockets`].
+    Sockets(sockets::Sockets),
 }
 
 impl Callee {
@@ -138,47 +165,69 @@ impl Callee {
 impl Writer {
     /// One that has written nothing yet.
     pub fn new(layout: Layout) -> Writer {
-        Writer { layout }
+        match layout {
+            Layout::None => Writer::None,
+            Layout::Lines => Writer::Lines,
+            Layout::Json => Writer::Json,
+            Layout::Timeline => Writer::Timeline(Default::default()),
+            Layout::Folded => Writer::Folded(Default::default()),
+            Layout::Flame => Writer::Flame(Default::default()),
+            Layout::Sockets => Writer::Sockets(Default::default()),
+        }
     }
 
     /// What stands before the first call.
-    pub fn begin(&mut self, time_ns: u64) -> String {
-        match self.layout {
-            Layout::None | Layout::Lines => String::new(),
-            Layout::Json => json::begin(time_ns),
+    pub fn begin(&self, time_ns: u64) -> String {
+        match self {
+            Writer::Json => json::begin(time_ns),
+            Writer::Timeline(_) => timeline::Timeline::begin(),
+            _ => String::new(),
         }
     }
 
     /// One call.
     pub fn call(&mut self, call: &Call, names: &mut Names, format_time: &FormatTime) -> String {
-        match self.layout {
-            Layout::None => String::new(),
-            Layout::Lines => text::call(call, names, format_time),
-            Layout::Json => json::call(call, names),
+        match self {
+            Writer::None => {}
+            Writer::Lines => return text::call(call, names, format_time),
+            Writer::Json => return json::call(call, names),
+            Writer::Timeline(timeline) => return timeline.call(call, names),
+            Writer::Folded(folded) | Writer::Flame(folded) => folded.add(call, names),
+            Writer::Sockets(sockets) => sockets.add(call),
         }
+        String::new()
     }
 
-    /// What stands behind the last one.
-    pub fn end(&mut self, counts: &CallCounts) -> (Stream, String) {
-        match self.layout {
-            Layout::Json => (Stream::Out, json::end(counts)),
-            Layout::None | Layout::Lines => (Stream::Err, text::account(counts).unwrap_or_default()),
-        }
+    /// What stands behind the last one, and what is told of losses where the output does not say it.
+    pub fn end(&mut self, counts: &CallCounts) -> [(Stream, String); 2] {
+        let last = match self {
+            Writer::None | Writer::Lines => String::new(),
+            Writer::Json => json::end(counts),
+            Writer::Timeline(timeline) => timeline.end(counts),
+            Writer::Folded(folded) => folded.lines(),
+            Writer::Flame(folded) => flame::draw(folded),
+            Writer::Sockets(sockets) => sockets.table(),
+        };
+        let told = match self {
+            Writer::None | Writer::Json => None,
+            _ => text::account(counts),
+        };
+        [(Stream::Out, last), (Stream::Err, told.unwrap_or_default())]
     }
 
     /// So many were lost here; `None` where that is told as of a script's records.
     pub fn lost(&self, count: u64) -> Option<(Stream, String)> {
-        match self.layout {
-            Layout::None => None,
-            Layout::Json => Some((Stream::Out, json::lost(count))),
-            Layout::Lines => Some((Stream::Err, format!("({count} calls not shown: the output could not keep up)\n"))),
+        match self {
+            Writer::None => None,
+            Writer::Json => Some((Stream::Out, json::lost(count))),
+            _ => Some((Stream::Err, format!("({count} calls not shown: the output could not keep up)\n"))),
         }
     }
 
     /// So many were held back here.
     pub fn held_back(&self, count: u64) -> (Stream, String) {
-        match self.layout {
-            Layout::Json => (Stream::Out, json::held_back(count)),
+        match self {
+            Writer::Json => (Stream::Out, json::held_back(count)),
             _ => (Stream::Err, format!("({count} calls not shown: more than --max-rate)\n")),
         }
     }
