@@ -3,11 +3,11 @@
 
 pub mod cli;
 pub mod front;
+mod progress;
 pub mod render;
 pub mod repl;
 pub mod socket;
 pub mod surroundings;
-mod progress;
 mod trace;
 
 pub use front::run;

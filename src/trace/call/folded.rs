@@ -50,7 +50,11 @@ fn frame(name: &str) -> String {
 /// `f+12`, without the `+12`: calls from two places of one function are one frame.
 fn without_offset(place: &str) -> &str {
     match place.rsplit_once('+') {
-        Some((name, offset)) if !name.is_empty() && offset.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        Some((name, offset))
+            if !name.is_empty() && !offset.is_empty() && offset.bytes().all(|byte| byte.is_ascii_digit()) =>
+        {
+            name
+        }
         _ => place,
     }
 }

@@ -177,10 +177,10 @@ impl Writer {
     }
 
     /// What stands before the first call.
-    pub fn begin(&self, time_ns: u64) -> String {
+    pub fn begin(&mut self, time_ns: u64) -> String {
         match self {
             Writer::Json => json::begin(time_ns),
-            Writer::Timeline(_) => timeline::Timeline::begin(),
+            Writer::Timeline(timeline) => timeline.begin(time_ns),
             _ => String::new(),
         }
     }

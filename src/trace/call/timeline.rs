@@ -17,7 +17,10 @@ const WAITS: [&str; 3] = ["epoll_wait", "epoll_pwait", "epoll_pwait2"];
 #[derive(Default)]
 pub struct Timeline {
     threads: HashMap<Tid, Track>,
-    /// The end of the last call, nanoseconds since 1970.
+    /// When the trace began, nanoseconds since 1970: times are told from there, since a double would hold those since 1970
+    /// to a quarter of a microsecond only.
+    origin: u64,
+    /// The end of the last call, from there.
     latest: u64,
     separator: &'static str,
 }
@@ -33,7 +36,8 @@ struct Track {
 
 impl Timeline {
     /// What stands before the first event.
-    pub fn begin() -> String {
+    pub fn begin(&mut self, time_ns: u64) -> String {
+        self.origin = time_ns;
         "{\"displayTimeUnit\":\"ns\",\"traceEvents\":[".to_owned()
     }
 
@@ -54,17 +58,18 @@ impl Timeline {
             Outcome::Left { duration } => (Some(duration), None),
             Outcome::Entered | Outcome::Unfinished => (None, None),
         };
-        let end = call.time_ns + duration.unwrap_or(0);
+        let began = call.time_ns.saturating_sub(self.origin);
+        let end = began + duration.unwrap_or(0);
         self.latest = self.latest.max(end);
         if WAITS.contains(&call.callee.name()) {
-            if let Some((began, ready)) = track.round.take_if(|(began, _)| *began < call.time_ns) {
-                events.push(round(track.pid, call.tid, began, call.time_ns, ready));
+            if let Some((since, ready)) = track.round.take_if(|(since, _)| *since < began) {
+                events.push(round(track.pid, call.tid, since, began, ready));
             }
             if let Some(ready) = value.filter(|value| (*value as i32) > 0) {
                 track.round = Some((end, u64::from(ready as u32)));
             }
         }
-        events.push(slice(call, duration, value, names));
+        events.push(slice(call, began, duration, value, names));
         self.join(events)
     }
 
@@ -76,7 +81,7 @@ impl Timeline {
             (began < latest).then(|| round(track.pid, *tid, began, latest, ready))
         });
         let rounds = rounds.collect();
-        let sums = json!({ "hits": counts.hits, "reported": counts.reported, "held_back": counts.held_back,
+        let sums = json!({ "began_ns": self.origin, "hits": counts.hits, "reported": counts.reported, "held_back": counts.held_back,
             "open": counts.open, "lost": counts.lost });
         format!("{}\n],\"otherData\":{sums}}}\n", self.join(rounds))
     }
@@ -103,7 +108,7 @@ fn round(pid: i32, tid: Tid, began: u64, ended: u64, ready: u64) -> Value {
         "dur": micros(ended - began), "args": { "events": ready } })
 }
 
-fn slice(call: &Call, duration: Option<u64>, value: Option<u64>, names: &mut Names) -> Value {
+fn slice(call: &Call, began: u64, duration: Option<u64>, value: Option<u64>, names: &mut Names) -> Value {
     let mut details = Map::new();
     for (at, argument) in call.arguments.iter().enumerate() {
         let name = argument.name.clone().unwrap_or_else(|| format!("argument {at}"));
@@ -119,7 +124,7 @@ fn slice(call: &Call, duration: Option<u64>, value: Option<u64>, names: &mut Nam
     }
     let category = if matches!(call.callee, Callee::Kernel { .. }) { "syscall" } else { "function" };
     let mut event = json!({ "cat": category, "name": call.callee.name(), "pid": call.pid.0, "tid": call.tid.0,
-        "ts": micros(call.time_ns), "args": details });
+        "ts": micros(began), "args": details });
     match (duration, call.outcome) {
         (Some(duration), _) => {
             event["ph"] = "X".into();
@@ -135,8 +140,7 @@ fn slice(call: &Call, duration: Option<u64>, value: Option<u64>, names: &mut Nam
     event
 }
 
-/// The format's unit is the microsecond, with fractions: a double holds today's time to 0.25 us, so it is cut to
-/// what it holds.
+/// The format's unit is the microsecond, with fractions.
 fn micros(nanoseconds: u64) -> f64 {
     nanoseconds as f64 / 1e3
 }
@@ -163,9 +167,8 @@ mod tests {
 
     #[test]
     fn a_round_lies_between_two_waits_and_threads_are_named_once() {
-        let mut timeline = Timeline::default();
-        let mut names = Names::default();
-        let mut text = Timeline::begin();
+        let (mut timeline, mut names) = (Timeline::default(), Names::default());
+        let mut text = timeline.begin(500);
         let waited = |value, duration| Outcome::Returned { value, duration };
         text += &timeline.call(&call("epoll_wait", 1_000, waited(2, 3_000)), &mut names);
         text += &timeline.call(&call("accept4", 5_000, waited(12, 1_000)), &mut names);
@@ -177,7 +180,7 @@ mod tests {
         let named = events.iter().filter(|one| one["ph"] == "M").count();
         let rounds: Vec<&Value> = events.iter().filter(|one| one["cat"] == "epoll").collect();
         assert_eq!((named, rounds.len()), (1, 1), "{text}");
-        assert_eq!((rounds[0]["ts"].as_f64(), rounds[0]["dur"].as_f64()), (Some(4.0), Some(5.0)));
+        assert_eq!((rounds[0]["ts"].as_f64(), rounds[0]["dur"].as_f64()), (Some(3.5), Some(5.0)));
         assert_eq!(events.last().unwrap()["ph"], "B");
     }
 }
