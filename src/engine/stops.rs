@@ -167,6 +167,7 @@ impl<I: Inferior> Engine<I> {
     /// Resumes, remembering how. A task that has gone in the meantime reports so itself.
     pub(super) fn resume_task(&mut self, tid: Tid, how: ResumeHow, signal: Option<Signal>) {
         let how = self.traced_resume(tid, how);
+        self.entered.remove(&tid);
         self.mend_call(tid, signal);
         if let Err(error) = self.write_registers(tid) {
             if !matches!(error, InferiorError::Gone(_)) {

@@ -7,6 +7,4 @@ mod trace_plan;
 #[cfg(test)]
 mod tests;
 
-pub use plan::{
-    parse_args, AtEntry, Batch, Options, OutputKind, Plan, Scripted, SessionPlan, SymbolsPlan, TracePlan, TraceScript,
-};
+pub use plan::{parse_args, AtEntry, Batch, Options, OutputKind, Plan, Scripted, SessionPlan, TracePlan, TraceScript};
