@@ -10,6 +10,7 @@ use super::task::TracedTask;
 use super::{At, Called, Tracing};
 use crate::api::{self, ApiError, BreakpointAction, BreakpointSpec, ClientId, ModuleFilter, QuickSpec, Toggle, Where};
 use crate::base::{Inferior, Regs, Tid};
+use crate::engine::expressions::explain;
 use crate::engine::memory::RawMemory;
 use crate::lang::script::program::{Config, Program};
 use crate::lang::Expression;
@@ -135,7 +136,8 @@ impl<I: Inferior> Engine<I> {
     }
 
     fn test(&self, text: &str, returns: Toggle) -> Result<Test, ApiError> {
-        let expression = self.compile_condition(text)?;
+        let names = self.names_of(self.selected_pid().ok());
+        let expression = Expression::compile(text, &names).map_err(|error| explain(&error, text))?;
         let words = text.split(|letter: char| !letter.is_alphanumeric() && letter != '_');
         let moment = if words.into_iter().any(|word| word == "retval") { Moment::Return } else { Moment::Entry };
         if moment == Moment::Return && returns == Toggle::Off {
