@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use super::catching::Catching;
 use super::state::{Engine, Space};
 use super::watching::Means;
 use crate::api::{ApiError, BreakpointAction, BreakpointSpec, ClientId, Event, ModuleFilter, Toggle, WatchHit, Where};
@@ -23,6 +24,8 @@ pub(super) struct Breakpoint {
     pub(super) client: ClientId,
     pub(super) pattern: Pattern,
     pub(super) means: Means,
+    /// Of `catch`: which exceptions it is for.
+    pub(super) catching: Option<Catching>,
     pub(super) condition: Option<Expression>,
     pub(super) enabled: Toggle,
     pub(super) hits: u64,
@@ -167,6 +170,7 @@ impl<I: Inferior> Engine<I> {
         if let (Where::Watch(watch), Means::Registers { length, .. }) = (&mut spec.location, means) {
             watch.length = Some(length);
         }
+        let catching = Catching::parse(&spec.location)?;
         let condition = spec.condition.as_deref().map(|text| self.compile_condition(text)).transpose()?;
         self.next.breakpoint += 1;
         let id = self.next.breakpoint;
@@ -175,6 +179,7 @@ impl<I: Inferior> Engine<I> {
             client,
             pattern,
             means,
+            catching,
             condition,
             enabled: Toggle::On,
             hits: 0,
@@ -202,6 +207,7 @@ impl<I: Inferior> Engine<I> {
             Where::Regex(regex) => Pattern::Names(NamePattern::parse_regex(regex).map_err(bad)?),
             Where::Line { file, line } => self.parse_line_place(file.as_deref(), *line)?,
             Where::Address(text) => self.pattern_at(self.evaluate_address(text)?),
+            Where::Catch(spec) => Pattern::Names(super::catching::pattern_of(spec.event)?),
             Where::Hardware(place) => self.parse_where(place)?,
             Where::Watch(spec) => self.pattern_at(self.evaluate_address(&spec.expression)?),
         })
@@ -272,6 +278,11 @@ impl<I: Inferior> Engine<I> {
             return Verdict::GoOn;
         };
         let Some(breakpoint) = self.breakpoints.get_mut(&id) else { return Verdict::GoOn };
+        if let Some(catching) = &breakpoint.catching {
+            if !catching.wants(regs, &RawMemory { inferior: &self.inferior, pid }) {
+                return Verdict::GoOn;
+            }
+        }
         if let Some(condition) = &breakpoint.condition {
             match holds(condition, regs, &self.inferior, pid, space) {
                 Ok(false) => return Verdict::GoOn,

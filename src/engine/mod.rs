@@ -6,6 +6,7 @@ mod advance;
 mod arming;
 mod attach;
 mod breakpoints;
+mod catching;
 mod commands;
 mod exec;
 mod expressions;
