@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::command::{BreakpointAction, SignalPolicy, Toggle, VariableSet, Where};
 use super::event::StopReason;
+use super::names::NameSourcesRow;
 use super::source::{SourceLine, SourceText};
 use super::trace::TraceScope;
 use crate::base::{FileAddr, Pid, Signal, Tid, VirtAddr};
@@ -40,6 +41,8 @@ pub enum Reply {
     Source { source: SourceText },
     /// All modules of the selected process.
     Modules { rows: Vec<ModuleRow> },
+    /// Where the names of modules come from.
+    NameSources { rows: Vec<NameSourcesRow> },
     /// All processes of the session.
     Inferiors { rows: Vec<InferiorRow> },
     /// Signal policies.
