@@ -83,6 +83,8 @@ pub enum Command {
     Registers { set: RegisterSet },
     /// `info locals`, `info args`: of the selected frame.
     Variables { set: VariableSet },
+    /// `whatis`, `ptype`: the type of an expression, or of a type's name.
+    TypeOf { expression: String, detail: TypeDetail },
     /// Evaluate and format an expression; the format is gdb's letter.
     Print { expression: String, format: Option<char> },
     /// `set EXPR = EXPR`.
@@ -107,12 +109,24 @@ pub enum Command {
     Processes { matching: Option<String> },
     /// Where the session stands: processes, stopped or not.
     Status,
+    /// What protects the target should rdbg be killed.
+    Safety,
     /// Leave one or all processes running and untraced.
     Detach,
     /// Kill the selected process.
     Kill,
     /// End the session.
     Quit { leave: Leave },
+}
+
+/// How much of a type is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TypeDetail {
+    /// Its name.
+    Name,
+    /// Its members.
+    Definition,
 }
 
 /// Which variables of a frame.

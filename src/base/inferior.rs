@@ -109,6 +109,17 @@ pub enum SyscallStop {
     Other,
 }
 
+/// When the stop of a SIGTRAP is collected (waitpid). Until then the kernel delivers the signal should the tracer die; after
+/// that it forgets it, and the task goes on from where it is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum TrapOrder {
+    /// When it is reported.
+    #[default]
+    Collect,
+    /// When the task goes on, or something else is waited for: for a target that has a handler which knows what to do.
+    Owe,
+}
+
 /// Which events a seized task reports. EXEC, CLONE and SYSGOOD are always on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct TraceOptions {
@@ -171,6 +182,12 @@ pub trait Inferior {
     /// The next task that changed state. With `block` false `None` means that none has; with `block` true `None` means
     /// that the wait was ended from outside (a doorbell, a signal to rdbg).
     fn wait(&mut self, block: bool) -> Result<Option<(Tid, WaitStatus)>, InferiorError>;
+
+    /// When stops by SIGTRAP are collected from now on.
+    fn order_traps(&mut self, _order: TrapOrder) {}
+
+    /// Collects the stop of a SIGTRAP that is owed still.
+    fn collect_trap(&mut self, _tid: Tid) {}
 
     /// What this task alone has to report, without waiting. A wait for any task takes the kernel a look at each that is
     /// traced; this one does not.

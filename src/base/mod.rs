@@ -14,7 +14,7 @@ pub use addr::{AddrRange, FileAddr, LoadBias, VirtAddr};
 pub use cpu::CpuMask;
 pub use inferior::{
     DebugRegister, Inferior, InferiorError, Mapping, MappingSource, PendingScope, Resume, ResumeHow, SigInfo,
-    SignalMasks, SyscallStop, TraceOptions,
+    SignalMasks, SyscallStop, TraceOptions, TrapOrder,
 };
 pub use mem::{MemError, Memory, ReadMem};
 pub use regs::{Regs, VectorRegs};

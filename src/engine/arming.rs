@@ -49,6 +49,7 @@ impl<I: Inferior> Engine<I> {
         let mut failed = Vec::new();
         let mut code = Vec::new();
         let guarded = self.guard_space(pid, space);
+        self.spread_before_arming(pid, space, places);
         for group in places.chunk_by(|(a, _), (b, _)| a.0 / READ_SPAN == b.0 / READ_SPAN) {
             let Some(one) = self.spaces.get_mut(&space) else {
                 failed.extend(group.iter().map(|(at, _)| (*at, MemError::Gone.into())));
@@ -73,6 +74,7 @@ impl<I: Inferior> Engine<I> {
                 };
                 let patched = armed.and_then(|plan| {
                     self.guardian.cover(guarded, *at, bytes[0]);
+                    one.net.cover(&mut self.inferior, pid, *at, bytes[0]);
                     Ok(self.inferior.write_mem(pid, *at, &[INT3]).map(|()| plan)?)
                 });
                 match patched {
@@ -152,6 +154,7 @@ impl<I: Inferior> Engine<I> {
         for (slot, code) in filled {
             let _ = self.inferior.write_mem(child, slot, &code);
         }
+        one.net.reconcile(&mut self.inferior, child, &one.sites);
     }
 
     /// What stands at these places, which are in ascending order, with what is given for each: read a page at a time.

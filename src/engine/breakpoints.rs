@@ -26,7 +26,8 @@ pub(super) struct Breakpoint {
     pub(super) means: Means,
     /// Of `catch`: which exceptions it is for.
     pub(super) catching: Option<Catching>,
-    pub(super) condition: Option<Expression>,
+    /// That holds in every place; one over variables is each location's own.
+    pub(super) condition: Option<Arc<Expression>>,
     pub(super) enabled: Toggle,
     pub(super) hits: u64,
     pub(super) ignore: u64,
@@ -71,6 +72,8 @@ pub(super) struct Location {
     /// Mangled; the shown one first.
     pub(super) names: Vec<String>,
     pub(super) hits: u64,
+    /// The breakpoint's condition, over the variables that are in scope here; made at the first hit.
+    pub(super) condition: Option<Arc<Expression>>,
     /// How its arguments are read; made at the first hit that is shown.
     pub(super) plan: Option<Arc<CallPlan>>,
 }
@@ -171,7 +174,7 @@ impl<I: Inferior> Engine<I> {
             watch.length = Some(length);
         }
         let catching = Catching::parse(&spec.location)?;
-        let condition = spec.condition.as_deref().map(|text| self.compile_condition(text)).transpose()?;
+        let condition = self.condition_everywhere(spec.condition.as_deref())?;
         self.next.breakpoint += 1;
         let id = self.next.breakpoint;
         let breakpoint = Breakpoint {
@@ -192,7 +195,7 @@ impl<I: Inferior> Engine<I> {
             spec,
         };
         self.breakpoints.insert(id, breakpoint);
-        if let Err(error) = self.place_breakpoint(id) {
+        if let Err(error) = self.place_breakpoint(id).and_then(|()| self.check_condition(id)) {
             self.delete_breakpoint(id);
             return Err(error);
         }
@@ -221,11 +224,6 @@ impl<I: Inferior> Engine<I> {
             Some(loaded) => Pattern::InModule { module: loaded.module.name(), at: loaded.bias.to_file(at) },
             None => Pattern::Absolute(at),
         }
-    }
-
-    pub(super) fn compile_condition(&self, text: &str) -> Result<Expression, ApiError> {
-        let names = self.names_of(self.selected_pid().ok());
-        Expression::compile(text, &names).map_err(|error| super::expressions::explain(&error, text))
     }
 
     /// Deletes it and restores what only it had patched.
@@ -274,6 +272,7 @@ impl<I: Inferior> Engine<I> {
     /// What this hit means to one breakpoint. `regs` have pc at the site.
     pub(super) fn judge(&mut self, id: u32, location: u32, tid: Tid, regs: &Regs) -> Verdict {
         let Some(pid) = self.threads.get(&tid).map(|one| one.pid) else { return Verdict::GoOn };
+        let condition = self.condition_at(id, location, pid);
         let Some(space) = self.processes.get(&pid).and_then(|one| self.spaces.get(&one.space)) else {
             return Verdict::GoOn;
         };
@@ -283,8 +282,11 @@ impl<I: Inferior> Engine<I> {
                 return Verdict::GoOn;
             }
         }
-        if let Some(condition) = &breakpoint.condition {
-            match holds(condition, regs, &self.inferior, pid, space) {
+        if let Some(condition) = condition {
+            let held = condition.and_then(|condition| {
+                holds(&condition, regs, &self.inferior, pid, space).map_err(|error| error.to_string())
+            });
+            match held {
                 Ok(false) => return Verdict::GoOn,
                 Ok(true) => {}
                 Err(error) => {

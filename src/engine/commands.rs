@@ -68,6 +68,7 @@ impl<I: Inferior> Engine<I> {
             Command::ListSignals => Ok(self.list_signals(&[])),
             Command::Registers { set } => self.registers(&set),
             Command::Variables { set } => self.list_variables(set),
+            Command::TypeOf { expression, detail } => self.type_of(&expression, detail),
             Command::Print { expression, format } => self.print(&expression, format),
             Command::Assign { assignment } => self.assign(&assignment),
             Command::Examine { spec, expression } => self.examine(&spec, expression.as_deref()),
@@ -85,6 +86,7 @@ impl<I: Inferior> Engine<I> {
             Command::InfoSymbol { expression } => self.info_symbol(&expression),
             Command::Complete { prefix, limit } => Ok(self.complete(&prefix, limit)),
             Command::Processes { matching } => super::attach::list_processes(matching.as_deref()),
+            Command::Safety => Ok(Reply::Text { text: self.describe_safety()? }),
             Command::Status => Ok(Reply::Status { stopped: self.stop_reason(), inferiors: self.inferior_rows() }),
             other => Err(ApiError::internal(format!("no one carries out {other:?}"))),
         }
@@ -116,10 +118,7 @@ impl<I: Inferior> Engine<I> {
     }
 
     fn set_condition(&mut self, id: u32, condition: Option<String>) -> Outcome {
-        let compiled = condition.as_deref().map(|text| self.compile_condition(text)).transpose()?;
-        let breakpoint = self.breakpoint_mut(id)?;
-        breakpoint.condition = compiled;
-        breakpoint.spec.condition = condition;
+        self.change_condition(id, condition)?;
         Ok(Reply::Done)
     }
 

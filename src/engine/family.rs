@@ -99,8 +99,8 @@ impl<I: Inferior> Engine<I> {
         let (modules, sites) = (from.modules.clone(), from.sites.clone());
         let (rendezvous, syscall_at, slots) = (from.rendezvous, from.syscall_at, from.slots.clone());
         let guarded = from.guarded.and_then(|_| super::safety::guard_copy(&mut self.guardian, child, from));
-        let registers = from.registers.clone();
-        let copy = super::state::Space { modules, sites, rendezvous, syscall_at, registers, slots, guarded };
+        let (registers, net) = (from.registers.clone(), from.net.clone());
+        let copy = super::state::Space { modules, sites, rendezvous, syscall_at, registers, slots, guarded, net };
         self.spaces.insert(id, copy);
         for breakpoint in self.breakpoints.values_mut() {
             breakpoint.share_locations(of, id);
@@ -120,6 +120,7 @@ impl<I: Inferior> Engine<I> {
         if let Some(thread) = self.threads.get_mut(&child.leader()) {
             thread.state = RunState::Stopped(StopKind::Event);
         }
+        self.leave_net_in(child);
         self.release_process(child);
     }
 

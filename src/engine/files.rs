@@ -128,6 +128,9 @@ fn index(request: &NamesRequest, file: &Path, output: Option<&Path>) -> Outcome 
 impl<I: Inferior> Engine<I> {
     /// `set`: for files that are open already too.
     pub(super) fn change_setting(&mut self, name: &str, value: &str) -> Outcome {
+        if name == "safety-net" {
+            return self.set_safety_net(value);
+        }
         self.settings.set(name, value)?;
         if super::names::SETTINGS.contains(&name) {
             self.rename_modules();

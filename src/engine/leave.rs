@@ -77,6 +77,7 @@ impl<I: Inferior> Engine<I> {
             self.settle(*tid);
         }
         if alone {
+            self.lift_net(pids, space);
             self.unmap_slots(&tids, space);
         }
         for pid in pids {
@@ -167,7 +168,7 @@ impl<I: Inferior> Engine<I> {
     /// A thread that stands between two instructions of the program, and can make a call for rdbg. Where all of them stand
     /// in the midst of system calls, as they do while those are traced, one is let go on to the end of its own: the
     /// interrupt that is set before meets it there.
-    fn thread_at_rest(&mut self, tids: &[Tid]) -> Option<Tid> {
+    pub(super) fn thread_at_rest(&mut self, tids: &[Tid]) -> Option<Tid> {
         let stands = |engine: &Self, tid: Tid, kind| {
             let thread = engine.threads.get(&tid);
             thread.is_some_and(|one| one.state == RunState::Stopped(kind) && one.owed.is_none() && !one.in_vfork)

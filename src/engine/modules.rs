@@ -53,7 +53,7 @@ impl<I: Inferior> Engine<I> {
     }
 
     fn forget_unmapped(&mut self, space: SpaceId, starts: &[VirtAddr]) {
-        let guarded = self.guarded(space);
+        let (guarded, pid) = (self.guarded(space), self.pid_of_space(space));
         let Some(one) = self.spaces.get_mut(&space) else { return };
         let gone: Vec<AddrRange> = one
             .modules
@@ -67,6 +67,9 @@ impl<I: Inferior> Engine<I> {
             one.modules.remove(range.start);
             for (at, _) in one.sites.forget_range(range.start, range.end) {
                 self.guardian.uncover(guarded, at);
+                if let Some(pid) = pid {
+                    one.net.forget(&mut self.inferior, pid, at);
+                }
             }
             for breakpoint in self.breakpoints.values_mut() {
                 breakpoint.forget_range(space, range);

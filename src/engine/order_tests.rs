@@ -573,3 +573,21 @@ fn with_scheduler_locking_on_a_thread_that_ends_alone_leaves_nobody_standing_unh
         assert!(!scene.kernel().is_stopped(LEADER));
     }
 }
+
+#[test]
+fn a_fault_in_the_engine_in_the_midst_of_a_hit_leaves_the_target_clean() {
+    let faults =
+        [Operation::SetPc, Operation::Regs, Operation::SigInfo, Operation::Load, Operation::Store, Operation::SetRegs];
+    for fault in faults {
+        let mut scene = Scene::armed(BreakpointAction::Count);
+        scene.kernel().script([Report::trap(LEADER, SITE)]);
+        scene.kernel().fault.set(Some(fault));
+        let events = scene.events;
+        scene = Scene { engine: super::spawn::serve(scene.engine), events };
+        let told = scene.told();
+        let is_told =
+            |event: &Event| matches!(event, Event::Notice { text } if text.contains("a fault in rdbg's engine"));
+        assert!(told.iter().any(is_told) || scene.kernel().fault.get().is_some(), "{fault:?}: {told:?}");
+        scene.assert_clean(PID, &[LEADER, SECOND]);
+    }
+}

@@ -132,7 +132,7 @@ impl<I: Inferior> Engine<I> {
                     }
                     return Ok(status);
                 }
-                Some(other) => self.backlog.push_back(other),
+                Some((other, status)) => self.keep_report(other, status),
                 None => {}
             }
         }

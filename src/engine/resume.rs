@@ -9,7 +9,7 @@ use crate::arch::{plan_out_of_line, Effect, OutOfLine, StepOver};
 use crate::base::{Inferior, InferiorError, ReadMem, Regs, ResumeHow, Tid, VirtAddr};
 use crate::target::breakpoint::CleanMemory;
 use crate::target::debug_register::RegisterSet;
-use crate::target::task::{RunState, StopKind};
+use crate::target::task::{RunState, SpaceId, StopKind};
 
 /// Bytes that one displaced instruction and its jump back may take.
 pub(super) const SLOT_SIZE: u64 = crate::arch::SLOT_SIZE;
@@ -100,10 +100,12 @@ impl<I: Inferior> Engine<I> {
     /// found hit.
     pub(super) fn step_over(&mut self, tid: Tid, at: VirtAddr, mut regs: Regs) -> Result<RegisterSet, PassError> {
         let space = self.space_of(tid).ok_or(InferiorError::Gone(tid))?;
+        let early = self.take_early(tid);
+        let netted = self.spread_at_hit(tid);
         let site = self.spaces.get_mut(&space).and_then(|one| one.sites.find_mut(at)).ok_or(PassError::NoSite(at))?;
         if let Some(slot) = site.slot {
             // The thread's registers are the hit's own; rip alone changes.
-            if !self.take_early_slot(tid) {
+            if early.is_none_or(|early| early.now != slot) {
                 self.inferior.set_pc(tid, slot)?;
             }
             return Ok(RegisterSet::default());
@@ -112,11 +114,17 @@ impl<I: Inferior> Engine<I> {
             StepOver::Emulate(emulation) => {
                 let emulation = *emulation;
                 site.emulated = site.emulated.saturating_add(1);
-                if site.emulated == HOT && emulation.effect() != Effect::ProgramCounter {
+                let hot = if netted { 1 } else { HOT };
+                if site.emulated == hot && emulation.effect() != Effect::ProgramCounter {
                     if let Some(slot) = self.copy_emulated_site(tid, at, &regs) {
                         self.inferior.set_pc(tid, slot)?;
                         return Ok(RegisterSet::default());
                     }
+                }
+                if netted {
+                    // The handler knows sites and copies; where else the thread comes to it could not tell.
+                    self.inferior.set_pc(tid, at)?;
+                    self.inferior.collect_trap(tid);
                 }
                 let reached = match self.emulate(tid, &emulation, &mut regs) {
                     Ok(reached) => reached,
@@ -160,17 +168,11 @@ impl<I: Inferior> Engine<I> {
             Some(process) => (process.pid, process.space),
             None => return Err(InferiorError::Gone(tid).into()),
         };
-        let near = |slot: VirtAddr| slot.0.abs_diff(at.0) < SLOT_REACH;
-        let runs = &self.spaces.get(&space).ok_or(PassError::NoSite(at))?.slots;
-        if !runs.iter().any(|(next, end)| next < end && near(*next)) {
-            let run = self.map_slots(tid, at)?;
+        if self.map_slots_near(tid, space, at)? {
             // The remote call left the registers as they were in the stop, one past the int3.
             self.inferior.set_regs(tid, regs)?;
-            let end = run.offset(SLOT_PAGES);
-            if let Some(one) = self.spaces.get_mut(&space) {
-                one.slots.push((run, end));
-            }
         }
+        let near = |slot: VirtAddr| slot.0.abs_diff(at.0) < SLOT_REACH;
         let one = self.spaces.get_mut(&space).ok_or(PassError::NoSite(at))?;
         let run = one.slots.iter_mut().find(|(next, end)| next < end && near(*next)).ok_or(PassError::NoRoom(at))?;
         let slot = run.0;
@@ -178,7 +180,21 @@ impl<I: Inferior> Engine<I> {
         self.inferior.write_mem(pid, slot, &code).map_err(InferiorError::from)?;
         run.0 = slot.offset(SLOT_SIZE);
         one.sites.add_slot(at, slot, *copy);
+        one.net.add_copy(&mut self.inferior, pid, &one.sites, at);
         Ok(slot)
+    }
+
+    /// Sees to it that a slot for `at` can be had; whether a thread had to make a call for it.
+    pub(super) fn map_slots_near(&mut self, tid: Tid, space: SpaceId, at: VirtAddr) -> Result<bool, PassError> {
+        let runs = &self.spaces.get(&space).ok_or(PassError::NoSite(at))?.slots;
+        if runs.iter().any(|(next, end)| next < end && next.0.abs_diff(at.0) < SLOT_REACH) {
+            return Ok(false);
+        }
+        let run = self.map_slots(tid, at)?;
+        if let Some(one) = self.spaces.get_mut(&space) {
+            one.slots.push((run, run.offset(SLOT_PAGES)));
+        }
+        Ok(true)
     }
 
     /// Maps a run of executable pages into the target, near `at`.
@@ -205,7 +221,7 @@ impl<I: Inferior> Engine<I> {
     /// Moves a stopped thread out of a slot, back to the program's own text: before a signal's frame can hold its pc,
     /// before a step, and before leaving.
     pub(super) fn leave_slot(&mut self, tid: Tid) {
-        self.take_early_slot(tid);
+        self.take_early(tid);
         let Some(space) = self.space_of(tid) else { return };
         let Some(sites) = self.spaces.get(&space).map(|one| &one.sites) else { return };
         let in_runs = |pc: VirtAddr| {

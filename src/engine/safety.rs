@@ -1,9 +1,9 @@
 //! What protects an attached program should rdbg be killed.
 
 use super::state::{Engine, Space};
-use crate::base::{Inferior, Pid, Regs, Tid, VirtAddr};
+use crate::base::{Inferior, Pid, Regs, Signal, Tid, VirtAddr, WaitStatus};
 use crate::os::{GuardedId, Guardian};
-use crate::target::task::{Origin, SpaceId};
+use crate::target::task::{EarlyPc, Origin, SpaceId};
 
 impl<I: Inferior> Engine<I> {
     /// The same engine, whose patches the guardian knows of.
@@ -29,27 +29,51 @@ impl<I: Inferior> Engine<I> {
     /// thread does by itself what it would have done. Whatever else comes of the hit sets the pc anyway, so that this costs
     /// no call more. What is left is the time from the wait to here, of one call (PTRACE_GETREGS).
     pub(super) fn enter_slot_early(&mut self, tid: Tid, regs: &Regs) {
-        let Some(space) = self.space_of(tid).and_then(|id| self.spaces.get(&id)) else { return };
-        let slot = space.sites.find(VirtAddr(regs.rip.wrapping_sub(1))).and_then(|site| site.slot);
+        let site = self.site_of_trap(tid, regs);
+        if let Some((_, Some(slot))) = site {
+            self.put_early(tid, regs, slot);
+        }
+    }
+
+    /// As [`Engine::enter_slot_early`], of a report that is kept for later: then a site without a slot is worth a call.
+    pub(super) fn keep_report(&mut self, tid: Tid, status: WaitStatus) {
+        self.backlog.push_back((tid, status));
+        if status != WaitStatus::SignalDelivery(Signal::TRAP) {
+            return;
+        }
+        let Ok(regs) = self.inferior.regs(tid) else { return };
+        if let Some((at, slot)) = self.site_of_trap(tid, &regs) {
+            self.put_early(tid, &regs, slot.unwrap_or(at));
+        }
+    }
+
+    /// The site that a trap with these registers seems to be of, and its slot.
+    fn site_of_trap(&self, tid: Tid, regs: &Regs) -> Option<(VirtAddr, Option<VirtAddr>)> {
+        let space = self.spaces.get(&self.space_of(tid)?)?;
+        let at = VirtAddr(regs.rip.wrapping_sub(1));
         // With debug registers in use a trap can be several things at once.
-        let Some(slot) = slot.filter(|_| space.registers.control() == 0) else { return };
-        if self.inferior.set_pc(tid, slot).is_ok() {
+        let site = space.sites.find(at).filter(|_| space.registers.control() == 0)?;
+        Some((at, site.slot))
+    }
+
+    fn put_early(&mut self, tid: Tid, regs: &Regs, now: VirtAddr) {
+        if self.inferior.set_pc(tid, now).is_ok() {
             if let Some(thread) = self.threads.get_mut(&tid) {
-                thread.in_slot_early = true;
+                thread.early = Some(EarlyPc { reported: regs.pc(), now });
             }
         }
     }
 
-    /// Whether the pc is in the site's slot already; it is the caller's to set from now on.
-    pub(super) fn take_early_slot(&mut self, tid: Tid) -> bool {
-        self.threads.get_mut(&tid).is_some_and(|one| std::mem::take(&mut one.in_slot_early))
+    /// Where the pc is already; it is the caller's to set from now on.
+    pub(super) fn take_early(&mut self, tid: Tid) -> Option<EarlyPc> {
+        self.threads.get_mut(&tid)?.early.take()
     }
 
     /// Before what takes its time at a hit, and where a thread is to stand: should rdbg be killed meanwhile, it goes on
     /// from its site, not from the middle of the instruction. `regs` have pc at the site. What the thread is to do then
     /// sets the pc again.
     pub(super) fn stand_at_site(&mut self, tid: Tid, regs: &Regs) {
-        self.take_early_slot(tid);
+        self.take_early(tid);
         // Gone is an answer, which the wait reports.
         let _ = self.inferior.set_pc(tid, regs.pc());
     }

@@ -1,7 +1,7 @@
 //! An [`Inferior`] that a test scripts: tasks that report in the order that the test wants, with memory and registers of
 //! their own, and every call written down. It refuses what the kernel refuses: nothing is done to a task that runs.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -113,6 +113,8 @@ pub(super) struct Scripted {
     /// Which operations were asked of which task.
     pub(super) asked: RefCell<HashSet<(Operation, Tid)>>,
     pub(super) parents: HashMap<Pid, Pid>,
+    /// An operation that panics the next time: a fault of the engine's own.
+    pub(super) fault: Cell<Option<Operation>>,
 }
 
 impl Scripted {
@@ -128,6 +130,7 @@ impl Scripted {
             gone: HashSet::new(),
             asked: RefCell::default(),
             parents: HashMap::new(),
+            fault: Cell::new(None),
         }
     }
 
@@ -228,6 +231,10 @@ impl Scripted {
 
     fn alive(&self, operation: Operation, tid: Tid) -> Result<(), InferiorError> {
         self.asked.borrow_mut().insert((operation, tid));
+        if self.fault.get() == Some(operation) {
+            self.fault.set(None);
+            panic!("a fault that the script wants");
+        }
         let is_alive = self.tasks.get(&tid).is_some_and(|task| !task.is_dead);
         if is_alive && !self.gone.contains(&(operation, tid)) {
             Ok(())

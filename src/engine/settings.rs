@@ -20,6 +20,8 @@ pub struct Settings {
     pub scheduler_locking: SchedulerLocking,
     /// Stop after each exec of a debugged process.
     pub stop_on_exec: Toggle,
+    /// Whether a target gets a handler of SIGTRAP, for when rdbg is killed.
+    pub safety_net: Toggle,
     /// Whether `step` passes over the C++ and Rust libraries.
     pub skip_std: Toggle,
     /// Where separate files with names are.
@@ -73,6 +75,7 @@ impl Default for Settings {
             scheduler_locking: SchedulerLocking::Off,
             stop_on_exec: Toggle::Off,
             skip_std: Toggle::On,
+            safety_net: Toggle::Off,
             names: NameFiles::default(),
             vtable_names: None,
             print_elements: 200,
@@ -83,7 +86,8 @@ impl Default for Settings {
 }
 
 /// The names that lldb gives to the same settings, and ours.
-const NAMES: [(&str, &str); 13] = [
+const NAMES: [(&str, &str); 14] = [
+    ("safety-net", "safety-net"),
     ("print elements", "print elements"),
     ("print object", "print object"),
     ("skip-std", "skip-std"),
@@ -111,6 +115,7 @@ impl Settings {
                     _ => return Err(ApiError::user("follow-fork-mode is parent, child or both")),
                 }
             }
+            "safety-net" => self.safety_net = parse_toggle(value)?,
             "print elements" => {
                 self.print_elements = match value {
                     "unlimited" | "0" => u64::MAX,
@@ -150,6 +155,7 @@ impl Settings {
             ("print object", toggle_name(self.print_object)),
             ("follow-fork-mode", follow),
             ("non-stop", toggle_name(self.non_stop)),
+            ("safety-net", toggle_name(self.safety_net)),
             ("skip-std", toggle_name(self.skip_std)),
             ("scheduler-locking", self.scheduler_locking.name()),
             ("stop-on-exec", toggle_name(self.stop_on_exec)),

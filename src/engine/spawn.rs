@@ -8,7 +8,7 @@ use crossbeam_channel::{bounded, unbounded, Sender};
 
 use super::state::{Engine, Input};
 use crate::api::{session::wake::Wake, ClientId, Event, Leave, Request, Session, Subscription};
-use crate::base::Signal;
+use crate::base::{Inferior, Signal};
 use crate::os::{Doorbell, Guardian, LiveInferior, OsError};
 
 /// The engine, from outside its thread.
@@ -51,16 +51,17 @@ pub fn spawn(guardian: Guardian) -> Result<Handle, OsError> {
 }
 
 /// Runs the engine; a fault of rdbg's own still leaves every target clean.
-fn serve(mut engine: Engine<LiveInferior>) {
+pub(super) fn serve<I: Inferior>(mut engine: Engine<I>) -> Engine<I> {
     while std::panic::catch_unwind(AssertUnwindSafe(|| engine.run())).is_err() {
         let text = "a fault in rdbg's engine: it lets go of every process and ends".to_string();
         engine.emit(Event::Notice { text });
         if std::panic::catch_unwind(AssertUnwindSafe(|| engine.leave_all(Leave::Default))).is_err() {
-            return;
+            return engine;
         }
         engine.end();
     }
     engine.guardian.dismiss();
+    engine
 }
 
 impl Handle {

@@ -62,6 +62,8 @@ pub struct Space {
     pub slots: Vec<(VirtAddr, VirtAddr)>,
     /// As the guardian knows it, once something is patched in it.
     pub guarded: Option<crate::os::GuardedId>,
+    /// The safety net.
+    pub(super) net: super::net::Net,
 }
 
 /// What the user's commands refer to when they name nothing.
@@ -123,7 +125,9 @@ pub struct Engine<I: Inferior> {
     pub(super) pinned: Option<super::pinning::Pinned>,
     pub(super) sources: super::source::Sources,
     pub(super) launched: Option<(PathBuf, Vec<std::ffi::OsString>)>,
-    pub(super) history: Vec<crate::lang::Value>,
+    pub(super) history: Vec<super::described_names::Kept>,
+    /// Convenience variables, by name without the `$`.
+    pub(super) kept: std::collections::BTreeMap<String, super::described_names::Kept>,
     pub(super) examine_next: Option<VirtAddr>,
     pub(super) next: Counters,
     pub(super) ended: bool,
@@ -190,6 +194,7 @@ impl<I: Inferior> Engine<I> {
             sources: Default::default(),
             launched: None,
             history: Vec::new(),
+            kept: std::collections::BTreeMap::new(),
             examine_next: None,
             next: Counters::default(),
             ended: false,
@@ -320,7 +325,7 @@ impl<I: Inferior> Engine<I> {
             untold: None,
             in_vfork: false,
             left_group_stop: false,
-            in_slot_early: false,
+            early: None,
             broken: None,
             redone: None,
             registers_seen: 0,
@@ -341,6 +346,7 @@ impl<I: Inferior> Engine<I> {
             registers: DebugRegisters::default(),
             slots: Vec::new(),
             guarded: None,
+            net: Default::default(),
         };
         self.spaces.insert(id, space);
         id

@@ -66,8 +66,11 @@ impl<I: Inferior> Engine<I> {
     }
 
     fn on_trap(&mut self, tid: Tid) {
-        let Ok(regs) = self.inferior.regs(tid) else { return };
-        self.enter_slot_early(tid, &regs);
+        let Ok(mut regs) = self.inferior.regs(tid) else { return };
+        match self.threads.get(&tid).and_then(|one| one.early) {
+            Some(early) => regs.rip = early.reported.0,
+            None => self.enter_slot_early(tid, &regs),
+        }
         let Ok(siginfo) = self.inferior.siginfo(tid) else { return };
         let dr6 = self.take_debug_status(tid, &siginfo);
         let (Some(space), Some(thread)) = (self.space_of(tid), self.threads.get_mut(&tid)) else { return };
@@ -76,7 +79,7 @@ impl<I: Inferior> Engine<I> {
         if trap.cause != TrapCause::Own {
             thread.state = RunState::Stopped(StopKind::Event);
         }
-        if !matches!(trap.cause, TrapCause::Site(_)) && self.take_early_slot(tid) {
+        if !matches!(trap.cause, TrapCause::Site(_)) && self.take_early(tid).is_some() {
             // Somebody has sent a SIGTRAP to a thread that is right behind a site.
             let _ = self.inferior.set_pc(tid, regs.pc());
         }
@@ -178,6 +181,7 @@ impl<I: Inferior> Engine<I> {
             thread.state = RunState::Running;
             thread.resumed = how;
             thread.owed = None;
+            thread.early = None;
         }
         let _ = self.inferior.resume(tid, Resume { how, signal });
     }

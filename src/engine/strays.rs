@@ -106,11 +106,12 @@ impl<I: Inferior> Engine<I> {
         let Some(departed) = self.departed.iter().find(|one| of(one)) else { return };
         let (modules, sites) = (departed.space.modules.clone(), departed.space.sites.clone());
         let (syscall_at, slots) = (departed.space.syscall_at, departed.space.slots.clone());
+        let net = departed.space.net.clone();
         self.early.remove(&tid);
         let space = self.add_space();
         if let Some(one) = self.spaces.get_mut(&space) {
             let registers = Default::default();
-            *one = Space { modules, sites, rendezvous: None, syscall_at, registers, slots, guarded: None };
+            *one = Space { modules, sites, rendezvous: None, syscall_at, registers, slots, guarded: None, net };
         }
         self.next.process += 1;
         let (number, origin, role) = (self.next.process, Origin::Attached, Role::Passenger);

@@ -299,3 +299,46 @@ fn refusals_say_why() {
     let own = live.seize(Tid(std::process::id() as i32), TraceOptions::default()).unwrap_err().to_string();
     assert!(own.contains("rdbg itself"), "{own}");
 }
+
+/// Has the kernel refuse pwrite64(2) to this thread, by which /proc/PID/mem is written.
+fn refuse_writes_to_files() {
+    let statement = |code: u32, jt, jf, k| libc::sock_filter { code: code as u16, jt, jf, k };
+    let mut filter = [
+        // The number of the call: the first word of struct seccomp_data.
+        statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, 0),
+        statement(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 0, 1, libc::SYS_pwrite64 as u32),
+        statement(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_ERRNO | libc::EPERM as u32),
+        statement(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_ALLOW),
+    ];
+    let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_mut_ptr() };
+    // SAFETY: the program outlives the call, which copies it; the filter is the calling thread's alone.
+    unsafe {
+        assert_eq!(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+        assert_eq!(libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, 0, &program), 0);
+    }
+}
+
+#[test]
+fn where_proc_mem_may_not_be_written_a_stopped_tasks_text_is_poked() {
+    let (_guard, pid) = sleeper();
+    let mut live = tracer();
+    live.seize(pid.leader(), TraceOptions::default()).unwrap();
+    let maps = live.maps(pid).unwrap();
+    let text = maps.iter().find(|one| one.exec && !one.write).unwrap().range.start;
+    // Over the edge of a word, and of no whole one.
+    let at = text.offset(5);
+    let mut before = [0; 14];
+    assert_eq!(live.read_mem(pid, text, &mut before), Ok(14));
+    refuse_writes_to_files();
+    // A task that runs can be written by neither.
+    assert_eq!(live.write_mem(pid, at, &[0xcc; 5]), Err(MemError::Refused { at, errno: libc::EPERM }));
+    stop(&mut live, pid.leader());
+    live.write_mem(pid, at, &[0xcc; 5]).unwrap();
+    let mut now = [0; 14];
+    assert_eq!(live.read_mem(pid, text, &mut now), Ok(14));
+    assert_eq!((&now[..5], &now[5..10], &now[10..]), (&before[..5], &[0xcc; 5][..], &before[10..]));
+    live.write_mem(pid, at, &before[5..10]).unwrap();
+    assert_eq!(live.read_mem(pid, text, &mut now), Ok(14));
+    assert_eq!(now, before);
+    live.detach(pid.leader(), None).unwrap();
+}

@@ -11,7 +11,8 @@ use libc::{c_int, c_uint, c_void};
 
 use crate::base::{
     DebugRegister, Inferior, InferiorError, Mapping, MemError, PendingScope, Pid, PtraceEvent, Regs, Resume, ResumeHow,
-    RunRecord, SigInfo, Signal, SignalMasks, SyscallStop, Tid, TraceOptions, VectorRegs, VirtAddr, WaitStatus,
+    RunRecord, SigInfo, Signal, SignalMasks, SyscallStop, Tid, TraceOptions, TrapOrder, VectorRegs, VirtAddr,
+    WaitStatus,
 };
 
 use super::error::{errno_text, last_errno};
@@ -23,13 +24,19 @@ use super::{proc, refusal, Doorbell};
 pub struct LiveInferior {
     doorbell: Doorbell,
     mem: MemFiles,
+    order: TrapOrder,
+    /// The task whose SIGTRAP has been reported and not collected.
+    owed: Option<Tid>,
+    /// What was found instead when one was to be collected: the task has been killed.
+    instead: Option<(Tid, WaitStatus)>,
     not_send: PhantomData<*const ()>,
 }
 
 impl LiveInferior {
     /// The tracer of the calling thread, whose bell `doorbell` is ([`Doorbell::for_this_thread`]).
     pub fn new(doorbell: &Doorbell) -> LiveInferior {
-        LiveInferior { doorbell: doorbell.clone(), mem: MemFiles::default(), not_send: PhantomData }
+        let (mem, order) = (MemFiles::default(), TrapOrder::default());
+        LiveInferior { doorbell: doorbell.clone(), mem, order, owed: None, instead: None, not_send: PhantomData }
     }
 
     /// One PTRACE_PEEKTEXT / POKETEXT round: the word at `at`.
@@ -78,6 +85,56 @@ impl LiveInferior {
                 }
             }
         }
+    }
+
+    /// A wait for any task that leaves a SIGTRAP's stop to be collected.
+    fn wait_owing(&mut self, flags: c_int) -> Result<Option<(Tid, WaitStatus)>, InferiorError> {
+        loop {
+            // SAFETY: the kernel fills a siginfo that lives over the call, for which zeroes are valid. The members that are
+            // read are those that it sets for a child (waitid(2)).
+            let (answer, pid, code, status) = unsafe {
+                let mut info: libc::siginfo_t = std::mem::zeroed();
+                let how = libc::WEXITED | libc::WSTOPPED | libc::WNOWAIT | libc::__WALL | libc::__WNOTHREAD | flags;
+                let answer = libc::waitid(libc::P_ALL, 0, &mut info, how);
+                (answer, info.si_pid(), info.si_code, info.si_status())
+            };
+            match answer {
+                0 if pid == 0 => return Ok(None),
+                0 if code == libc::CLD_TRAPPED && status == libc::SIGTRAP => {
+                    self.owed = Some(Tid(pid));
+                    return Ok(Some((Tid(pid), WaitStatus::SignalDelivery(Signal::TRAP))));
+                }
+                0 => {
+                    // Nothing else is owed. Between the two calls it can have been killed.
+                    if let Some(report) = self.wait_pid(pid, libc::WNOHANG)? {
+                        return Ok(Some(report));
+                    }
+                }
+                _ => match last_errno() {
+                    libc::EINTR if flags & libc::WNOHANG == 0 => {
+                        self.doorbell.take();
+                        return Ok(None);
+                    }
+                    libc::EINTR => {}
+                    libc::ECHILD => return Err(InferiorError::NothingTraced),
+                    errno => return Err(failed("wait", Tid(-1), errno)),
+                },
+            }
+        }
+    }
+
+    /// Collects the stop that is owed, if any: a wait would report it again.
+    fn collect_owed(&mut self) {
+        let Some(tid) = self.owed.take() else { return };
+        match self.wait_pid(tid.0, libc::WNOHANG) {
+            Ok(Some((_, WaitStatus::SignalDelivery(Signal::TRAP)))) | Ok(None) | Err(_) => {}
+            Ok(other) => self.instead = other,
+        }
+    }
+
+    /// It goes on: the kernel forgets its signal with that (ptrace_resume), collected or not.
+    fn no_more_owed(&mut self, tid: Tid) {
+        self.owed.take_if(|owed| *owed == tid);
     }
 
     /// Writes through PTRACE_POKETEXT, for kernels that refuse writes to /proc/PID/mem (proc_mem.force_override=never).
@@ -188,10 +245,32 @@ impl Inferior for LiveInferior {
         if block && self.doorbell.take() {
             return Ok(None);
         }
-        self.wait_pid(-1, if block { 0 } else { libc::WNOHANG })
+        self.collect_owed();
+        if let Some(report) = self.instead.take() {
+            return Ok(Some(report));
+        }
+        let flags = if block { 0 } else { libc::WNOHANG };
+        match self.order {
+            TrapOrder::Collect => self.wait_pid(-1, flags),
+            TrapOrder::Owe => self.wait_owing(flags),
+        }
+    }
+
+    fn order_traps(&mut self, order: TrapOrder) {
+        self.order = order;
+    }
+
+    fn collect_trap(&mut self, tid: Tid) {
+        if self.owed == Some(tid) {
+            self.collect_owed();
+        }
     }
 
     fn wait_for_task(&mut self, tid: Tid) -> Result<Option<WaitStatus>, InferiorError> {
+        self.collect_trap(tid);
+        if let Some((_, status)) = self.instead.take_if(|(who, _)| *who == tid) {
+            return Ok(Some(status));
+        }
         match self.wait_pid(tid.0, libc::WNOHANG) {
             // It is not traced, or not any more.
             Err(InferiorError::NothingTraced) => Err(InferiorError::Gone(tid)),
@@ -230,11 +309,13 @@ impl Inferior for LiveInferior {
             ResumeHow::Syscall => libc::PTRACE_SYSCALL,
             ResumeHow::Listen => libc::PTRACE_LISTEN,
         };
+        self.no_more_owed(tid);
         let signal = resume.signal.map_or(0, |signal| signal.0 as usize);
         request(what, tid, ptr::null_mut(), signal as *mut c_void).map_err(|errno| failed("resume", tid, errno))
     }
 
     fn detach(&mut self, tid: Tid, signal: Option<Signal>) -> Result<(), InferiorError> {
+        self.no_more_owed(tid);
         let signal = signal.map_or(0, |signal| signal.0 as usize);
         request(libc::PTRACE_DETACH, tid, ptr::null_mut(), signal as *mut c_void)
             .map_err(|errno| failed("detach", tid, errno))

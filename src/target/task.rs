@@ -30,8 +30,8 @@ pub struct Thread {
     pub held: bool,
     /// It was taken out of a group-stop so that it reports a trap that was queued behind it.
     pub left_group_stop: bool,
-    /// Its hit is being looked at while its pc is in the site's slot already.
-    pub in_slot_early: bool,
+    /// Its pc has been set before its trap was looked at.
+    pub early: Option<EarlyPc>,
     /// It stands while another thread goes on (`set scheduler-locking`).
     pub locked: bool,
     /// A signal that the user has sent it, which is passed on without a word when it comes.
@@ -50,6 +50,15 @@ pub struct Thread {
     pub registers_seen: u64,
     /// Watched bytes that it has reached and that have not been judged: the world stood or was being stopped.
     pub reached: Vec<Reached>,
+}
+
+/// A pc that was set as soon as a trap was reported.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct EarlyPc {
+    /// As it was reported.
+    pub reported: VirtAddr,
+    /// As it is.
+    pub now: VirtAddr,
 }
 
 /// Whether a task runs.

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::support::{procfs, Fixture, Guard, Rdbg, Target, SOON};
+use crate::support::{process, procfs, Fixture, Guard, Rdbg, Target, SOON};
 
 /// Threads that call `paced_call`, so many times a second each.
 fn paced(threads: &str, rate: &str) -> Target {
@@ -131,6 +131,92 @@ fn watchpoints_that_rdbg_leaves_behind_are_cleared_in_every_thread() {
         works_on(target.pid());
     }
     unharmed(target);
+}
+
+#[test]
+fn with_the_safety_net_watchpoints_may_be_hit_all_the_time() {
+    let target = paced("2", "2000");
+    for _ in 0..5 {
+        let watch = ["set safety-net on", "watch calls", "ignore 1 1000000000", "tbreak paced_call", "ignore 2 50"];
+        let mut rdbg = tracing(&target, &watch);
+        rdbg.expect_line("paced_call", SOON);
+        kill(rdbg);
+        works_on(target.pid());
+    }
+    unharmed(target);
+}
+
+#[test]
+fn with_the_safety_net_a_thread_may_be_in_the_midst_of_a_step() {
+    let target = paced("2", "1000");
+    for _ in 0..5 {
+        let mut rdbg = tracing(&target, &["set safety-net on", "break paced_call"]);
+        rdbg.expect_line("Breakpoint 1, paced_call", SOON);
+        rdbg.send("stepi 1000000");
+        rdbg.expect_line("Breakpoint 1", SOON);
+        rdbg.send("stepi 1000000");
+        std::thread::park_timeout(Duration::from_millis(5));
+        kill(rdbg);
+        works_on(target.pid());
+    }
+    unharmed(target);
+}
+
+#[test]
+fn the_safety_net_leaves_nothing_behind() {
+    let target = paced_with(&["--threads", "2", "--rate", "1000", "--forks", "50"]);
+    let guard = Guard::take(target.pid());
+    let commands = ["set safety-net on", "set follow-fork-mode both", "break paced_call if 0"];
+    let mut rdbg = tracing(&target, &commands);
+    let caught = procfs::task_status(target.pid(), target.pid(), "SigCgt").expect("a mask");
+    assert!(u64::from_str_radix(&caught, 16).expect("hexadecimal") & 1 << 4 != 0, "{caught}");
+    rdbg.signal("INT");
+    rdbg.expect_line("Stopped by interrupt", SOON);
+    rdbg.send("info safety");
+    let line = rdbg.expect_line("patched places covered", SOON);
+    let places: Vec<u64> = line.text.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+    assert!(places.len() == 2 && places[0] == places[1] && places[0] > 0, "{}", line.text);
+    rdbg.send("quit");
+    rdbg.wait(SOON).success();
+    guard.check_after();
+    unharmed(target);
+}
+
+#[test]
+fn a_program_that_has_its_own_way_with_sigtrap_keeps_it() {
+    for (trap, reason) in [("catch", "handles SIGTRAP itself"), ("ignore", "ignores SIGTRAP")] {
+        let target = paced_with(&["--threads", "1", "--rate", "100", "--trap", trap]);
+        let guard = Guard::take(target.pid());
+        let mut rdbg = Rdbg::start(["attach", "--pid", &target.pid().to_string()]);
+        rdbg.send("set safety-net on");
+        rdbg.expect_line(&format!("no safety net: the program {reason}"), SOON);
+        rdbg.send("quit");
+        rdbg.wait(SOON).success();
+        guard.check_after();
+        process::signal(target.pid(), "TRAP");
+        unharmed(target);
+    }
+    let target = paced_with(&["--threads", "1", "--rate", "100", "--trap", "later"]);
+    let mut rdbg = tracing(&target, &["set safety-net on", "handle SIGUSR1 nostop noprint pass"]);
+    process::signal(target.pid(), "USR1");
+    works_on(target.pid());
+    rdbg.signal("INT");
+    rdbg.expect_line("has set a handler of SIGTRAP of its own", SOON);
+    rdbg.send("quit");
+    rdbg.wait(SOON).success();
+    // The handler that it set last is there.
+    works_on(target.pid());
+    process::signal(target.pid(), "TRAP");
+    unharmed(target);
+}
+
+#[test]
+fn a_trap_of_the_programs_own_ends_it_through_the_safety_net_too() {
+    let mut target = paced("1", "100");
+    let mut rdbg = tracing(&target, &["set safety-net on", "break paced_call if 0", "handle SIGTRAP nostop pass"]);
+    process::signal(target.pid(), "TRAP");
+    rdbg.expect_line("was killed by SIGTRAP", SOON);
+    assert_eq!(target.wait(SOON).code(), 128 + 5);
 }
 
 #[test]

@@ -32,6 +32,14 @@ pub const COMMANDS: &[CommandSpec] = &[
     row(G, "status", &["info program"], "status", "Where the session stands", |rest| {
         nothing_after(rest, Command::Status)
     }),
+    row(
+        G,
+        "info safety",
+        &[],
+        "info safety",
+        "What protects the target should rdbg be killed, and what does not",
+        |rest| nothing_after(rest, Command::Safety),
+    ),
     row(G, "source", &[], "source FILE", "Do the commands of a file", |rest| {
         Ok(Parsed::Local(Local::Source(PathBuf::from(unquote(&rest.needed("the file")?)))))
     })
