@@ -8,6 +8,7 @@ mod live {
     mod arguments;
     mod bad_input;
     mod breakpoints;
+    mod catching;
     mod differential;
     mod eintr;
     mod envoy;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::catching::CatchSpec;
 use super::source::SourceQuery;
 use super::stepping::{LineStepKind, SkipChange};
 use super::trace::TraceSpec;
@@ -199,6 +200,8 @@ pub enum Where {
     Line { file: Option<String>, line: u32 },
     /// A place by a debug register of the CPU: no byte of the program is changed.
     Hardware(Box<Where>),
+    /// Where exceptions are thrown or caught, or panics begin.
+    Catch(CatchSpec),
     /// No place in the code but bytes: their accesses, by debug registers of the CPU.
     Watch(WatchSpec),
 }
