@@ -28,7 +28,7 @@ fn main() -> ExitCode {
     }
     // Before any thread is started.
     let guardian = match plan {
-        Plan::Session(_) => os::Guardian::start().unwrap_or_else(|error| {
+        Plan::Session(_) | Plan::Trace(_) => os::Guardian::start().unwrap_or_else(|error| {
             tracing::warn!(%error, "no guardian: nothing restores an attached program should rdbg be killed");
             os::Guardian::default()
         }),

@@ -8,6 +8,7 @@ mod live {
     mod arguments;
     mod bad_input;
     mod breakpoints;
+    mod catching;
     mod differential;
     mod eintr;
     mod envoy;
@@ -40,6 +41,7 @@ mod live {
     mod stepping;
     mod survival;
     mod trace;
+    mod trace_quick;
     mod values;
     mod waitfor;
     mod watchpoints;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::catching::CatchSpec;
 use super::source::SourceQuery;
 use super::stepping::{LineStepKind, SkipChange};
 use super::trace::TraceSpec;
@@ -36,6 +37,8 @@ pub enum Command {
     Trace { spec: Box<TraceSpec> },
     /// The probes whose names match a pattern.
     TraceProbes { glob: String },
+    /// How far the trace has come.
+    TraceProgress,
     /// End the trace: its END runs and its maps are printed.
     TraceEnd,
     /// Let the target go on.
@@ -197,6 +200,8 @@ pub enum Where {
     Line { file: Option<String>, line: u32 },
     /// A place by a debug register of the CPU: no byte of the program is changed.
     Hardware(Box<Where>),
+    /// Where exceptions are thrown or caught, or panics begin.
+    Catch(CatchSpec),
     /// No place in the code but bytes: their accesses, by debug registers of the CPU.
     Watch(WatchSpec),
 }
@@ -221,6 +226,8 @@ pub enum BreakpointAction {
     Log { count: Option<u64> },
     /// Count and go on.
     Count,
+    /// Report to the trace under way, which decides whether it stops.
+    Trace,
 }
 
 /// Whether a step enters calls.

@@ -78,6 +78,8 @@ pub enum StopReason {
     Signal { signal: Signal },
     /// A program was executed; held at its first instruction.
     Exec { exe: PathBuf },
+    /// A system call for which a trace was to stop: the thread stands at its entry, or its return.
+    SystemCall,
     /// Launched or attached.
     Start,
 }

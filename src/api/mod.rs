@@ -1,7 +1,8 @@
 //! What front ends and the engine say to each other: plain data, no closures, no locks. The same types, as JSON, are
 //! the session socket's wire format (docs/session-protocol.md).
 
-pub mod command;
+pub mod catching;
+mod command;
 pub mod event;
 pub mod names;
 pub mod reply;
@@ -11,6 +12,7 @@ pub mod stepping;
 pub mod trace;
 pub mod watch;
 
+pub use catching::{CatchEvent, CatchSpec};
 pub use command::{
     BreakpointAction, BreakpointSpec, Command, FollowFork, FrameMove, Leave, ModuleFilter, RegisterSet, SignalPolicy,
     StepKind, TargetSelector, Toggle, TypeDetail, VariableSet, Where,
@@ -25,5 +27,5 @@ pub use reply::{
 pub use session::{ClientId, Outcome, Request, Session, Subscription};
 pub use source::{SourceLine, SourceQuery, SourceText};
 pub use stepping::{LineStepKind, SkipChange, SkipRule};
-pub use trace::{TraceFormat, TraceScope, TraceSpec, TraceStream};
+pub use trace::{QuickSpec, TraceFormat, TraceScope, TraceSpec, TraceStream};
 pub use watch::{WatchAccess, WatchHit, WatchSpec};

@@ -17,6 +17,8 @@ use crate::base::{FileAddr, Pid, Signal, Tid, VirtAddr};
 pub enum Reply {
     /// Done; nothing to show.
     Done,
+    /// How many hits the trace under way has had, and how many of its records were lost.
+    TraceProgress { hits: u64, lost: u64 },
     /// A trace has begun: its probes, the processes that it can concern, and what its author should know.
     Tracing { probes: u64, scope: TraceScope, warnings: Vec<String> },
     /// Text to show as it is.

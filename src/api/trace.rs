@@ -24,6 +24,36 @@ pub struct TraceSpec {
     pub unsafe_functions: Toggle,
     /// The process that the user named.
     pub pid: Option<Pid>,
+    /// What is traced without a script; there is no text then.
+    #[serde(default)]
+    pub quick: Option<QuickSpec>,
+}
+
+/// Functions and system calls to report, without a script.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QuickSpec {
+    /// Regexes over demangled names with their parameters.
+    pub functions: Vec<String>,
+    /// Functions of modules of this name only.
+    pub module: Option<String>,
+    /// How many functions a regex may match.
+    pub limit: u32,
+    /// System calls by name; `all` for every one.
+    pub calls: Vec<String>,
+    /// Whether those that make and change sockets come besides.
+    pub sockets: Toggle,
+    /// Whether a call is reported when it has returned, with its value, or at its entry.
+    pub returns: Toggle,
+    /// How many frames of the stack are reported; 0: none.
+    pub stack: u32,
+    /// An expression; only calls for which it is true are reported.
+    pub condition: Option<String>,
+    /// An expression; a call for which it is true stops the target.
+    pub stop_if: Option<String>,
+    /// The most calls that are reported in a second.
+    pub max_rate: Option<u64>,
+    /// The trace ends after so many.
+    pub count: Option<u64>,
 }
 
 /// How what a script prints is written.
@@ -35,6 +65,14 @@ pub enum TraceFormat {
     Text,
     /// One JSON object a line.
     Json,
+    /// A timeline for ui.perfetto.dev; without a script only, as those that follow.
+    Perfetto,
+    /// Stacks, a line each, with their number of calls.
+    Folded,
+    /// The stacks as a picture, SVG.
+    Flame,
+    /// A table of the sockets at the end.
+    Sockets,
 }
 
 /// The processes that a script can concern.

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use super::catching::Catching;
 use super::state::{Engine, Space};
 use super::watching::Means;
 use crate::api::{ApiError, BreakpointAction, BreakpointSpec, ClientId, Event, ModuleFilter, Toggle, WatchHit, Where};
@@ -23,6 +24,8 @@ pub(super) struct Breakpoint {
     pub(super) client: ClientId,
     pub(super) pattern: Pattern,
     pub(super) means: Means,
+    /// Of `catch`: which exceptions it is for.
+    pub(super) catching: Option<Catching>,
     /// That holds in every place; one over variables is each location's own.
     pub(super) condition: Option<Arc<Expression>>,
     pub(super) enabled: Toggle,
@@ -170,6 +173,7 @@ impl<I: Inferior> Engine<I> {
         if let (Where::Watch(watch), Means::Registers { length, .. }) = (&mut spec.location, means) {
             watch.length = Some(length);
         }
+        let catching = Catching::parse(&spec.location)?;
         let condition = self.condition_everywhere(spec.condition.as_deref())?;
         self.next.breakpoint += 1;
         let id = self.next.breakpoint;
@@ -178,6 +182,7 @@ impl<I: Inferior> Engine<I> {
             client,
             pattern,
             means,
+            catching,
             condition,
             enabled: Toggle::On,
             hits: 0,
@@ -205,6 +210,7 @@ impl<I: Inferior> Engine<I> {
             Where::Regex(regex) => Pattern::Names(NamePattern::parse_regex(regex).map_err(bad)?),
             Where::Line { file, line } => self.parse_line_place(file.as_deref(), *line)?,
             Where::Address(text) => self.pattern_at(self.evaluate_address(text)?),
+            Where::Catch(spec) => Pattern::Names(super::catching::pattern_of(spec.event)?),
             Where::Hardware(place) => self.parse_where(place)?,
             Where::Watch(spec) => self.pattern_at(self.evaluate_address(&spec.expression)?),
         })
@@ -271,6 +277,11 @@ impl<I: Inferior> Engine<I> {
             return Verdict::GoOn;
         };
         let Some(breakpoint) = self.breakpoints.get_mut(&id) else { return Verdict::GoOn };
+        if let Some(catching) = &breakpoint.catching {
+            if !catching.wants(regs, &RawMemory { inferior: &self.inferior, pid }) {
+                return Verdict::GoOn;
+            }
+        }
         if let Some(condition) = condition {
             let held = condition.and_then(|condition| {
                 holds(&condition, regs, &self.inferior, pid, space).map_err(|error| error.to_string())
@@ -297,6 +308,7 @@ impl<I: Inferior> Engine<I> {
         match breakpoint.spec.action {
             BreakpointAction::Stop => Verdict::Stop,
             BreakpointAction::Count => Verdict::GoOn,
+            BreakpointAction::Trace => self.trace_call(id, location, tid, regs),
             BreakpointAction::Log { count } => {
                 self.log_hit(id, location, tid, regs, count);
                 Verdict::GoOn
@@ -341,7 +353,7 @@ impl<I: Inferior> Engine<I> {
 }
 
 /// Whether a condition is true.
-fn holds<I: Inferior>(
+pub(super) fn holds<I: Inferior>(
     condition: &Expression,
     regs: &Regs,
     inferior: &I,

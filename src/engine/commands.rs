@@ -39,6 +39,7 @@ impl<I: Inferior> Engine<I> {
             Command::Kill => self.kill(),
             Command::Trace { spec } => self.begin_trace(client, *spec),
             Command::TraceProbes { glob } => self.list_probes(&glob),
+            Command::TraceProgress => self.trace_progress(),
             Command::TraceEnd => self.end_trace_now(),
             Command::Quit { leave } => {
                 self.leave_all(leave);

@@ -68,7 +68,7 @@ impl<I: Inferior> Engine<I> {
                     Owner::Escape { tid: whose } if whose == tid => left = left.or(self.escape_at(tid, &regs)),
                     Owner::Return { .. } | Owner::Escape { .. } => {}
                     Owner::Probe { site } => self.on_probe(tid, site, &regs),
-                    Owner::ProbeReturn => self.on_probe_return(tid, &regs),
+                    Owner::ProbeReturn => stop_ids.extend(self.on_probe_return(tid, &regs)),
                 }
             }
         }

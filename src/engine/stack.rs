@@ -205,7 +205,8 @@ impl<I: Inferior> Engine<I> {
         let memory = CleanMemory { raw: &raw, sites: &space.sites };
         let vectors = || self.inferior.vector_regs(tid).ok();
         let reader = ArgumentReader::new(&space.modules, &memory, regs, &vectors);
-        let arguments = plan.read(&reader).into_iter().map(argument).collect();
+        let exception = self.exception_arguments(tid, regs, name);
+        let arguments = exception.unwrap_or_else(|| plan.read(&reader).into_iter().map(argument).collect());
         let module = space.modules.module_at(regs.pc()).map(|one| one.module.name());
         FunctionCall { function: demangle_without_parameters(name).into_owned(), module, arguments }
     }

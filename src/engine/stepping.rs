@@ -224,7 +224,7 @@ impl<I: Inferior> Engine<I> {
                 }
                 Owner::Rendezvous => self.modules_changed(tid, space),
                 Owner::Probe { site } => self.on_probe(tid, site, regs),
-                Owner::ProbeReturn => self.on_probe_return(tid, regs),
+                Owner::ProbeReturn => ids.extend(self.on_probe_return(tid, regs)),
                 Owner::Return { .. } | Owner::Escape { .. } => {}
             }
         }

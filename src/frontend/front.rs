@@ -74,7 +74,7 @@ fn run_session(plan: &SessionPlan, options: &Options, surroundings: Surroundings
     course::exit_status(&shell, next, plan, options)
 }
 
-fn converse(shell: &mut Shell, history: Option<std::path::PathBuf>, restore_terminal: &dyn Fn()) {
+pub(super) fn converse(shell: &mut Shell, history: Option<std::path::PathBuf>, restore_terminal: &dyn Fn()) {
     let opened = if io::stdin().is_terminal() {
         LineReader::terminal(shell.session.clone(), history).map(|(reader, console)| {
             shell.console = console;

@@ -3,6 +3,7 @@
 
 pub mod cli;
 pub mod front;
+mod progress;
 pub mod render;
 pub mod repl;
 pub mod socket;

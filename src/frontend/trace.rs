@@ -4,15 +4,21 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read, Write};
+use std::time::Duration;
 
 use crossbeam_channel::{never, Receiver};
 
-use super::cli::{Options, TracePlan, TraceScript};
+use super::cli::{Batch, Options, TracePlan, TraceScript};
+use super::front::converse;
+use super::progress::Progress;
 use super::render::Renderer;
+use super::repl::console::Console;
+use super::repl::course;
+use super::repl::shell::Shell;
 use super::surroundings::{Interruption, Surroundings};
 use crate::api::{
-    ApiError, ClientId, Command, Event, FollowFork, Leave, Reply, Session, TargetSelector, Toggle, TraceScope,
-    TraceSpec, TraceStream,
+    ApiError, ClientId, Command, Event, FollowFork, Leave, Reply, Session, StopReason, TargetSelector, Toggle,
+    TraceScope, TraceSpec, TraceStream, Where,
 };
 
 /// Where things are told.
@@ -20,13 +26,16 @@ struct Teller {
     out: Box<dyn Write>,
     renderer: Renderer,
     quiet: Toggle,
+    progress: Progress,
 }
 
 /// Whether the trace goes on.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, PartialEq)]
 enum Course {
     On,
     Done(i32),
+    /// A call was to be a stop: the event that tells it.
+    Stopped(Box<Event>),
 }
 
 /// Runs a script to its end; the exit status.
@@ -41,13 +50,26 @@ pub fn run_trace(plan: TracePlan, options: &Options, surroundings: Surroundings,
             }
         },
     };
-    let mut teller = Teller { out, renderer, quiet: plan.quiet };
-    let session = (surroundings.start_engine)().connect(ClientId(0));
-    let done = conduct(&plan, options, &session, surroundings.interrupts, &mut teller);
+    let mut teller = Teller { out, renderer, quiet: plan.quiet, progress: Progress::new(plan.quiet) };
+    let history = surroundings.history_file();
+    let Surroundings { start_engine, interrupts, restore_terminal, .. } = surroundings;
+    let session = start_engine().connect(ClientId(0));
+    let done = conduct(&plan, options, &session, &interrupts, &mut teller);
+    if let Ok(Course::Stopped(stop)) = done {
+        let mut shell = Shell::new(session, renderer, Console::Stdio, interrupts);
+        shell.take_event(&stop);
+        course::run_scripts(&mut shell, options);
+        match options.batch {
+            Batch::Leave => shell.leave(Leave::Default),
+            Batch::Prompt => converse(&mut shell, history, &restore_terminal),
+        }
+        return i32::from(options.batch == Batch::Leave && shell.failed);
+    }
     // An engine that has ended has left everybody.
     let _ = session.request(Command::Quit { leave: Leave::Default });
     match done {
-        Ok(status) => status,
+        Ok(Course::Done(status)) => status,
+        Ok(_) => 0,
         Err(error) => {
             teller.fail(&error);
             1
@@ -59,11 +81,12 @@ fn conduct(
     plan: &TracePlan,
     options: &Options,
     session: &Session,
-    interrupts: Receiver<Interruption>,
+    interrupts: &Receiver<Interruption>,
     teller: &mut Teller,
-) -> Result<i32, ApiError> {
+) -> Result<Course, ApiError> {
     let (name, text) = match &plan.script {
         TraceScript::List(glob) => return list(glob, session, teller),
+        TraceScript::Quick(_) => (String::new(), String::new()),
         TraceScript::Text(text) => ("stdin".to_owned(), text.clone()),
         TraceScript::File(path) => (path.display().to_string(), read_script(path)?),
     };
@@ -85,6 +108,10 @@ fn conduct(
         format: plan.format,
         unsafe_functions: plan.unsafe_functions,
         pid,
+        quick: match &plan.script {
+            TraceScript::Quick(quick) => Some(quick.clone()),
+            _ => None,
+        },
     };
     let Reply::Tracing { scope, warnings, .. } = session.request(Command::Trace { spec: Box::new(spec) })? else {
         return Err(ApiError::internal("the trace did not begin"));
@@ -95,6 +122,7 @@ fn conduct(
         match session.request(Command::Target { selector, until_exec: None, hold: Toggle::Off })? {
             Reply::Waiting => {}
             reply => {
+                count_functions(session, teller)?;
                 session.request(Command::Continue)?;
                 if let Reply::Attached { process, .. } = reply {
                     teller.tell(&format!("Tracing process {} ({})", process.pid, process.exe.display()));
@@ -102,7 +130,25 @@ fn conduct(
             }
         }
     }
-    Ok(watch(session, interrupts, teller))
+    Ok(watch(session, interrupts.clone(), plan.duration, teller))
+}
+
+/// Says how many functions each `--fn` has found. None at all, in a process that has its libraries, is a failure.
+fn count_functions(session: &Session, teller: &Teller) -> Result<(), ApiError> {
+    let Reply::Breakpoints { rows } = session.request(Command::ListBreakpoints)? else { return Ok(()) };
+    for row in &rows {
+        let Where::Regex(regex) = &row.location else { continue };
+        match (row.total, &row.note) {
+            (0, Some(note)) => teller.tell(&format!("No function matches {regex} yet: {note}")),
+            (0, None) => {
+                teller.tell(&format!("No function matches {regex} yet; libraries to come are looked through, too."))
+            }
+            (1, _) => teller.tell(&format!("Tracing 1 function that matches {regex}")),
+            (total, None) => teller.tell(&format!("Tracing {total} functions that match {regex}")),
+            (total, Some(note)) => teller.tell(&format!("Tracing {total} functions that match {regex} ({note})")),
+        }
+    }
+    Ok(())
 }
 
 /// The processes to trace: what the user names, else what the script can concern.
@@ -145,36 +191,57 @@ fn variables(text: &str) -> BTreeMap<String, String> {
 }
 
 /// Hands on what is printed until the trace has ended. Ctrl-C ends it; a second one does not wait for its maps.
-fn watch(session: &Session, mut interrupts: Receiver<Interruption>, teller: &mut Teller) -> i32 {
+fn watch(
+    session: &Session,
+    mut interrupts: Receiver<Interruption>,
+    duration: Option<Duration>,
+    teller: &mut Teller,
+) -> Course {
     let mut interrupted = 0;
+    // The time runs from when there is a process.
+    let clock = |running: bool| duration.filter(|_| running).map_or_else(never, crossbeam_channel::after);
+    let has_process =
+        || matches!(session.request(Command::ListInferiors), Ok(Reply::Inferiors { rows }) if !rows.is_empty());
+    let mut time_up = clock(has_process());
+    let ticks = teller.progress.ticks.clone();
     loop {
         crossbeam_channel::select! {
             recv(session.events) -> event => match event {
                 Ok(event) => {
-                    if let Course::Done(status) = teller.event(&event) {
-                        return status;
+                    if matches!(event, Event::Caught { .. }) {
+                        time_up = clock(true);
+                    }
+                    match teller.event(&event) {
+                        Course::On => {}
+                        course => return course,
                     }
                 }
-                Err(_) => return 1,
+                Err(_) => return Course::Done(1),
             },
             recv(interrupts) -> interruption => match interruption {
                 Ok(_) => {
                     interrupted += 1;
                     if interrupted > 1 || session.request(Command::TraceEnd).is_err() {
-                        return 130;
+                        return Course::Done(130);
                     }
                 }
                 Err(_) => interrupts = never(),
             },
+            recv(ticks) -> _ => teller.progress.write(session),
+            // A trace that has ended by itself tells so.
+            recv(time_up) -> _ => {
+                let _ = session.request(Command::TraceEnd);
+                time_up = never();
+            }
         }
     }
 }
 
-fn list(glob: &str, session: &Session, teller: &mut Teller) -> Result<i32, ApiError> {
+fn list(glob: &str, session: &Session, teller: &mut Teller) -> Result<Course, ApiError> {
     if let Reply::Text { text } = session.request(Command::TraceProbes { glob: glob.to_owned() })? {
         teller.print(&text);
     }
-    Ok(0)
+    Ok(Course::Done(0))
 }
 
 impl Teller {
@@ -204,10 +271,14 @@ impl Teller {
     }
 
     fn event(&mut self, event: &Event) -> Course {
+        self.progress.give_way();
         match event {
             Event::TraceOutput { stream: TraceStream::Out, text } => return self.print(text),
             Event::TraceOutput { stream: TraceStream::Err, text } => self.tell(text.trim_end_matches('\n')),
             Event::TraceEnded { status } => return Course::Done(*status),
+            Event::Stopped { reason: StopReason::Breakpoint { .. } | StopReason::SystemCall, .. } => {
+                return Course::Stopped(Box::new(event.clone()));
+            }
             Event::Ended => return Course::Done(1),
             Event::WaitEnded { reason } => {
                 self.tell(&format!("The wait has ended: {reason}"));

@@ -5,7 +5,7 @@ pub mod breakpoint;
 pub mod broken_call;
 pub mod debug_register;
 #[cfg(test)]
-mod fake_memory;
+pub(crate) mod fake_memory;
 pub mod stop;
 pub mod syscalls;
 pub mod task;

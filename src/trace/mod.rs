@@ -3,6 +3,7 @@
 //! A [`Machine`] runs on the tracer thread, while the task that hit a probe stands. What it prints are [`Record`]s on a
 //! bounded queue; a [`printer`] on another thread names and formats them.
 
+pub mod call;
 mod functions;
 pub mod hit;
 pub mod json;

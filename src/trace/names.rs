@@ -27,7 +27,7 @@ impl Names {
         if let Some(name) = self.known.get(&key) {
             return name.clone();
         }
-        let name: Arc<str> = match loaded.find_symbol(lookup) {
+        let name: Arc<str> = match loaded.find_name(lookup) {
             Some(named) => format!("{}+{}", demangle(&named.name), pc.since(named.start)).into(),
             None => format!("{}+{:#x}", loaded.name(), loaded.to_file(pc).0).into(),
         };
@@ -40,7 +40,7 @@ impl Names {
     /// The function at an address, without an offset.
     pub fn symbol(&mut self, stack: &StackValue) -> String {
         let Some((pc, lookup)) = stack.frames.first().copied() else { return String::new() };
-        match stack.space.find_symbol(lookup) {
+        match stack.space.find_name(lookup) {
             Some(named) if pc == named.start => demangle(&named.name).into_owned(),
             _ => self.place(stack, pc, lookup).to_string(),
         }

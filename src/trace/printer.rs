@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use crossbeam_channel::Receiver;
 
+use super::call::{Layout, Writer};
 use super::json;
 use super::names::Names;
 use super::printf;
-use super::record::Record;
-use super::show::{FormatTime, Shower};
+use super::record::{FormatTime, Record};
+use super::show::Shower;
 use crate::lang::script::Program;
 
 /// What a printer is made with.
@@ -17,6 +18,8 @@ pub struct PrinterOptions {
     pub program: Arc<Program>,
     /// How they are written.
     pub format: OutputFormat,
+    /// How calls are written that are traced without a script.
+    pub layout: Layout,
     /// The calendar.
     pub format_time: FormatTime,
 }
@@ -60,6 +63,7 @@ pub fn run_printer(records: &Receiver<Record>, options: PrinterOptions, mut sink
         format_time: options.format_time,
         users: read_users(),
     };
+    let mut writer = Writer::new(options.layout);
     let mut pending = Vec::new();
     loop {
         let record = match records.try_recv() {
@@ -77,11 +81,18 @@ pub fn run_printer(records: &Receiver<Record>, options: PrinterOptions, mut sink
             hand_on(&mut pending, &mut sink);
             return sink(Printed::End(code));
         }
-        match print(&record, format, &mut shower) {
-            (Stream::Out, text) => pending.extend(text),
-            (Stream::Err, text) => {
-                hand_on(&mut pending, &mut sink);
-                sink(Printed::Text(Stream::Err, text));
+        let printed = match write_call(&record, &mut writer, &mut shower) {
+            Some(printed) => printed,
+            None => vec![print(&record, format, &mut shower)],
+        };
+        for (stream, text) in printed {
+            match stream {
+                Stream::Out => pending.extend(text),
+                Stream::Err if text.is_empty() => {}
+                Stream::Err => {
+                    hand_on(&mut pending, &mut sink);
+                    sink(Printed::Text(Stream::Err, text));
+                }
             }
         }
         if pending.len() >= CHUNK {
@@ -94,6 +105,19 @@ fn hand_on(pending: &mut Vec<u8>, sink: &mut impl FnMut(Printed)) {
     if !pending.is_empty() {
         sink(Printed::Text(Stream::Out, std::mem::take(pending)));
     }
+}
+
+/// The text of a record that has to do with calls; `None` for a script's.
+fn write_call(record: &Record, writer: &mut Writer, shower: &mut Shower) -> Option<Vec<(Stream, Vec<u8>)>> {
+    let one = |printed: (Stream, String)| vec![(printed.0, printed.1.into_bytes())];
+    Some(match record {
+        Record::CallsBegin(time_ns) => one((Stream::Out, writer.begin(*time_ns))),
+        Record::Call(call) => one((Stream::Out, writer.call(call, &mut shower.names, &shower.format_time))),
+        Record::HeldBack(count) => one(writer.held_back(*count)),
+        Record::Lost(count) => one(writer.lost(*count)?),
+        Record::CallsEnd(counts) => writer.end(counts).into_iter().flat_map(one).collect(),
+        _ => return None,
+    })
 }
 
 /// A record's text.
@@ -145,7 +169,9 @@ fn print(record: &Record, format: OutputFormat, shower: &mut Shower) -> (Stream,
         Record::Warning(text) => err(format!("WARNING: {text}\n")),
         Record::Gap if json => out(String::new()),
         Record::Gap => out("\n\n".into()),
-        Record::End(_) => out(String::new()),
+        Record::End(_) | Record::CallsBegin(_) | Record::Call(_) | Record::HeldBack(_) | Record::CallsEnd(_) => {
+            out(String::new())
+        }
     }
 }
 

@@ -6,11 +6,15 @@ use std::sync::Arc;
 
 use crossbeam_channel::{Sender, TrySendError};
 
+use super::call::{Call, CallCounts};
 use super::map::Cell;
 use super::value::{Text, Value};
 use crate::lang::script::format::Format;
 use crate::lang::script::program::MapId;
 use crate::lang::script::types::Ty;
+
+/// Writes a time: a strftime(3) format and nanoseconds since the epoch.
+pub type FormatTime = Box<dyn Fn(&str, u64) -> String + Send>;
 
 /// How many records the printer may be behind.
 pub const QUEUE: usize = 32_768;
@@ -36,6 +40,14 @@ pub enum Record {
     Join(Vec<Text>, Arc<str>),
     /// So many records were dropped.
     Lost(u64),
+    /// Calls are reported from now on: nanoseconds since 1970.
+    CallsBegin(u64),
+    /// A call.
+    Call(Box<Call>),
+    /// So many calls were not reported, by the greatest rate.
+    HeldBack(u64),
+    /// No call follows.
+    CallsEnd(CallCounts),
     /// Something the user should know.
     Warning(String),
     /// The two blank lines between what the script printed and its maps.

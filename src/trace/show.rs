@@ -5,14 +5,11 @@ use std::sync::Arc;
 
 use super::map::{mean, Cell};
 use super::names::Names;
-use super::record::MapRows;
+use super::record::{FormatTime, MapRows};
 use super::value::Value;
 use crate::lang::script::number::narrow;
 use crate::lang::script::types::{Aggregate, Sign, StackMode, Ty};
 use crate::lang::script::Program;
-
-/// Writes a time: a strftime(3) format and nanoseconds since the epoch.
-pub type FormatTime = Box<dyn Fn(&str, u64) -> String + Send>;
 
 /// What values are shown with.
 pub struct Shower {

@@ -1,3 +1,4 @@
+use super::call::Layout;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -123,7 +124,7 @@ fn run_as(format: OutputFormat, script: &str, task: &dyn Hit) -> String {
     machine.output().send_surely(Record::End(0));
     let mut text = Vec::new();
     let format_time = Box::new(|format: &str, at: u64| format!("<{format} {at}>"));
-    run_printer(&records, PrinterOptions { program, format, format_time }, |printed| {
+    run_printer(&records, PrinterOptions { program, format, layout: Layout::None, format_time }, |printed| {
         if let Printed::Text(_, part) = printed {
             text.extend(part);
         }

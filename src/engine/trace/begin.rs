@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crossbeam_channel::bounded;
 
 use super::super::state::Engine;
+use super::quick::empty_program;
 use super::timers::Timers;
 use super::{files, Caches, Target, TracedCalls, TracedFile, Tracing};
 use crate::api::{ApiError, ClientId, Event, Outcome, Reply, Toggle, TraceFormat, TraceScope, TraceSpec, TraceStream};
@@ -16,12 +17,20 @@ use crate::lang::script::program::{Clock, Missing, Program};
 use crate::lang::script::{compile, CompileOptions, Safety, Source};
 use crate::target::syscalls::find_kernel_call;
 use crate::target::task::Origin;
+use crate::trace::call::Layout;
 use crate::trace::printer::OutputFormat;
 use crate::trace::record::QUEUE;
 use crate::trace::{run_printer, Machine, Machinery, NoTask, Output, Printed, PrinterOptions, Record, Stream};
 
 /// Clocks and processors, by os.
 struct System;
+
+/// A script that has been read.
+struct Script {
+    program: Arc<Program>,
+    files: Vec<TracedFile>,
+    warnings: Vec<String>,
+}
 
 impl Machinery for System {
     fn clock(&self, clock: Clock) -> u64 {
@@ -44,26 +53,23 @@ impl<I: Inferior> Engine<I> {
         if self.trace.is_some() {
             return Err(ApiError::user("a trace is under way already").with_hint("end it first"));
         }
-        let source = Source { name: spec.name.clone(), text: spec.text.clone() };
-        let environment = |name: &str| spec.environment.get(name).cloned();
-        let safety = if spec.unsafe_functions == Toggle::On { Safety::Unsafe } else { Safety::Safe };
-        let options = CompileOptions { parameters: &spec.parameters, environment: &environment, safety };
-        let compiled = compile(&source, &options).map_err(|errors| {
-            let told: Vec<String> = errors.iter().map(|error| source.explain(error)).collect();
-            ApiError::user(told.join("\n"))
-        })?;
-        let mut warnings: Vec<String> = compiled.warnings.iter().map(|one| source.explain(one)).collect();
-        let program = Arc::new(compiled.program);
-        let files = self.find_files(&program, &source, &mut warnings)?;
+        let Script { program, files, warnings } = match &spec.quick {
+            Some(_) => Script { program: Arc::new(empty_program()), files: Vec::new(), warnings: Vec::new() },
+            None => self.read_script(&spec)?,
+        };
         let probes = count_probes(&program, &files);
         let scope = scope_of(&program, spec.pid);
+        let quick = spec.quick.as_ref().map(|quick| self.begin_quick(client, quick).map(Box::new)).transpose()?;
         let mut tracing = self.start(client, &program, files, &spec)?;
+        tracing.quick = quick;
         for signal in Signal::all() {
             let pass =
                 crate::api::SignalPolicy { stop: Some(Toggle::Off), print: Some(Toggle::Off), pass: Some(Toggle::On) };
             self.settings.handle(signal, pass);
         }
-        tracing.machine.output().send(Record::Attached(probes));
+        let now = crate::os::clock_nanoseconds(crate::os::Clock::Real);
+        let first = if spec.quick.is_some() { Record::CallsBegin(now) } else { Record::Attached(probes) };
+        tracing.machine.output().send(first);
         for (at, probe) in program.probes.iter().enumerate() {
             if probe.point == Point::Begin {
                 tracing.machine.run(at, &NoTask { probe: "BEGIN".into(), child: 0 });
@@ -81,6 +87,21 @@ impl<I: Inferior> Engine<I> {
         Ok(Reply::Tracing { probes, scope, warnings })
     }
 
+    fn read_script(&mut self, spec: &TraceSpec) -> Result<Script, ApiError> {
+        let source = Source { name: spec.name.clone(), text: spec.text.clone() };
+        let environment = |name: &str| spec.environment.get(name).cloned();
+        let safety = if spec.unsafe_functions == Toggle::On { Safety::Unsafe } else { Safety::Safe };
+        let options = CompileOptions { parameters: &spec.parameters, environment: &environment, safety };
+        let compiled = compile(&source, &options).map_err(|errors| {
+            let told: Vec<String> = errors.iter().map(|error| source.explain(error)).collect();
+            ApiError::user(told.join("\n"))
+        })?;
+        let mut warnings: Vec<String> = compiled.warnings.iter().map(|one| source.explain(one)).collect();
+        let program = Arc::new(compiled.program);
+        let files = self.find_files(&program, &source, &mut warnings)?;
+        Ok(Script { program, files, warnings })
+    }
+
     fn start(
         &mut self,
         client: ClientId,
@@ -94,6 +115,7 @@ impl<I: Inferior> Engine<I> {
         let options = PrinterOptions {
             program: Arc::clone(program),
             format: if spec.format == TraceFormat::Json { OutputFormat::Json } else { OutputFormat::Text },
+            layout: layout(spec),
             format_time: Box::new(crate::os::format_time),
         };
         let events = self.subscribers.iter().find(|one| one.to.client == client).map(|one| one.to.events.clone());
@@ -116,6 +138,7 @@ impl<I: Inferior> Engine<I> {
         let timers = Timers::start(&timed, self.input_sender.clone(), self.doorbell.clone()).map_err(internal)?;
         Ok(Tracing {
             machine,
+            quick: None,
             files,
             sites: Vec::new(),
             site_numbers: HashMap::new(),
@@ -220,6 +243,18 @@ fn add_places(file: &mut TracedFile, places: Vec<super::TracedPlace>, probe: u32
             Side::Entry => file.places[at].entry.push(probe),
             Side::Return => file.places[at].returns.push(probe),
         }
+    }
+}
+
+fn layout(spec: &TraceSpec) -> Layout {
+    match spec.format {
+        _ if spec.quick.is_none() => Layout::None,
+        TraceFormat::Text => Layout::Lines,
+        TraceFormat::Json => Layout::Json,
+        TraceFormat::Perfetto => Layout::Timeline,
+        TraceFormat::Folded => Layout::Folded,
+        TraceFormat::Flame => Layout::Flame,
+        TraceFormat::Sockets => Layout::Sockets,
     }
 }
 

@@ -1,7 +1,9 @@
 //! System calls of traced threads: each reports its entry and its return.
 
-use super::super::state::Engine;
+use super::super::breakpoints::Verdict;
+use super::super::state::{Engine, World};
 use super::{At, Tracing};
+use crate::api::StopReason;
 use crate::base::{Inferior, Pid, ResumeHow, SyscallStop, Tid};
 use crate::target::task::Role;
 use crate::trace::SyscallHit;
@@ -14,7 +16,7 @@ const EXECVE: u64 = 59;
 impl<I: Inferior> Engine<I> {
     /// How a thread goes on: to its next system call where the trace wants to see it.
     pub(in crate::engine) fn traced_resume(&self, tid: Tid, how: ResumeHow) -> ResumeHow {
-        let wanted = how == ResumeHow::Continue && self.trace.as_ref().is_some_and(|one| one.calls.wanted());
+        let wanted = how == ResumeHow::Continue && self.trace.as_ref().is_some_and(|one| one.wants_calls());
         if wanted && self.process_of(tid).is_some_and(|one| one.role == Role::Debugged) {
             ResumeHow::Syscall
         } else {
@@ -24,7 +26,7 @@ impl<I: Inferior> Engine<I> {
 
     /// Threads that run report their system calls only after they have stood once.
     pub(in crate::engine) fn begin_seeing_calls(&mut self, pid: Pid) {
-        if self.trace.as_ref().is_some_and(|one| one.calls.wanted()) {
+        if self.trace.as_ref().is_some_and(|one| one.wants_calls()) {
             self.note_sleepers(pid);
             self.stop_world();
             self.resume_world();
@@ -33,21 +35,25 @@ impl<I: Inferior> Engine<I> {
 
     /// A thread stands at the entry or return of a system call.
     pub(in crate::engine) fn on_traced_call(&mut self, tid: Tid) {
+        let mut verdict = Verdict::GoOn;
         if let (Some(mut tracing), Ok(stop)) = (self.trace.take(), self.inferior.syscall_stop(tid)) {
-            match stop {
+            verdict = match stop {
                 SyscallStop::Entry { number, arguments } => {
                     let call = SyscallHit { number, arguments };
-                    self.call_entered(&mut tracing, tid, call);
+                    self.call_entered(&mut tracing, tid, call)
                 }
                 SyscallStop::Return { value } => self.call_returned(&mut tracing, tid, value),
-                SyscallStop::Other => {}
-            }
+                SyscallStop::Other => Verdict::GoOn,
+            };
             self.after_hit(tracing, tid);
         }
-        self.go_on(tid);
+        match verdict {
+            Verdict::Stop if self.world == World::Running => self.stop_for(tid, StopReason::SystemCall),
+            _ => self.go_on(tid),
+        }
     }
 
-    fn call_entered(&mut self, tracing: &mut Tracing, tid: Tid, call: SyscallHit) {
+    fn call_entered(&mut self, tracing: &mut Tracing, tid: Tid, call: SyscallHit) -> Verdict {
         let now = crate::os::clock_nanoseconds(crate::os::Clock::Boot);
         tracing.threads.entry(tid).or_default().syscall = Some((call, now));
         let at = At::Syscall { call, returned: 0, duration: 0 };
@@ -59,12 +65,13 @@ impl<I: Inferior> Engine<I> {
             let probe = tracing.calls.entry[&call.number][index];
             self.run_probe(tracing, tid, probe, at.clone());
         }
+        self.quick_call_entered(tracing, tid, call)
     }
 
-    fn call_returned(&mut self, tracing: &mut Tracing, tid: Tid, returned: u64) {
+    fn call_returned(&mut self, tracing: &mut Tracing, tid: Tid, returned: u64) -> Verdict {
         let entered = tracing.threads.get_mut(&tid).and_then(|one| one.syscall.take());
         // One whose entry was not seen: it was in the call when the trace began, or has just executed a program.
-        let Some((call, began)) = entered.or_else(|| self.call_under_way(tid)) else { return };
+        let Some((call, began)) = entered.or_else(|| self.call_under_way(tid)) else { return Verdict::GoOn };
         let now = crate::os::clock_nanoseconds(crate::os::Clock::Boot);
         let duration = if began == 0 { 0 } else { now.saturating_sub(began) };
         if ACCEPTS.contains(&call.number) && (returned as i64) >= 0 && !tracing.calls.accepted.is_empty() {
@@ -79,6 +86,7 @@ impl<I: Inferior> Engine<I> {
             let probe = tracing.calls.exit[&call.number][index];
             self.run_probe(tracing, tid, probe, at.clone());
         }
+        self.quick_call_returned(tracing, tid, call, returned, duration)
     }
 
     fn call_under_way(&self, tid: Tid) -> Option<(SyscallHit, u64)> {
@@ -140,8 +148,11 @@ impl<I: Inferior> Engine<I> {
     /// A process has executed another program: what was under way in the old one never returns.
     pub(in crate::engine) fn traced_exec(&mut self, tid: Tid) {
         if let Some(tracing) = &mut self.trace {
-            if let Some(thread) = tracing.threads.get_mut(&tid) {
-                thread.calls.clear();
+            let functions = tracing.threads.get_mut(&tid).map(|one| std::mem::take(&mut one.calls)).unwrap_or_default();
+            for pending in functions {
+                if let super::Called::Function { call, .. } = pending.called {
+                    tracing.report_unfinished(*call);
+                }
             }
             tracing.caches.comms.borrow_mut().remove(&tid);
         }
@@ -150,7 +161,9 @@ impl<I: Inferior> Engine<I> {
     /// A thread has gone.
     pub(in crate::engine) fn traced_thread_gone(&mut self, tid: Tid) {
         if let Some(tracing) = &mut self.trace {
-            tracing.threads.remove(&tid);
+            for call in tracing.threads.remove(&tid).iter_mut().flat_map(super::TracedThread::take_open) {
+                tracing.report_unfinished(call);
+            }
             tracing.sampled.remove(&tid);
             tracing.caches.comms.borrow_mut().remove(&tid);
         }

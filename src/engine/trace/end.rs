@@ -10,6 +10,13 @@ use crate::target::task::Role;
 use crate::trace::{NoTask, Record};
 
 impl<I: Inferior> Engine<I> {
+    /// How far the trace has come.
+    pub(in crate::engine) fn trace_progress(&mut self) -> Outcome {
+        let tracing = self.trace.as_mut().ok_or_else(|| ApiError::user("nothing is traced"))?;
+        let (_, lost) = tracing.machine.output().counts();
+        Ok(Reply::TraceProgress { hits: tracing.hits, lost })
+    }
+
     /// `trace end`.
     pub(in crate::engine) fn end_trace_now(&mut self) -> Outcome {
         if self.trace.is_none() {
@@ -37,7 +44,11 @@ impl<I: Inferior> Engine<I> {
                 tracing.machine.run_always(at, &NoTask { probe: "END".into(), child });
             }
         }
-        tracing.machine.output().send_surely(Record::Gap);
+        if tracing.quick.is_some() {
+            self.finish_quick(&mut tracing);
+        } else {
+            tracing.machine.output().send_surely(Record::Gap);
+        }
         if program.config.print_maps_on_exit == PrintMaps::AtExit {
             tracing.machine.print_maps();
         }

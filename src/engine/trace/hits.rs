@@ -6,10 +6,12 @@ use std::sync::Arc;
 use super::super::memory::RawMemory;
 use super::super::state::Engine;
 use super::task::TracedTask;
-use super::{At, PendingReturn, Tracing};
+use super::{At, Called, PendingReturn, Tracing};
 use crate::base::{Inferior, ReadMem, Regs, Signal, Tid, VirtAddr};
+use crate::engine::breakpoints::Verdict;
 use crate::lang::script::point::Side;
 use crate::target::breakpoint::Owner;
+use crate::trace::call::Outcome;
 
 /// Calls of one thread that have not returned are kept up to this depth.
 const DEPTH: usize = 4096;
@@ -30,12 +32,12 @@ impl<I: Inferior> Engine<I> {
             self.run_at_site(tracing, tid, probe, Here { number, at, side: Side::Entry, duration: 0 }, regs);
         }
         if wants_return {
-            self.expect_return(tracing, tid, number, regs);
+            self.expect_return(tracing, tid, Called::Site(number), regs);
         }
     }
 
     /// Notes that the call at whose entry a thread stands is to be seen returning.
-    fn expect_return(&mut self, tracing: &mut Tracing, tid: Tid, site: u32, regs: &Regs) {
+    pub(super) fn expect_return(&mut self, tracing: &mut Tracing, tid: Tid, called: Called, regs: &Regs) {
         let Some((pid, space)) = self.process_of(tid).map(|one| (one.pid, one.space)) else { return };
         let mut word = [0; 8];
         let memory = RawMemory { inferior: &self.inferior, pid };
@@ -53,28 +55,47 @@ impl<I: Inferior> Engine<I> {
         let began = crate::os::clock_nanoseconds(crate::os::Clock::Boot);
         let thread = tracing.threads.entry(tid).or_default();
         if thread.calls.len() < DEPTH {
-            thread.calls.push(PendingReturn { cfa: regs.sp().offset(8), site, began });
+            thread.calls.push(PendingReturn { cfa: regs.sp().offset(8), called, began });
         }
     }
 
-    /// A thread is where a traced call may have returned to.
-    pub(in crate::engine) fn on_probe_return(&mut self, tid: Tid, regs: &Regs) {
-        let Some(mut tracing) = self.trace.take() else { return };
+    /// A thread is where a traced call may have returned to. The breakpoints of `--fn` for which it is to stop.
+    pub(in crate::engine) fn on_probe_return(&mut self, tid: Tid, regs: &Regs) -> Vec<u32> {
+        let mut stops = Vec::new();
+        let Some(mut tracing) = self.trace.take() else { return stops };
         let now = crate::os::clock_nanoseconds(crate::os::Clock::Boot);
         // Calls whose frames lie below have been left by longjmp or an exception.
-        while let Some(call) = tracing.pop_returned(tid, regs.sp()) {
-            if call.cfa != regs.sp() {
-                continue;
-            }
-            let returns = tracing.sites.get(call.site as usize).map_or(0, |site| site.returns.len());
-            for at in 0..returns {
-                let probe = tracing.sites[call.site as usize].returns[at].0;
-                let duration = now.saturating_sub(call.began);
-                let here = Here { number: call.site, at, side: Side::Return, duration };
-                self.run_at_site(&mut tracing, tid, probe, here, regs);
+        while let Some(pending) = tracing.pop_returned(tid, regs.sp()) {
+            let duration = now.saturating_sub(pending.began);
+            let has_returned = pending.cfa == regs.sp();
+            match pending.called {
+                Called::Site(number) if has_returned => {
+                    let returns = tracing.sites.get(number as usize).map_or(0, |site| site.returns.len());
+                    for at in 0..returns {
+                        let probe = tracing.sites[number as usize].returns[at].0;
+                        self.run_at_site(
+                            &mut tracing,
+                            tid,
+                            probe,
+                            Here { number, at, side: Side::Return, duration },
+                            regs,
+                        );
+                    }
+                }
+                Called::Site(_) => {}
+                Called::Function { call, id } if has_returned => {
+                    if self.traced_call_returned(&mut tracing, tid, call, duration, regs) == Verdict::Stop {
+                        stops.push(id);
+                    }
+                }
+                Called::Function { mut call, .. } => {
+                    call.outcome = Outcome::Left { duration };
+                    tracing.report(call);
+                }
             }
         }
         self.after_hit(tracing, tid);
+        stops
     }
 
     fn run_at_site(&mut self, tracing: &mut Tracing, tid: Tid, probe: u32, here: Here, regs: &Regs) {
@@ -130,7 +151,7 @@ impl<I: Inferior> Engine<I> {
                 let _ = self.inferior.kill(pid, Signal(number as i32));
             }
         }
-        if tracing.machine.exit().is_some() {
+        if tracing.is_done() {
             self.end_trace_soon();
         }
         self.trace = Some(tracing);

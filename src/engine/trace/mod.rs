@@ -10,6 +10,7 @@ mod files;
 mod hits;
 mod list;
 mod place;
+mod quick;
 mod task;
 mod timers;
 
@@ -23,6 +24,7 @@ use crate::binary::Module;
 use crate::lang::script::point::Side;
 use crate::target::task::SpaceId;
 use crate::target::AddressSpace;
+use crate::trace::call::Call;
 use crate::trace::{Machine, SyscallHit};
 
 pub(super) use timers::Tick;
@@ -30,6 +32,8 @@ pub(super) use timers::Tick;
 /// A trace under way.
 pub(super) struct Tracing {
     machine: Machine,
+    /// What is traced without a script.
+    quick: Option<Box<quick::Quick>>,
     /// The functions of files that are traced.
     files: Vec<TracedFile>,
     /// What each site runs, by the number in its owner.
@@ -106,14 +110,24 @@ struct TracedThread {
     calls: Vec<PendingReturn>,
     /// The system call it is in.
     syscall: Option<(SyscallHit, u64)>,
+    /// The same call, where it is to be reported when it has returned.
+    quick: Option<Box<Call>>,
 }
 
 /// A traced function's call that has not returned.
 struct PendingReturn {
     /// The stack pointer when it has returned.
     cfa: VirtAddr,
-    site: u32,
+    called: Called,
     began: u64,
+}
+
+/// What was called.
+enum Called {
+    /// A function with return probes: the number of its site.
+    Site(u32),
+    /// A function of a trace without a script, and its breakpoint.
+    Function { call: Box<Call>, id: u32 },
 }
 
 /// What is looked up once and kept.
@@ -138,6 +152,29 @@ enum At<'a> {
     Signal(u64),
     /// A sample.
     Sample,
+}
+
+impl TracedThread {
+    /// The calls without a script that have not returned.
+    fn take_open(&mut self) -> Vec<Call> {
+        let functions = self.calls.drain(..).filter_map(|one| match one.called {
+            Called::Function { call, .. } => Some(*call),
+            Called::Site(_) => None,
+        });
+        functions.chain(self.quick.take().map(|call| *call)).collect()
+    }
+}
+
+impl Tracing {
+    /// Whether threads have to report their system calls.
+    fn wants_calls(&self) -> bool {
+        self.calls.wanted() || self.quick.as_ref().is_some_and(|one| !one.calls.is_empty())
+    }
+
+    /// Whether the script has called `exit`, or the trace has had all its calls.
+    fn is_done(&self) -> bool {
+        self.machine.exit().is_some() || self.quick.as_ref().is_some_and(|one| one.is_done())
+    }
 }
 
 impl TracedCalls {

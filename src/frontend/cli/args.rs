@@ -87,7 +87,7 @@ pub enum Verb {
     Run(Run),
     /// Stop at, or log, functions
     Break(Box<Break>),
-    /// Run a trace script, in bpftrace's language
+    /// Report calls of functions and system calls, or run a script in bpftrace's language
     Trace(Box<Trace>),
     /// What is known of a file's functions, or where the names of a process's modules come from
     Symbols(Symbols),
@@ -208,12 +208,71 @@ pub enum TraceOutput {
     Text,
     /// One JSON object a line
     Json,
+    /// A timeline for ui.perfetto.dev (with --fn or --syscall; implies --ret)
+    Perfetto,
+    /// Stacks, a line each, with their number of calls (implies --stack)
+    Folded,
+    /// A flame graph of the stacks, SVG (implies --stack)
+    Flame,
+}
+
+/// `--summary`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Summary {
+    /// File descriptors with their addresses, listeners, copies and options
+    Sockets,
+}
+
+/// `rdbg trace` without a script.
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("quick").args(["functions", "syscalls", "summary"]).multiple(true))]
+pub struct Quick {
+    /// No script: report calls of functions whose demangled name matches (repeatable)
+    #[arg(long = "fn", value_name = "RE", allow_hyphen_values = true)]
+    pub functions: Vec<String>,
+    /// No script: report these system calls; `all` for every one
+    #[arg(long = "syscall", value_name = "NAMES", value_delimiter = ',')]
+    pub syscalls: Vec<String>,
+    /// No script: no lines, but a table at the end
+    #[arg(long, value_name = "WHAT", conflicts_with_all = ["format", "functions", "syscalls"])]
+    pub summary: Option<Summary>,
+    /// Report a call when it has returned, with its value and how long it took
+    #[arg(long = "ret", requires = "quick")]
+    pub returns: bool,
+    /// Report the stack, at most N frames of it
+    #[arg(long, value_name = "N", num_args = 0..=1, default_missing_value = "16", require_equals = true, requires = "quick",
+          value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub stack: Option<u32>,
+    /// Only calls for which this is true, e.g. 'arg0 == 7'; of retval: when it has returned
+    #[arg(long = "if", value_name = "EXPR", allow_hyphen_values = true, requires = "quick")]
+    pub condition: Option<String>,
+    /// Stop at the call for which this is true, and open the prompt there
+    #[arg(long, value_name = "EXPR", allow_hyphen_values = true, requires = "quick")]
+    pub stop_if: Option<String>,
+    /// Report at most N calls in a second; the others are counted
+    #[arg(long, value_name = "N", requires = "quick", value_parser = clap::value_parser!(u64).range(1..))]
+    pub max_rate: Option<u64>,
+    /// End after N reports
+    #[arg(long, value_name = "N", requires = "quick", value_parser = clap::value_parser!(u64).range(1..))]
+    pub count: Option<u64>,
+    /// Only functions of this module, e.g. libc.so.6
+    #[arg(long, value_name = "LIB", requires = "functions")]
+    pub module: Option<String>,
+    /// How many functions a regex may match
+    #[arg(long, value_name = "N", requires = "functions", value_parser = clap::value_parser!(u32).range(1..))]
+    pub limit: Option<u32>,
 }
 
 /// `rdbg trace`.
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("target").args(["pid", "command", "attach", "waitfor", "program"]))]
 pub struct Trace {
+    /// No script.
+    #[command(flatten)]
+    pub quick: Quick,
+    /// End after so long: 10s, 500ms, 2m
+    #[arg(long, value_name = "TIME")]
+    pub duration: Option<String>,
     /// Run this program text
     #[arg(short = 'e', value_name = "PROGRAM", allow_hyphen_values = true)]
     pub text: Option<String>,
@@ -244,7 +303,8 @@ pub struct Trace {
     /// Target: a process to come.
     #[command(flatten)]
     pub waiting: Waiting,
-    /// The script (- for standard input) and its parameters; with -e the parameters
+    /// The script (- for standard input) and its parameters; with -e the parameters; with --fn and --syscall a process, by
+    /// id or name
     #[arg(value_name = "SCRIPT")]
     pub args: Vec<String>,
     /// Target: a program to start

@@ -2,6 +2,7 @@
 
 pub mod args;
 pub mod plan;
+mod trace_plan;
 
 #[cfg(test)]
 mod tests;

@@ -2,16 +2,15 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
 
-use super::args::{
-    Attach, Break, Cli, Common, Ctl, Follow, Run, Symbols, Trace, TraceOutput, Verb, WaitMethod, Waiting,
-};
+use super::args::{Attach, Break, Cli, Common, Ctl, Follow, Run, Symbols, Verb, WaitMethod, Waiting};
 use crate::api::{
-    BreakpointAction, BreakpointSpec, Command, FollowFork, ModuleFilter, NamesQuestion, NamesRequest, TargetSelector,
-    Toggle, TraceFormat, Where,
+    BreakpointAction, BreakpointSpec, Command, FollowFork, ModuleFilter, NamesQuestion, NamesRequest, QuickSpec,
+    TargetSelector, Toggle, TraceFormat, Where,
 };
 use crate::base::Pid;
 use crate::frontend::repl::parse::find_spec;
@@ -80,6 +79,8 @@ pub struct TracePlan {
     pub quiet: Toggle,
     /// `--unsafe`.
     pub unsafe_functions: Toggle,
+    /// The trace ends after so long.
+    pub duration: Option<Duration>,
 }
 
 /// What `rdbg trace` runs.
@@ -91,6 +92,8 @@ pub enum TraceScript {
     Text(String),
     /// `-l`: nothing; probes that match are listed.
     List(String),
+    /// No script: `--fn` and `--syscall`.
+    Quick(QuickSpec),
 }
 
 /// `--stop-at-entry`.
@@ -176,7 +179,7 @@ pub fn parse_args(args: impl IntoIterator<Item = OsString>) -> Result<(Plan, Opt
         Verb::Attach(attach) => Plan::Session(attach_plan(attach)?),
         Verb::Run(run) => Plan::Session(run_plan(run)?),
         Verb::Break(args) => break_plan(*args)?,
-        Verb::Trace(args) => Plan::Trace(trace_plan(*args)?),
+        Verb::Trace(args) => Plan::Trace(super::trace_plan::trace_plan(*args)?),
         Verb::Symbols(args) => {
             check_regex(args.regex.as_deref())?;
             Plan::Names(names_request(symbols_question(args), &cli.common))
@@ -207,11 +210,11 @@ fn symbols_question(args: Symbols) -> NamesQuestion {
     }
 }
 
-fn wrong(message: impl std::fmt::Display) -> clap::Error {
+pub(super) fn wrong(message: impl std::fmt::Display) -> clap::Error {
     Cli::command().error(ErrorKind::ValueValidation, message)
 }
 
-fn check_regex(regex: Option<&str>) -> Result<(), clap::Error> {
+pub(super) fn check_regex(regex: Option<&str>) -> Result<(), clap::Error> {
     match regex {
         Some("") => Err(wrong("the regex is empty; `.*` matches everything")),
         // Before a program is started, or waited for, in vain.
@@ -228,7 +231,7 @@ fn check_name(option: &str, name: &str) -> Result<(), clap::Error> {
     }
 }
 
-fn on(flag: bool) -> Toggle {
+pub(super) fn on(flag: bool) -> Toggle {
     if flag {
         Toggle::On
     } else {
@@ -236,7 +239,7 @@ fn on(flag: bool) -> Toggle {
     }
 }
 
-fn wait_selector(waiting: Waiting) -> Result<Option<TargetSelector>, clap::Error> {
+pub(super) fn wait_selector(waiting: Waiting) -> Result<Option<TargetSelector>, clap::Error> {
     let Some(name) = waiting.waitfor else {
         if waiting.include_existing || waiting.wait_method.is_some() {
             return Err(wrong("--include-existing and --wait-method go with --waitfor"));
@@ -252,7 +255,7 @@ fn wait_selector(waiting: Waiting) -> Result<Option<TargetSelector>, clap::Error
     Ok(Some(TargetSelector::WaitFor { name, include_existing: on(waiting.include_existing), method }))
 }
 
-fn launch_selector(mut program: Vec<OsString>) -> Result<Option<TargetSelector>, clap::Error> {
+pub(super) fn launch_selector(mut program: Vec<OsString>) -> Result<Option<TargetSelector>, clap::Error> {
     if program.is_empty() {
         return Ok(None);
     }
@@ -321,41 +324,6 @@ fn break_plan(args: Break) -> Result<Plan, clap::Error> {
         _ => return Ok(Plan::RemoteBreak { session: args.session, spec }),
     };
     Ok(Plan::Session(session_plan(target, args.until_exec, Some(spec), AtEntry::GoOn)?))
-}
-
-fn trace_plan(mut args: Trace) -> Result<TracePlan, clap::Error> {
-    let script = match (&args.list, args.text) {
-        (Some(glob), None) => TraceScript::List(glob.clone()),
-        (Some(_), Some(_)) => return Err(wrong("-l lists probes; it runs no program")),
-        (None, Some(text)) => TraceScript::Text(text),
-        (None, None) if args.args.is_empty() => {
-            return Err(wrong("name a script, or give a program with -e"));
-        }
-        (None, None) => TraceScript::File(PathBuf::from(args.args.remove(0))),
-    };
-    let command = args.command.map(|text| split_command(&text)).transpose()?.unwrap_or_default();
-    let launched = launch_selector(command)?.map_or_else(|| launch_selector(args.program), |one| Ok(Some(one)))?;
-    let target = match (args.pid, args.attach, wait_selector(args.waiting)?, launched) {
-        (Some(pid), ..) => Some(TargetSelector::Pid { pid: Pid(pid) }),
-        (_, Some(name), ..) => Some(TargetSelector::Name { name }),
-        (_, _, Some(selector), _) | (_, _, _, Some(selector)) => Some(selector),
-        _ => None,
-    };
-    Ok(TracePlan {
-        script,
-        parameters: args.args,
-        target,
-        format: if args.format == TraceOutput::Json { TraceFormat::Json } else { TraceFormat::Text },
-        output: args.output,
-        quiet: on(args.quiet),
-        unsafe_functions: on(args.allow_unsafe),
-    })
-}
-
-/// The words of a command, as a shell splits them.
-fn split_command(text: &str) -> Result<Vec<OsString>, clap::Error> {
-    let words = crate::frontend::repl::split_words(text).map_err(|error| wrong(format!("-c: {error}")))?;
-    Ok(words.into_iter().map(OsString::from).collect())
 }
 
 fn control_plan(ctl: Ctl) -> Result<Plan, clap::Error> {

@@ -1,6 +1,8 @@
 //! Replies as text.
 
-use crate::api::{BreakpointRow, FrameRow, InferiorRow, Reply, Stack, StopReason, SymbolRow, ThreadRef, Toggle, Where};
+use crate::api::{
+    BreakpointRow, CatchSpec, FrameRow, InferiorRow, Reply, Stack, StopReason, SymbolRow, ThreadRef, Toggle, Where,
+};
 use crate::base::Pid;
 
 use super::super::repl::Detail;
@@ -15,6 +17,7 @@ use super::watch::watch_text;
 pub fn reply_text(reply: &Reply, detail: Detail, style: Style) -> String {
     match reply {
         Reply::Done => String::new(),
+        Reply::TraceProgress { hits, lost } => format!("{hits} hits, {lost} lost"),
         Reply::Tracing { warnings, .. } => warnings.join("\n"),
         Reply::Text { text } => text.trim_end_matches('\n').to_owned(),
         Reply::Resumed => "Continuing.".to_owned(),
@@ -143,6 +146,10 @@ pub fn where_text(location: &Where) -> String {
         Where::Address(address) => format!("*{address}"),
         Where::Line { file: Some(file), line } => format!("{file}:{line}"),
         Where::Line { file: None, line } => format!("line {line}"),
+        Where::Catch(CatchSpec { event, types }) => match types {
+            Some(types) => format!("catch {} {types}", event.word()),
+            None => format!("catch {}", event.word()),
+        },
         Where::Hardware(place) => format!("hbreak {}", where_text(place)),
         Where::Watch(spec) => watch_text(spec),
     }

@@ -70,6 +70,7 @@ pub fn breakpoints(rows: &[BreakpointRow], style: Style) -> String {
         let kind = match (row.action, row.temporary) {
             (BreakpointAction::Log { .. }, _) => "log",
             (BreakpointAction::Count, _) => "count",
+            (BreakpointAction::Trace, _) => "trace",
             (BreakpointAction::Stop, Toggle::On) => "once",
             (BreakpointAction::Stop, Toggle::Off) => "stop",
         };

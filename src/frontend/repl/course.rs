@@ -173,7 +173,8 @@ fn hold(shell: &mut Shell) {
     }
 }
 
-fn run_scripts(shell: &mut Shell, options: &Options) {
+/// Does the --ex and -x.
+pub fn run_scripts(shell: &mut Shell, options: &Options) {
     for script in &options.scripts {
         if shell.ended {
             break;

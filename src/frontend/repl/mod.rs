@@ -13,6 +13,7 @@ pub mod table;
 pub mod words;
 
 mod breakpoints;
+mod catching;
 mod data;
 mod general;
 mod lines;

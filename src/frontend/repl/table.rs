@@ -2,7 +2,7 @@
 
 use super::parse::{ParseError, Parsed};
 use super::words::Rest;
-use super::{breakpoints, data, general, lines, lldb, running, source, stack, watch};
+use super::{breakpoints, catching, data, general, lines, lldb, running, source, stack, watch};
 
 /// One command.
 pub struct CommandSpec {
@@ -88,6 +88,7 @@ pub enum Completes {
 pub fn all_commands() -> impl Iterator<Item = &'static CommandSpec> {
     [
         breakpoints::COMMANDS,
+        catching::COMMANDS,
         watch::COMMANDS,
         running::COMMANDS,
         lines::COMMANDS,

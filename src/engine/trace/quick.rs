@@ -1,0 +1,429 @@
+//! `rdbg trace --fn --syscall`: calls are reported without a script. Functions are found and watched by breakpoints with
+//! the action [`BreakpointAction::Trace`], system calls by syscall-stops.
+
+use std::cell::OnceCell;
+use std::collections::HashSet;
+
+use super::super::breakpoints::{holds, Verdict};
+use super::super::state::Engine;
+use super::task::TracedTask;
+use super::{At, Called, Tracing};
+use crate::api::{self, ApiError, BreakpointAction, BreakpointSpec, ClientId, ModuleFilter, QuickSpec, Toggle, Where};
+use crate::base::{Inferior, Regs, Tid};
+use crate::engine::expressions::explain;
+use crate::engine::memory::RawMemory;
+use crate::lang::script::program::{Config, Program};
+use crate::lang::Expression;
+use crate::target::breakpoint::CleanMemory;
+use crate::target::syscalls::{decode, find_kernel_call, find_signature, kernel_call, kernel_calls, CallMemory};
+use crate::trace::call::{Call, CallArgument, CallCounts, Callee, Certainty, Outcome, SOCKET_CALLS};
+use crate::trace::{Hit, Record, SyscallHit};
+
+const SECOND: u64 = 1_000_000_000;
+
+/// What is traced without a script.
+pub(super) struct Quick {
+    /// The breakpoints of `--fn`.
+    breakpoints: Vec<u32>,
+    /// The system calls, by number.
+    pub(super) calls: HashSet<u64>,
+    pub(super) returns: Toggle,
+    stack: u32,
+    condition: Option<Test>,
+    stop_if: Option<Test>,
+    /// The trace ends after so many reports.
+    limit: Option<u64>,
+    rate: Option<Rate>,
+    counts: CallCounts,
+}
+
+/// A condition, and when it can be judged.
+struct Test {
+    expression: Expression,
+    text: String,
+    moment: Moment,
+}
+
+/// A point in a call's life.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Moment {
+    Entry,
+    Return,
+}
+
+/// How many calls are reported in a second.
+struct Rate {
+    limit: u64,
+    /// When this second began, by CLOCK_BOOTTIME.
+    began: u64,
+    used: u64,
+    untold: u64,
+}
+
+/// A program with no probe: what runs beside a trace without a script.
+pub(super) fn empty_program() -> Program {
+    Program { probes: Vec::new(), maps: Vec::new(), types: Default::default(), config: Config::default() }
+}
+
+impl Quick {
+    /// Whether the trace has had all the calls it was to have.
+    pub(super) fn is_done(&self) -> bool {
+        self.limit.is_some_and(|limit| self.counts.reported >= limit)
+    }
+
+    /// When a call is counted: with its condition.
+    fn counted_at(&self) -> Moment {
+        self.condition.as_ref().map_or(Moment::Entry, |one| one.moment)
+    }
+
+    fn admits(&mut self, now: u64, output: &mut crate::trace::Output) -> bool {
+        let Some(rate) = &mut self.rate else { return true };
+        if now.saturating_sub(rate.began) >= SECOND {
+            (rate.began, rate.used) = (now, 0);
+            if rate.untold > 0 {
+                output.send(Record::HeldBack(std::mem::take(&mut rate.untold)));
+            }
+        }
+        rate.used += 1;
+        if rate.used <= rate.limit {
+            return true;
+        }
+        rate.untold += 1;
+        self.counts.held_back += 1;
+        false
+    }
+}
+
+impl<I: Inferior> Engine<I> {
+    /// Sets the breakpoints of a trace without a script, and reads its conditions.
+    pub(super) fn begin_quick(&mut self, client: ClientId, spec: &QuickSpec) -> Result<Quick, ApiError> {
+        let mut calls = find_calls(&spec.calls)?;
+        if spec.sockets == Toggle::On {
+            calls.extend(find_calls(&SOCKET_CALLS.map(str::to_owned))?);
+        }
+        let condition = spec.condition.as_deref().map(|text| self.test(text, spec.returns)).transpose()?;
+        let stop_if = spec.stop_if.as_deref().map(|text| self.test(text, spec.returns)).transpose()?;
+        let mut breakpoints = Vec::new();
+        for regex in &spec.functions {
+            let breakpoint = BreakpointSpec {
+                location: Where::Regex(regex.clone()),
+                module: spec.module.clone().map_or(ModuleFilter::Any, ModuleFilter::Named),
+                condition: None,
+                temporary: Toggle::Off,
+                action: BreakpointAction::Trace,
+                ignore: 0,
+                limit: spec.limit,
+            };
+            match self.add_breakpoint(client, breakpoint) {
+                Ok(id) => breakpoints.push(id),
+                Err(error) => {
+                    breakpoints.into_iter().for_each(|id| self.delete_breakpoint(id));
+                    return Err(error);
+                }
+            }
+        }
+        Ok(Quick {
+            breakpoints,
+            calls,
+            returns: spec.returns,
+            stack: spec.stack,
+            condition,
+            stop_if,
+            limit: spec.count,
+            rate: spec.max_rate.map(|limit| Rate { limit, began: 0, used: 0, untold: 0 }),
+            counts: CallCounts::default(),
+        })
+    }
+
+    fn test(&self, text: &str, returns: Toggle) -> Result<Test, ApiError> {
+        let names = self.names_of(self.selected_pid().ok());
+        let expression = Expression::compile(text, &names).map_err(|error| explain(&error, text))?;
+        let words = text.split(|letter: char| !letter.is_alphanumeric() && letter != '_');
+        let moment = if words.into_iter().any(|word| word == "retval") { Moment::Return } else { Moment::Entry };
+        if moment == Moment::Return && returns == Toggle::Off {
+            return Err(ApiError::user(format!("`{text}`: retval is not known before the call has returned"))
+                .with_hint("add --ret"));
+        }
+        Ok(Test { expression, text: text.to_owned(), moment })
+    }
+
+    /// A thread is at the entry of a function of `--fn`; `regs` have pc there.
+    pub(in crate::engine) fn trace_call(&mut self, id: u32, location: u32, tid: Tid, regs: &Regs) -> Verdict {
+        let Some(mut tracing) = self.trace.take() else { return Verdict::GoOn };
+        let verdict = self.judge_call(&mut tracing, Moment::Entry, tid, regs);
+        if let (Some(_), Some(quick)) = (verdict, &tracing.quick) {
+            let (returns, stack) = (quick.returns, quick.stack);
+            self.stand_at_site(tid, regs);
+            let called = self.call_at(id, location, tid, regs);
+            let callee = Callee::Function { name: called.function, module: called.module };
+            let arguments = called.arguments.into_iter().map(argument).collect();
+            // The function itself stands on the line already.
+            if let Some(mut call) =
+                self.describe_call(&tracing, tid, regs, callee, if stack > 0 { stack + 1 } else { 0 })
+            {
+                call.arguments = arguments;
+                call.stack = call.stack.map(without_innermost);
+                match returns {
+                    Toggle::On => self.expect_return(&mut tracing, tid, Called::Function { call, id }, regs),
+                    Toggle::Off => tracing.report(call),
+                }
+            }
+        }
+        self.after_hit(tracing, tid);
+        verdict.unwrap_or(Verdict::GoOn)
+    }
+
+    /// A call of `--fn` has returned. The breakpoint to stop for, if it is to stop here.
+    pub(super) fn traced_call_returned(
+        &mut self,
+        tracing: &mut Tracing,
+        tid: Tid,
+        mut call: Box<Call>,
+        duration: u64,
+        regs: &Regs,
+    ) -> Verdict {
+        call.outcome = Outcome::Returned { value: regs.rax, duration };
+        let Some(verdict) = self.judge_call(tracing, Moment::Return, tid, regs) else { return Verdict::GoOn };
+        tracing.report(call);
+        verdict
+    }
+
+    /// A thread is at the entry of a system call.
+    pub(super) fn quick_call_entered(&mut self, tracing: &mut Tracing, tid: Tid, call: SyscallHit) -> Verdict {
+        let Some(quick) = tracing.quick.as_ref().filter(|one| one.calls.contains(&call.number)) else {
+            return Verdict::GoOn;
+        };
+        let (returns, stack) = (quick.returns, quick.stack);
+        let regs = self.call_regs(tid, call, None);
+        let Some(verdict) = self.judge_call(tracing, Moment::Entry, tid, &regs) else { return Verdict::GoOn };
+        let callee = Callee::Kernel { name: call_name(call.number) };
+        let Some(mut described) = self.describe_call(tracing, tid, &regs, callee, stack) else { return verdict };
+        described.arguments = self.call_arguments(tid, call);
+        match returns {
+            Toggle::On => tracing.threads.entry(tid).or_default().quick = Some(described),
+            Toggle::Off => tracing.report(described),
+        }
+        verdict
+    }
+
+    /// A system call has returned.
+    pub(super) fn quick_call_returned(
+        &mut self,
+        tracing: &mut Tracing,
+        tid: Tid,
+        call: SyscallHit,
+        value: u64,
+        duration: u64,
+    ) -> Verdict {
+        let Some(mut described) = tracing.threads.get_mut(&tid).and_then(|one| one.quick.take()) else {
+            return Verdict::GoOn;
+        };
+        let regs = self.call_regs(tid, call, Some(value));
+        let Some(verdict) = self.judge_call(tracing, Moment::Return, tid, &regs) else { return Verdict::GoOn };
+        if FILLS_ADDRESS.contains(&described.callee.name()) && (value as i64) >= 0 {
+            self.fill_address(tid, call, &mut described);
+        }
+        described.outcome = Outcome::Returned { value, duration };
+        tracing.report(described);
+        verdict
+    }
+
+    /// Whether a call is to be reported: `None` if not; else whether it is to be a stop.
+    fn judge_call(&self, tracing: &mut Tracing, moment: Moment, tid: Tid, regs: &Regs) -> Option<Verdict> {
+        let Tracing { quick, machine, told, hits, .. } = tracing;
+        let quick = quick.as_mut()?;
+        if quick.is_done() {
+            return None;
+        }
+        let mut agrees = |test: &Test| {
+            let pid = self.threads.get(&tid).map(|one| one.pid)?;
+            let space = self.space_of(tid).and_then(|id| self.spaces.get(&id))?;
+            let judged = holds(&test.expression, regs, &self.inferior, pid, space);
+            // As with breakpoints: what cannot be judged is shown, else the user waits for ever.
+            Some(judged.unwrap_or_else(|error| {
+                let text = format!("the condition `{}` failed: {error}", test.text);
+                if told.insert(text.clone()) {
+                    machine.output().send(Record::Warning(text));
+                }
+                true
+            }))
+        };
+        let counts = quick.counted_at() == moment;
+        if counts {
+            if let Some(condition) = &quick.condition {
+                if agrees(condition) != Some(true) {
+                    return None;
+                }
+            }
+            quick.counts.hits += 1;
+            *hits += 1;
+        }
+        let stops = quick.stop_if.as_ref().is_some_and(|test| test.moment == moment && agrees(test) == Some(true));
+        if stops {
+            return Some(Verdict::Stop);
+        }
+        let now = crate::os::clock_nanoseconds(crate::os::Clock::Boot);
+        (!counts || quick.admits(now, machine.output())).then_some(Verdict::GoOn)
+    }
+
+    /// A call that begins, with its thread and stack.
+    fn describe_call(&self, tracing: &Tracing, tid: Tid, regs: &Regs, callee: Callee, stack: u32) -> Option<Box<Call>> {
+        let process = self.process_of(tid)?;
+        let space = self.spaces.get(&process.space)?;
+        let task = TracedTask {
+            inferior: &self.inferior,
+            caches: &tracing.caches,
+            space_id: process.space,
+            space,
+            pid: process.pid,
+            tid,
+            at: At::Sample,
+            probe: "",
+            child: 0,
+            regs: OnceCell::from(*regs),
+        };
+        Some(Box::new(Call {
+            number: 0,
+            time_ns: crate::os::clock_nanoseconds(crate::os::Clock::Real),
+            pid: process.pid,
+            tid,
+            thread: task.comm(),
+            callee,
+            arguments: Vec::new(),
+            outcome: Outcome::Entered,
+            stack: if stack > 0 { task.stack(stack) } else { None },
+        }))
+    }
+
+    /// The registers of a thread in a system call, with the call's parameters where a function would have them: so that
+    /// arg3 is the fourth of either.
+    fn call_regs(&self, tid: Tid, call: SyscallHit, returned: Option<u64>) -> Regs {
+        let mut regs = self.inferior.regs(tid).unwrap_or_default();
+        [regs.rdi, regs.rsi, regs.rdx, regs.rcx, regs.r8, regs.r9] = call.arguments;
+        regs.rax = returned.unwrap_or(regs.rax);
+        regs
+    }
+
+    fn call_arguments(&self, tid: Tid, call: SyscallHit) -> Vec<CallArgument> {
+        self.with_call_memory(tid, |memory| {
+            let name = call_name(call.number);
+            if let Some(signature) = find_signature(&name) {
+                let one = |(at, parameter): (usize, &crate::target::syscalls::Parameter)| {
+                    known(parameter.name, decode(parameter.kind, at, &call.arguments, memory))
+                };
+                return signature.parameters.iter().enumerate().map(one).collect();
+            }
+            let parameters = kernel_call(call.number).map_or("", |one| one.parameters);
+            let names = parameters.split(", ").filter(|one| !one.is_empty());
+            let name = |one: &str| one.rsplit([' ', '*']).next().unwrap_or_default().to_owned();
+            names.zip(call.arguments).map(|(one, value)| known(&name(one), format!("{value:#x}"))).collect()
+        })
+    }
+
+    /// The address that the kernel has filled in, in the place of the pointer to it.
+    fn fill_address(&self, tid: Tid, call: SyscallHit, described: &mut Call) {
+        let mut values = call.arguments;
+        let filled = self.with_call_memory(tid, |memory| {
+            let mut word = [0; 4];
+            memory.mem.read_exact(crate::base::VirtAddr(values[2]), &mut word).ok()?;
+            values[2] = u64::from(u32::from_le_bytes(word));
+            Some(decode(crate::target::syscalls::Kind::Sockaddr(2), 1, &values, memory))
+        });
+        if let (Some(text), Some(argument)) = (filled, described.arguments.get_mut(1)) {
+            argument.text = text;
+        }
+    }
+
+    fn with_call_memory<T: Default>(&self, tid: Tid, read: impl FnOnce(&CallMemory<'_>) -> T) -> T {
+        let Some(process) = self.process_of(tid) else { return T::default() };
+        let Some(space) = self.spaces.get(&process.space) else { return T::default() };
+        let raw = RawMemory { inferior: &self.inferior, pid: process.pid };
+        let clean = CleanMemory { raw: &raw, sites: &space.sites };
+        let function_name =
+            |at| space.modules.find_name(at).filter(|one| one.offset == 0).map(|one| one.name.into_owned());
+        read(&CallMemory { mem: &clean, function_name: &function_name })
+    }
+
+    /// The end of a trace without a script: what has not returned is reported, unless the trace has all it wanted.
+    pub(super) fn finish_quick(&mut self, tracing: &mut Tracing) {
+        let open: Vec<Call> = tracing.threads.values_mut().flat_map(super::TracedThread::take_open).collect();
+        let Some(quick) = &mut tracing.quick else { return };
+        for id in std::mem::take(&mut quick.breakpoints) {
+            self.delete_breakpoint(id);
+        }
+        let counted = quick.counted_at() == Moment::Entry;
+        if quick.is_done() {
+            quick.counts.open = if counted { open.len() as u64 } else { 0 };
+        } else if counted {
+            open.into_iter().for_each(|call| tracing.report_unfinished(call));
+        }
+        let Some(quick) = &mut tracing.quick else { return };
+        let untold = quick.rate.as_mut().map_or(0, |rate| std::mem::take(&mut rate.untold));
+        let mut counts = quick.counts;
+        let output = tracing.machine.output();
+        if untold > 0 {
+            output.send_surely(Record::HeldBack(untold));
+        }
+        counts.lost = output.counts().1;
+        output.send_surely(Record::CallsEnd(counts));
+    }
+}
+
+impl Tracing {
+    /// Gives a call to the writer.
+    pub(super) fn report(&mut self, mut call: Box<Call>) {
+        let Some(quick) = &mut self.quick else { return };
+        if quick.is_done() {
+            quick.counts.open += 1;
+            return;
+        }
+        quick.counts.reported += 1;
+        call.number = quick.counts.reported;
+        self.machine.output().send(Record::Call(call));
+    }
+
+    /// A call whose thread or trace has ended before its return.
+    pub(super) fn report_unfinished(&mut self, mut call: Call) {
+        if self.quick.as_ref().is_some_and(|one| one.counted_at() == Moment::Entry) {
+            call.outcome = Outcome::Unfinished;
+            self.report(Box::new(call));
+        }
+    }
+}
+
+/// Calls that fill in an address, whose length stands where their third argument points to.
+const FILLS_ADDRESS: [&str; 4] = ["accept", "accept4", "getsockname", "getpeername"];
+
+fn find_calls(names: &[String]) -> Result<HashSet<u64>, ApiError> {
+    let mut found = HashSet::new();
+    for name in names {
+        if name == "all" {
+            found.extend(kernel_calls().map(|one| u64::from(one.number)));
+            continue;
+        }
+        let call = find_kernel_call(name).ok_or_else(|| {
+            ApiError::user(format!("there is no system call `{name}`"))
+                .with_hint("`rdbg trace -l 'tracepoint:syscalls:sys_enter_*'` lists them; `all` is every one")
+        })?;
+        found.insert(u64::from(call.number));
+    }
+    Ok(found)
+}
+
+fn call_name(number: u64) -> String {
+    kernel_call(number).map_or_else(|| format!("syscall_{number}"), |one| one.name.to_owned())
+}
+
+fn known(name: &str, text: String) -> CallArgument {
+    CallArgument { name: Some(name.to_owned()), text, certainty: Certainty::Known }
+}
+
+fn argument(decoded: api::Argument) -> CallArgument {
+    let certainty = if decoded.certain == Toggle::On { Certainty::Known } else { Certainty::Guessed };
+    CallArgument { name: decoded.name, text: decoded.text, certainty }
+}
+
+fn without_innermost(stack: std::sync::Arc<crate::trace::StackValue>) -> std::sync::Arc<crate::trace::StackValue> {
+    let frames = stack.frames.get(1..).unwrap_or_default().to_vec();
+    std::sync::Arc::new(crate::trace::StackValue { pid: stack.pid, frames, space: stack.space.clone() })
+}

@@ -1,0 +1,143 @@
+//! `rdbg trace`: from its arguments to a plan.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::args::{Quick, Summary, Trace, TraceOutput};
+use super::plan::{check_regex, launch_selector, on, wait_selector, wrong, TracePlan, TraceScript};
+use crate::api::{QuickSpec, TargetSelector, TraceFormat};
+use crate::base::Pid;
+use crate::frontend::repl::DEFAULT_LIMIT;
+
+/// How many frames a stack has that is folded.
+const WHOLE_STACK: u32 = 128;
+
+/// What `rdbg trace` is to do.
+pub(super) fn trace_plan(mut args: Trace) -> Result<TracePlan, clap::Error> {
+    let (mut named, mut summary) = (None, None);
+    let script = match (&args.list, args.text) {
+        (Some(glob), None) => TraceScript::List(glob.clone()),
+        (Some(_), Some(_)) => return Err(wrong("-l lists probes; it runs no program")),
+        (None, text) if is_quick(&args.quick) => {
+            if text.is_some() || args.args.len() > 1 {
+                return Err(wrong("--fn and --syscall take a process to trace, and no script"));
+            }
+            named = args.args.pop().map(|word| process_named(&word));
+            summary = args.quick.summary;
+            TraceScript::Quick(quick_spec(args.quick, args.format)?)
+        }
+        (None, Some(text)) => TraceScript::Text(text),
+        (None, None) if args.args.is_empty() => {
+            return Err(wrong("say what to trace: --fn RE, --syscall NAMES, a script, or a program with -e"));
+        }
+        (None, None) => TraceScript::File(PathBuf::from(args.args.remove(0))),
+    };
+    let command = args.command.map(|text| split_command(&text)).transpose()?.unwrap_or_default();
+    let launched = launch_selector(command)?.map_or_else(|| launch_selector(args.program), |one| Ok(Some(one)))?;
+    let target = match (args.pid, args.attach, wait_selector(args.waiting)?, launched) {
+        (Some(pid), ..) => Some(TargetSelector::Pid { pid: Pid(pid) }),
+        (_, Some(name), ..) => Some(TargetSelector::Name { name }),
+        (_, _, Some(selector), _) | (_, _, _, Some(selector)) => Some(selector),
+        _ => None,
+    };
+    let target = match (target, named) {
+        (Some(_), Some(_)) => return Err(wrong("one process to trace, not two")),
+        (target, named) => target.or(named),
+    };
+    if target.is_none() && matches!(script, TraceScript::Quick(_)) {
+        return Err(wrong("name a process: NAME, PID, --waitfor NAME, or -- PROGRAM ARGS"));
+    }
+    let format = match (args.format, summary) {
+        (_, Some(Summary::Sockets)) => TraceFormat::Sockets,
+        (TraceOutput::Text, _) => TraceFormat::Text,
+        (TraceOutput::Json, _) => TraceFormat::Json,
+        (TraceOutput::Perfetto, _) => TraceFormat::Perfetto,
+        (TraceOutput::Folded, _) => TraceFormat::Folded,
+        (TraceOutput::Flame, _) => TraceFormat::Flame,
+    };
+    if !matches!(format, TraceFormat::Text | TraceFormat::Json) && !matches!(script, TraceScript::Quick(_)) {
+        return Err(wrong("-f perfetto, folded and flame go with --fn and --syscall; a script writes text or json"));
+    }
+    Ok(TracePlan {
+        script,
+        parameters: args.args,
+        target,
+        format,
+        output: args.output,
+        quiet: on(args.quiet),
+        unsafe_functions: on(args.allow_unsafe),
+        duration: args.duration.as_deref().map(parse_duration).transpose()?,
+    })
+}
+
+/// A process by its id or name.
+fn process_named(word: &str) -> TargetSelector {
+    match word.parse() {
+        Ok(pid) if pid > 0 => TargetSelector::Pid { pid: Pid(pid) },
+        _ => TargetSelector::Name { name: word.to_owned() },
+    }
+}
+
+fn is_quick(args: &Quick) -> bool {
+    !args.functions.is_empty() || !args.syscalls.is_empty() || args.summary.is_some()
+}
+
+fn quick_spec(args: Quick, format: TraceOutput) -> Result<QuickSpec, clap::Error> {
+    let by_stack = matches!(format, TraceOutput::Folded | TraceOutput::Flame);
+    if by_stack && args.returns {
+        return Err(wrong("-f folded and flame count calls at their entry: they take no --ret"));
+    }
+    args.functions.iter().try_for_each(|regex| check_regex(Some(regex)))?;
+    Ok(QuickSpec {
+        functions: args.functions,
+        module: args.module,
+        limit: args.limit.unwrap_or(DEFAULT_LIMIT),
+        calls: args.syscalls.iter().map(|name| name.trim().to_owned()).collect(),
+        returns: on(args.returns || format == TraceOutput::Perfetto || args.summary.is_some()),
+        sockets: on(args.summary.is_some()),
+        stack: args.stack.unwrap_or(if by_stack { WHOLE_STACK } else { 0 }),
+        condition: args.condition,
+        stop_if: args.stop_if,
+        max_rate: args.max_rate,
+        count: args.count,
+    })
+}
+
+/// `10s`, `500ms`, `2m`, `1h`; a bare number is seconds.
+fn parse_duration(text: &str) -> Result<Duration, clap::Error> {
+    let bad = || wrong(format!("--duration: `{text}` is no time; 10s, 500ms, 2m and 1h are"));
+    let digits = text.find(|letter: char| !letter.is_ascii_digit() && letter != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let number: f64 = number.parse().map_err(|_| bad())?;
+    let seconds = match unit {
+        "" | "s" => number,
+        "ms" => number / 1e3,
+        "m" => number * 60.0,
+        "h" => number * 3600.0,
+        _ => return Err(bad()),
+    };
+    Duration::try_from_secs_f64(seconds).ok().filter(|time| !time.is_zero()).ok_or_else(bad)
+}
+
+/// The words of a command, as a shell splits them.
+fn split_command(text: &str) -> Result<Vec<OsString>, clap::Error> {
+    let words = crate::frontend::repl::split_words(text).map_err(|error| wrong(format!("-c: {error}")))?;
+    Ok(words.into_iter().map(OsString::from).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read_and_nonsense_is_refused() {
+        assert_eq!(parse_duration("10s").unwrap(), Duration::from_secs(10));
+        assert_eq!(parse_duration("500ms").unwrap(), Duration::from_millis(500));
+        assert_eq!(parse_duration("1.5m").unwrap(), Duration::from_secs(90));
+        assert_eq!(parse_duration("3").unwrap(), Duration::from_secs(3));
+        for bad in ["", "s", "0", "-1s", "1x", "1e400s", "99999999999999999999999h"] {
+            assert!(parse_duration(bad).is_err(), "{bad}");
+        }
+    }
+}
