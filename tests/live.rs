@@ -36,6 +36,7 @@ mod live {
     mod startup;
     mod stepping;
     mod survival;
+    mod syscalls;
     mod trace;
     mod waitfor;
     mod watchpoints;

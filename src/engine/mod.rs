@@ -40,6 +40,7 @@ mod state;
 mod stepping;
 mod stops;
 mod strays;
+mod syscalls;
 mod trace;
 mod trace_scope;
 mod waiting;

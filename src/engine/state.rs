@@ -125,6 +125,8 @@ pub struct Engine<I: Inferior> {
     pub(super) examine_next: Option<VirtAddr>,
     pub(super) next: Counters,
     pub(super) ended: bool,
+    /// System calls that breakpoints wait for.
+    pub(super) catching: super::syscalls::Catching,
     /// The trace script that runs.
     pub(super) trace: Option<Box<crate::engine::trace::Tracing>>,
 }
@@ -190,6 +192,7 @@ impl<I: Inferior> Engine<I> {
             examine_next: None,
             next: Counters::default(),
             ended: false,
+            catching: Default::default(),
             trace: None,
         }
     }
@@ -321,6 +324,7 @@ impl<I: Inferior> Engine<I> {
             redone: None,
             registers_seen: 0,
             reached: Vec::new(),
+            calls: Default::default(),
         };
         self.threads.insert(tid, thread);
     }

@@ -2,8 +2,7 @@
 
 use super::super::state::Engine;
 use super::{At, Tracing};
-use crate::base::{Inferior, Pid, ResumeHow, SyscallStop, Tid};
-use crate::target::task::Role;
+use crate::base::{Inferior, SyscallStop, Tid};
 use crate::trace::SyscallHit;
 
 /// accept(2) and accept4(2).
@@ -12,39 +11,28 @@ const ACCEPTS: [u64; 2] = [43, 288];
 const EXECVE: u64 = 59;
 
 impl<I: Inferior> Engine<I> {
-    /// How a thread goes on: to its next system call where the trace wants to see it.
-    pub(in crate::engine) fn traced_resume(&self, tid: Tid, how: ResumeHow) -> ResumeHow {
-        let wanted = how == ResumeHow::Continue && self.trace.as_ref().is_some_and(|one| one.calls.wanted());
-        if wanted && self.process_of(tid).is_some_and(|one| one.role == Role::Debugged) {
-            ResumeHow::Syscall
-        } else {
-            how
-        }
+    /// Whether the trace has a probe on system calls.
+    pub(in crate::engine) fn trace_sees_calls(&self) -> bool {
+        self.trace.as_ref().is_some_and(|one| one.calls.wanted())
     }
 
-    /// Threads that run report their system calls only after they have stood once.
-    pub(in crate::engine) fn begin_seeing_calls(&mut self, pid: Pid) {
-        if self.trace.as_ref().is_some_and(|one| one.calls.wanted()) {
-            self.note_sleepers(pid);
-            self.stop_world();
-            self.resume_world();
-        }
+    /// Whether a thread is being stopped for a sample.
+    pub(in crate::engine) fn is_sampled(&self, tid: Tid) -> bool {
+        self.trace.as_ref().is_some_and(|one| one.sampled.contains(&tid))
     }
 
     /// A thread stands at the entry or return of a system call.
-    pub(in crate::engine) fn on_traced_call(&mut self, tid: Tid) {
-        if let (Some(mut tracing), Ok(stop)) = (self.trace.take(), self.inferior.syscall_stop(tid)) {
-            match stop {
-                SyscallStop::Entry { number, arguments } => {
-                    let call = SyscallHit { number, arguments };
-                    self.call_entered(&mut tracing, tid, call);
-                }
-                SyscallStop::Return { value } => self.call_returned(&mut tracing, tid, value),
-                SyscallStop::Other => {}
+    pub(in crate::engine) fn on_traced_call(&mut self, tid: Tid, stop: SyscallStop) {
+        let Some(mut tracing) = self.trace.take() else { return };
+        match stop {
+            SyscallStop::Entry { number, arguments, .. } => {
+                let call = SyscallHit { number, arguments };
+                self.call_entered(&mut tracing, tid, call);
             }
-            self.after_hit(tracing, tid);
+            SyscallStop::Return { value, .. } => self.call_returned(&mut tracing, tid, value),
+            SyscallStop::Other => {}
         }
-        self.go_on(tid);
+        self.after_hit(tracing, tid);
     }
 
     fn call_entered(&mut self, tracing: &mut Tracing, tid: Tid, call: SyscallHit) {

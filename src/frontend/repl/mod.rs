@@ -13,6 +13,7 @@ pub mod table;
 pub mod words;
 
 mod breakpoints;
+mod catch;
 mod data;
 mod general;
 mod lines;
@@ -28,6 +29,7 @@ mod parse_tests;
 mod session_tests;
 
 pub use breakpoints::{plain_spec, DEFAULT_LIMIT};
+pub use catch::calls_place;
 pub use parse::{parse_line, Detail, Local, ParseError, Parsed};
 pub use source::line_place;
 pub use words::split_words;

@@ -2,7 +2,7 @@
 
 use super::parse::{ParseError, Parsed};
 use super::words::Rest;
-use super::{breakpoints, data, general, lines, lldb, running, source, stack, watch};
+use super::{breakpoints, catch, data, general, lines, lldb, running, source, stack, watch};
 
 /// One command.
 pub struct CommandSpec {
@@ -89,6 +89,7 @@ pub fn all_commands() -> impl Iterator<Item = &'static CommandSpec> {
     [
         breakpoints::COMMANDS,
         watch::COMMANDS,
+        catch::COMMANDS,
         running::COMMANDS,
         lines::COMMANDS,
         stack::COMMANDS,
