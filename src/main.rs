@@ -49,7 +49,15 @@ fn main() -> ExitCode {
         interrupts,
         start_engine: Box::new(move || start_engine(&started, guardian)),
         symbols: Box::new(|plan| {
-            engine::file_symbols(&plan.file, plan.regex.as_deref(), plan.limit, plan.vtable_names.as_deref())
+            let vtable_names = plan.vtable_names.as_deref();
+            engine::file_symbols(
+                &plan.file,
+                plan.regex.as_deref(),
+                plan.limit,
+                &plan.symbols_from,
+                plan.force,
+                vtable_names,
+            )
         }),
         restore_terminal: Box::new(move || terminal.restore()),
         home: std::env::var_os("HOME").map(PathBuf::from),

@@ -18,10 +18,12 @@ mod live {
     mod hits;
     mod hundred_threads;
     mod interpretation;
+    mod kill_series;
     mod leaving;
     mod leaving_under_load;
     mod line_stepping;
     mod modules;
+    mod names;
     mod pinning;
     mod prompt;
     mod prompt_keys;
@@ -38,6 +40,7 @@ mod live {
     mod survival;
     mod syscalls;
     mod trace;
+    mod values;
     mod waitfor;
     mod watchpoints;
 }

@@ -4,4 +4,6 @@
 mod rooms;
 #[path = "offline/rtti.rs"]
 mod rtti;
+#[path = "offline/search.rs"]
+mod search;
 mod support;

@@ -79,6 +79,8 @@ pub enum Command {
     ListSignals,
     /// The registers of the selected thread.
     Registers { set: RegisterSet },
+    /// `info locals`, `info args`: of the selected frame.
+    Variables { set: VariableSet },
     /// Evaluate and format an expression; the format is gdb's letter.
     Print { expression: String, format: Option<char> },
     /// `set EXPR = EXPR`.
@@ -109,6 +111,16 @@ pub enum Command {
     Kill,
     /// End the session.
     Quit { leave: Leave },
+}
+
+/// Which variables of a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum VariableSet {
+    /// Its parameters.
+    Arguments,
+    /// What its function and the blocks around the pc declare.
+    Locals,
 }
 
 /// Which process to debug.

@@ -13,12 +13,12 @@ pub mod watch;
 
 pub use command::{
     BreakpointAction, BreakpointSpec, Command, FollowFork, FrameMove, Leave, ModuleFilter, RegisterSet, SignalPolicy,
-    StepKind, TargetSelector, Toggle, Where,
+    StepKind, TargetSelector, Toggle, VariableSet, Where,
 };
 pub use event::{CaughtAt, Event, FrameExit, StopReason};
 pub use reply::{
     ApiError, Argument, BreakpointRow, ErrorKind, FrameRow, FunctionCall, HowFound, InferiorRow, InstructionRow,
-    LocationRow, ModuleRow, Place, ProcessRow, Reply, SignalRow, Stack, SymbolRow, ThreadRef, ThreadRow,
+    LocationRow, ModuleRow, Place, ProcessRow, Reply, SignalRow, Stack, SymbolRow, ThreadRef, ThreadRow, VariableRow,
     LISTED_LOCATIONS,
 };
 pub use session::{ClientId, Outcome, Request, Session, Subscription};

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::command::{BreakpointAction, SignalPolicy, Toggle, Where};
+use super::command::{BreakpointAction, SignalPolicy, Toggle, VariableSet, Where};
 use super::event::StopReason;
 use super::source::{SourceLine, SourceText};
 use super::trace::TraceScope;
@@ -46,6 +46,8 @@ pub enum Reply {
     Signals { rows: Vec<SignalRow> },
     /// Registers: name, value, width in bytes.
     Registers { rows: Vec<(String, u64, u8)> },
+    /// Variables of the selected frame.
+    Variables { set: VariableSet, rows: Vec<VariableRow> },
     /// Lines of disassembly.
     Disassembly { rows: Vec<InstructionRow> },
     /// Settings.
@@ -117,7 +119,7 @@ pub struct Place {
     pub file_addr: Option<FileAddr>,
     /// The module's file name.
     pub module: Option<String>,
-    /// The demangled function name with parameters, or `sub_..`.
+    /// The demangled function name, or `sub_..`: with parameters, unless the frame's arguments are shown.
     pub function: Option<String>,
     /// Bytes past the function's start.
     pub offset: u64,
@@ -259,6 +261,17 @@ pub struct SignalRow {
     pub signal: Signal,
     /// All three are set.
     pub policy: SignalPolicy,
+}
+
+/// A variable of a frame.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VariableRow {
+    /// Its name.
+    pub name: String,
+    /// Its type, as C and C++ write it.
+    pub ty: String,
+    /// Its value as text.
+    pub value: String,
 }
 
 /// A line of disassembly.

@@ -46,6 +46,17 @@ pub(super) struct Image {
     pub interpreter: Option<Located>,
     pub eh_frame_hdr: Option<Located>,
     pub build_id: Option<Range<usize>>,
+    /// PT_TLS: size and alignment of a thread's block, bytes.
+    pub thread_local: Option<(u64, u64)>,
+}
+
+/// What a file holds.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Content {
+    /// All that its program headers promise.
+    Loaded,
+    /// Names and debug information; the bytes of segments may have been left out.
+    Separate,
 }
 
 /// Bytes of the file and the address they are loaded at.
@@ -56,7 +67,17 @@ pub(super) struct Located {
 }
 
 impl Image {
+    /// Parses a file that is to be loaded.
     pub fn parse(path: PathBuf, data: FileBytes) -> Result<Image, BinaryError> {
+        Image::parse_as(path, data, Content::Loaded)
+    }
+
+    /// Parses a file that only tells of another.
+    pub fn parse_separate(path: PathBuf, data: FileBytes) -> Result<Image, BinaryError> {
+        Image::parse_as(path, data, Content::Separate)
+    }
+
+    fn parse_as(path: PathBuf, data: FileBytes, content: Content) -> Result<Image, BinaryError> {
         let bytes: &[u8] = (*data).as_ref();
         let header = check_header(&path, bytes)?;
         let truncated = |what, offset| BinaryError::Truncated { path: path.clone(), what, offset };
@@ -71,12 +92,13 @@ impl Image {
             dynamic: None,
             interpreter: None,
             eh_frame_hdr: None,
+            thread_local: None,
             build_id: None,
             path: path.clone(),
             data: data.clone(),
         };
         for header in headers {
-            image.add_program_header(header, bytes)?;
+            image.add_program_header(header, bytes, content)?;
         }
         image.segments.sort_by_key(|segment| segment.addr);
         if image.build_id.is_none() {
@@ -86,14 +108,19 @@ impl Image {
         Ok(image)
     }
 
-    fn add_program_header(&mut self, header: &ProgramHeader64<LittleEndian>, bytes: &[u8]) -> Result<(), BinaryError> {
+    fn add_program_header(
+        &mut self,
+        header: &ProgramHeader64<LittleEndian>,
+        bytes: &[u8],
+        content: Content,
+    ) -> Result<(), BinaryError> {
         let (offset, size) = header.file_range(ENDIAN);
         let range = clip(offset, size, bytes.len());
         let addr = FileAddr(header.p_vaddr(ENDIAN));
         let located = Some(Located { addr, bytes: range.clone() });
         match header.p_type(ENDIAN) {
             elf::PT_LOAD => {
-                if offset > bytes.len() as u64 {
+                if offset > bytes.len() as u64 && content == Content::Loaded {
                     return Err(BinaryError::Truncated { path: self.path.clone(), what: "loadable segment", offset });
                 }
                 let flags = header.p_flags(ENDIAN);
@@ -107,6 +134,7 @@ impl Image {
                     exec: flags & elf::PF_X != 0,
                 });
             }
+            elf::PT_TLS => self.thread_local = Some((header.p_memsz(ENDIAN), header.p_align(ENDIAN))),
             elf::PT_DYNAMIC => self.dynamic = located,
             elf::PT_INTERP => self.interpreter = located,
             elf::PT_GNU_EH_FRAME => self.eh_frame_hdr = located,
@@ -152,15 +180,6 @@ impl Image {
         let range = self.file_range_from(at)?;
         let len = usize::try_from(len).ok()?;
         self.slice(&range).get(..len)
-    }
-
-    /// The NUL-terminated bytes at an offset of a string table, without the NUL.
-    pub fn string_at(&self, table: &Range<usize>, offset: u64) -> Option<Range<usize>> {
-        let bytes = self.slice(table);
-        let start = usize::try_from(offset).ok()?;
-        let rest = bytes.get(start..)?;
-        let len = memchr::memchr(0, rest)?;
-        Some(table.start + start..table.start + start + len)
     }
 }
 

@@ -9,6 +9,7 @@ mod error;
 mod image;
 mod landing;
 mod module;
+mod names;
 mod naming;
 pub mod rtti;
 mod segment;
@@ -20,6 +21,7 @@ pub use dynamic::Dynamic;
 pub use error::BinaryError;
 pub use image::{FileBytes, Section};
 pub use module::{Module, ModuleKind};
+pub use names::{DebugLink, NamesFile};
 pub use rtti::{Recovered, RecoveredName, Sureness, VtableNames};
 pub use segment::Segment;
 pub use symbols::{

@@ -10,8 +10,9 @@ use object::elf;
 
 use super::dwarf::{DebugFile, Dwarf};
 use super::image::Image;
+use super::names::{parse_debuglink, unpack_mini};
 use super::naming::Recovery;
-use super::{BinaryError, Dynamic, FileBytes, Section, Segment, SymbolIndex, UnwindTables};
+use super::{BinaryError, DebugLink, Dynamic, FileBytes, NamesFile, Section, Segment, SymbolIndex, UnwindTables};
 use crate::base::{FileAddr, LoadBias, VirtAddr};
 
 const PAGE: u64 = 4096;
@@ -33,6 +34,7 @@ pub struct Module {
     unwind: OnceLock<Arc<UnwindTables>>,
     symbols: OnceLock<SymbolIndex>,
     dwarf: OnceLock<Dwarf>,
+    names: Option<NamesFile>,
     pub(super) recovery: Recovery,
 }
 
@@ -45,14 +47,33 @@ impl Module {
     pub fn parse(path: PathBuf, bytes: FileBytes) -> Result<Module, BinaryError> {
         let image = Arc::new(Image::parse(path, bytes)?);
         let dynamic = Dynamic::parse(&image);
-        Ok(Module {
-            image,
-            dynamic,
-            unwind: OnceLock::new(),
-            symbols: OnceLock::new(),
-            dwarf: OnceLock::new(),
-            recovery: Recovery::default(),
-        })
+        Ok(Module::new(image, dynamic, None))
+    }
+
+    /// The same module with what a separate file says of it. That the two belong together is the caller's to prove.
+    pub fn with_names(&self, names: NamesFile) -> Module {
+        Module::new(self.image.clone(), self.dynamic.clone(), Some(names))
+    }
+
+    fn new(image: Arc<Image>, dynamic: Dynamic, names: Option<NamesFile>) -> Module {
+        let (unwind, symbols, dwarf) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
+        Module { image, dynamic, unwind, symbols, dwarf, names, recovery: Recovery::default() }
+    }
+
+    /// The separate file that the names come from.
+    pub fn names_file(&self) -> Option<&NamesFile> {
+        self.names.as_ref()
+    }
+
+    /// .gnu_debuglink.
+    pub fn debug_link(&self) -> Option<DebugLink> {
+        parse_debuglink(&self.image)
+    }
+
+    /// Whether the file itself holds .symtab and DWARF, so that no separate file can add to them.
+    pub fn is_complete(&self) -> bool {
+        let has = |name: &str| self.image.section(name).is_some_and(|section| !section.bytes.is_empty());
+        has(".symtab") && has(".debug_info")
     }
 
     /// The path that the module was parsed with.
@@ -91,6 +112,13 @@ impl Module {
         let bytes = self.image.slice(&located.bytes);
         let end = memchr::memchr(0, bytes).unwrap_or(bytes.len()).min(PAGE as usize);
         (end > 0).then(|| PathBuf::from(OsStr::from_bytes(&bytes[..end])))
+    }
+
+    /// How far below the thread pointer a program's own block of thread-local variables begins, bytes (variant II of
+    /// "ELF Handling For Thread-Local Storage"); `None`: the file has none.
+    pub fn thread_local_size(&self) -> Option<u64> {
+        let (size, align) = self.image.thread_local?;
+        size.checked_next_multiple_of(align.max(1))
     }
 
     /// The PT_LOAD segments in address order.
@@ -140,7 +168,13 @@ impl Module {
 
     /// The names of the module; built at the first call, from any thread.
     pub fn symbols(&self) -> &SymbolIndex {
-        self.symbols.get_or_init(|| SymbolIndex::build(self.image.clone(), &self.dynamic, self.unwind_tables().clone()))
+        self.symbols.get_or_init(|| {
+            let separate = || match &self.names {
+                Some(names) => Some(names.image().clone()),
+                None => unpack_mini(&self.image),
+            };
+            SymbolIndex::new(self.image.clone(), separate, &self.dynamic, self.unwind_tables().clone())
+        })
     }
 
     /// The call frame information of the module; located at the first call.
@@ -150,7 +184,11 @@ impl Module {
 
     /// The debug information; empty where the file has none. Read as far as it is asked for.
     pub fn dwarf(&self) -> &Dwarf {
-        self.dwarf.get_or_init(|| Dwarf::new(DebugFile::new(self.image.clone())))
+        self.dwarf.get_or_init(|| {
+            let own = self.image.section(".debug_info").is_some();
+            let separate = self.names.as_ref().filter(|_| !own).map(NamesFile::image);
+            Dwarf::new(DebugFile::new(separate.unwrap_or(&self.image).clone()))
+        })
     }
 
     /// DT_NEEDED in order: the libraries that are loaded with the module.

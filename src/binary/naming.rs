@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 
-use super::rtti::{may_match, Recovered, RecoveredName, Sureness, VtableNames};
+use super::rtti::{may_hold, may_match, Recovered, RecoveredName, Sureness, VtableNames};
+use super::symbols::Literals;
 use super::{Matches, Module, NamePattern, Symbol, SymbolKind};
 use crate::base::FileAddr;
 
@@ -15,9 +16,9 @@ pub(super) struct Recovery {
 }
 
 impl Module {
-    /// Whether the file has no .symtab, so that its own functions have no names but those that it exports.
+    /// Whether neither the file nor a separate one has a .symtab, so that its own functions have no names but those that it exports.
     pub fn is_stripped(&self) -> bool {
-        self.section_bytes(".symtab").is_none_or(<[u8]>::is_empty)
+        self.names_file().is_none() && self.section_bytes(".symtab").is_none_or(<[u8]>::is_empty)
     }
 
     /// Tables of known names to use beside the built-in ones. Without effect once a name has been recovered.
@@ -67,7 +68,7 @@ impl Module {
     pub fn complete(&self, prefix: &str, limit: usize) -> Vec<String> {
         let found = self.symbols().complete(prefix, limit);
         let enough = found.len() >= limit || prefix.is_empty() || !self.is_stripped();
-        if enough || !may_match(&self.image, self.known_names(), &NamePattern::Plain(prefix.to_owned())) {
+        if enough || !may_hold(&self.image, self.known_names(), Literals::all_of(prefix).as_ref()) {
             return found;
         }
         let mut found = found;
@@ -100,5 +101,22 @@ impl Module {
             size: function.end.since(function.start),
             kind: SymbolKind::Function,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plain_name_that_cannot_be_a_recovered_one_recovers_nothing() {
+        let bytes = std::fs::read("/bin/true").unwrap();
+        let module = Module::parse("/bin/true".into(), Arc::new(bytes)).unwrap();
+        let find = |name: &str| module.functions_named(&NamePattern::Plain(name.to_owned()), 10).total;
+        // It stands in the file, as an import: only behind a `[virtual 1 -> ` could a recovered name have it.
+        assert_eq!(find("__libc_start_main"), 0);
+        assert!(module.is_stripped() && module.recovery.names.get().is_none());
+        assert_eq!(find("main"), 1);
+        assert!(module.recovery.names.get().is_some());
     }
 }

@@ -37,8 +37,18 @@ pub(super) struct Breakpoint {
     pub(super) seen: Option<WatchHit>,
     /// Modules that have been looked through: space and start.
     pub(super) searched: Vec<(SpaceId, VirtAddr)>,
-    /// IFUNCs whose choice is not known yet: space, module start, resolver.
-    pub(super) unresolved: Vec<(SpaceId, VirtAddr, FileAddr)>,
+    /// IFUNCs whose choice is not known yet.
+    pub(super) unresolved: Vec<Indirect>,
+}
+
+/// An IFUNC that a breakpoint means.
+pub(super) struct Indirect {
+    pub(super) space: SpaceId,
+    /// Where its module starts.
+    pub(super) module: VirtAddr,
+    pub(super) resolver: FileAddr,
+    /// The names of it that matched, mangled.
+    pub(super) names: Vec<String>,
 }
 
 /// How a breakpoint finds its places.
@@ -96,7 +106,7 @@ impl Breakpoint {
             }
         }
         self.searched.retain(|(space, _)| used.contains(space));
-        self.unresolved.retain(|(space, _, _)| used.contains(space));
+        self.unresolved.retain(|one| used.contains(&one.space));
     }
 
     /// Forgets locations in a range of one space, whose module has gone.
@@ -111,7 +121,7 @@ impl Breakpoint {
             }
         }
         self.searched.retain(|(one, start)| *one != space || *start != range.start);
-        self.unresolved.retain(|(one, start, _)| *one != space || *start != range.start);
+        self.unresolved.retain(|one| one.space != space || one.module != range.start);
     }
 
     /// A fork has copied a space, sites and all.

@@ -66,6 +66,7 @@ impl<I: Inferior> Engine<I> {
             Command::ListInferiors => Ok(Reply::Inferiors { rows: self.inferior_rows() }),
             Command::ListSignals => Ok(self.list_signals(&[])),
             Command::Registers { set } => self.registers(&set),
+            Command::Variables { set } => self.list_variables(set),
             Command::Print { expression, format } => self.print(&expression, format),
             Command::Assign { assignment } => self.assign(&assignment),
             Command::Examine { spec, expression } => self.examine(&spec, expression.as_deref()),

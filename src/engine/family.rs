@@ -98,7 +98,7 @@ impl<I: Inferior> Engine<I> {
         let Some(from) = self.spaces.get(&of) else { return id };
         let (modules, sites) = (from.modules.clone(), from.sites.clone());
         let (rendezvous, syscall_at, slots) = (from.rendezvous, from.syscall_at, from.slots.clone());
-        let guarded = from.guarded.and_then(|_| super::safety::guard_copy(&mut self.guardian, child, &from.sites));
+        let guarded = from.guarded.and_then(|_| super::safety::guard_copy(&mut self.guardian, child, from));
         let registers = from.registers.clone();
         let copy = super::state::Space { modules, sites, rendezvous, syscall_at, registers, slots, guarded };
         self.spaces.insert(id, copy);

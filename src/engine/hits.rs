@@ -19,7 +19,7 @@ impl<I: Inferior> Engine<I> {
         regs.rip = at.0;
         if self.world != World::Running {
             // Not looked at yet: the thread stands before the site and will hit it when it goes on.
-            let _ = self.inferior.set_pc(tid, at);
+            self.stand_at_site(tid, &regs);
             if self.threads.get_mut(&tid).is_some_and(|one| std::mem::take(&mut one.left_group_stop)) {
                 // It was let out of a group-stop for this trap alone: when it goes on, it reports the group-stop again.
                 let _ = self.inferior.interrupt(tid);
@@ -76,7 +76,7 @@ impl<I: Inferior> Engine<I> {
             self.step_over_and_go_on(tid, at, regs);
             return;
         }
-        let _ = self.inferior.set_pc(tid, at);
+        self.stand_at_site(tid, &regs);
         if let Some(thread) = self.threads.get_mut(&tid) {
             thread.reported_at = Some(at);
         }
@@ -97,7 +97,10 @@ impl<I: Inferior> Engine<I> {
     fn step_over_and_go_on(&mut self, tid: Tid, at: VirtAddr, regs: Regs) {
         let passed = match self.is_site(tid, at) {
             true => self.step_over(tid, at, regs),
-            false => self.inferior.set_pc(tid, at).map(|()| RegisterSet::default()).map_err(Into::into),
+            false => {
+                self.stand_at_site(tid, &regs);
+                Ok(RegisterSet::default())
+            }
         };
         match passed {
             Ok(reached) => {

@@ -9,9 +9,10 @@ use crate::api::{
 use crate::arch::Register;
 use crate::base::{Inferior, Pid, ReadMem, Signal, Tid, VirtAddr};
 use crate::binary::symbols::demangle;
-use crate::binary::{NamePattern, NameSource};
+use crate::binary::NamePattern;
 use crate::engine::breakpoints::Breakpoint;
 use crate::engine::memory::RawMemory;
+use crate::engine::names::{describe_names, hex};
 use crate::lang::{self, Assignment, ExamineFormat, ExamineKind, Format, Place, Value};
 use crate::target::breakpoint::CleanMemory;
 use crate::target::task::{Origin, Role, RunState, StopKind};
@@ -232,23 +233,12 @@ impl<I: Inferior> Engine<I> {
     /// `info sharedlibrary`.
     pub(super) fn list_modules(&self) -> Result<Reply, ApiError> {
         let space = self.space_of_pid(self.selected_pid()?)?;
-        let rows = space.modules.modules().iter().map(|one| {
-            let symbols = one.module.symbols();
-            let count = |source| symbols.iter().filter(|symbol| symbol.source == source).count();
-            let (symtab, dynsym) = (count(NameSource::Symtab), count(NameSource::Dynsym));
-            let symbols = match (symtab, dynsym) {
-                (0, 0) => "none: stripped; functions by .eh_frame".to_string(),
-                (0, dynsym) => format!(".dynsym ({dynsym}); stripped of .symtab"),
-                (symtab, _) => format!(".symtab ({symtab})"),
-            };
-            let hex = |id: &[u8]| id.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-            ModuleRow {
-                path: one.path.clone(),
-                start: one.range.start,
-                end: one.range.end,
-                build_id: one.module.build_id().map(hex),
-                symbols,
-            }
+        let rows = space.modules.modules().iter().map(|one| ModuleRow {
+            path: one.path.clone(),
+            start: one.range.start,
+            end: one.range.end,
+            build_id: one.module.build_id().map(hex),
+            symbols: describe_names(&one.module),
         });
         Ok(Reply::Modules { rows: rows.collect() })
     }

@@ -88,7 +88,8 @@ impl<I: Inferior> Engine<I> {
                         path.display()
                     ));
                 };
-                (self.open_file(mapping.file_id, &openable, path)?, path.clone())
+                let root = crate::os::root_of(pid);
+                (self.open_file(mapping.file_id, &openable, path, &root)?, path.clone())
             }
             MappingSource::Anonymous => return Ok(None),
         };
@@ -108,7 +109,13 @@ impl<I: Inferior> Engine<I> {
     }
 
     /// The parsed file, from the cache or from disk.
-    fn open_file(&mut self, id: (u64, u64), openable: &Path, path: &Path) -> Result<Option<Arc<Module>>, String> {
+    fn open_file(
+        &mut self,
+        id: (u64, u64),
+        openable: &Path,
+        path: &Path,
+        root: &Path,
+    ) -> Result<Option<Arc<Module>>, String> {
         if let Some(module) = self.files.get(&id) {
             return Ok(Some(module.clone()));
         }
@@ -116,6 +123,7 @@ impl<I: Inferior> Engine<I> {
         let is_elf = (*bytes).as_ref().starts_with(b"\x7fELF");
         match Module::parse(path.to_path_buf(), bytes) {
             Ok(module) => {
+                let module = self.named_module(module, path, root);
                 if let Some((_, names)) = &self.settings.vtable_names {
                     module.set_vtable_names(names.clone());
                 }
@@ -125,6 +133,18 @@ impl<I: Inferior> Engine<I> {
             }
             Err(error) if is_elf => Err(error.to_string()),
             Err(_) => Ok(None),
+        }
+    }
+
+    /// A module with the separate file that there is for it.
+    fn named_module(&mut self, module: Module, path: &Path, root: &Path) -> Module {
+        let found = self.settings.names.find(&module, path, Some(root));
+        for text in found.notes {
+            self.emit(Event::Notice { text });
+        }
+        match found.file {
+            Some(file) => module.with_names(file),
+            None => module,
         }
     }
 

@@ -3,12 +3,12 @@
 use std::collections::HashSet;
 
 use super::arming::ArmError;
-use super::breakpoints::{Location, Pattern};
+use super::breakpoints::{Indirect, Location, Pattern};
 use super::state::Engine;
 use super::watching::Means;
 use crate::api::{ApiError, Event, ModuleFilter, Toggle};
 use crate::arch::interpret_function;
-use crate::base::{FileAddr, Inferior, MemError, Pid, Regs, VirtAddr};
+use crate::base::{Inferior, MemError, Pid, Regs, VirtAddr};
 use crate::binary::{FunctionMatch, Matches, SymbolKind};
 use crate::engine::memory::RawMemory;
 use crate::target::address_space::LoadedModule;
@@ -186,7 +186,8 @@ impl<I: Inferior> Engine<I> {
         let (indirect, direct): (Vec<_>, Vec<_>) =
             matches.functions.into_iter().partition(|one| one.kind == SymbolKind::IndirectFunction);
         if let Some(one) = self.breakpoints.get_mut(&id) {
-            one.unresolved.extend(indirect.into_iter().map(|function| (space, start, function.address)));
+            let of = |one: FunctionMatch| Indirect { space, module: start, resolver: one.address, names: one.names };
+            one.unresolved.extend(indirect.into_iter().map(of));
         }
         let places = direct.into_iter().map(|one| (loaded.bias.to_virt(one.address), one.names)).collect::<Vec<_>>();
         let wanted = places.len();
@@ -250,17 +251,17 @@ impl<I: Inferior> Engine<I> {
     /// Follows the resolvers of a breakpoint's IFUNCs on a copy of the memory, and places it where they lead.
     fn resolve_indirect(&mut self, id: u32, space: SpaceId) -> u32 {
         let Some(breakpoint) = self.breakpoints.get_mut(&id) else { return 0 };
-        let (here, elsewhere) =
-            std::mem::take(&mut breakpoint.unresolved).into_iter().partition(|(one, ..)| *one == space);
+        let pending = std::mem::take(&mut breakpoint.unresolved);
+        let (here, elsewhere): (Vec<_>, Vec<_>) = pending.into_iter().partition(|one| one.space == space);
         breakpoint.unresolved = elsewhere;
         let mut placed = 0;
-        for (space, start, resolver) in Vec::<(SpaceId, VirtAddr, FileAddr)>::from_iter::<Vec<_>>(here) {
-            let chosen = self.choice_of_resolver(space, start, resolver);
-            match chosen.map(|(at, names)| self.add_location(id, space, at, names)) {
+        for function in here {
+            let chosen = self.choice_of_resolver(&function);
+            match chosen.map(|at| self.add_location(id, space, at, function.names.clone())) {
                 Some(Ok(())) => placed += 1,
                 _ => {
                     if let Some(one) = self.breakpoints.get_mut(&id) {
-                        one.unresolved.push((space, start, resolver));
+                        one.unresolved.push(function);
                     }
                 }
             }
@@ -268,20 +269,17 @@ impl<I: Inferior> Engine<I> {
         placed
     }
 
-    fn choice_of_resolver(&self, space: SpaceId, start: VirtAddr, at: FileAddr) -> Option<(VirtAddr, Vec<String>)> {
-        let pid = self.pid_of_space(space)?;
-        let one = self.spaces.get(&space)?;
-        let loaded: &LoadedModule = one.modules.module_at(start)?;
+    fn choice_of_resolver(&self, function: &Indirect) -> Option<VirtAddr> {
+        let pid = self.pid_of_space(function.space)?;
+        let one = self.spaces.get(&function.space)?;
+        let loaded: &LoadedModule = one.modules.module_at(function.module)?;
         let memory = CleanMemory { raw: &RawMemory { inferior: &self.inferior, pid }, sites: &one.sites };
         // Where the resolver's own stack would be does not matter: what it writes is kept apart.
         let regs = Regs { rsp: 0x7fff_ffff_0000, ..Regs::default() };
-        let chosen = VirtAddr(interpret_function(loaded.bias.to_virt(at), regs, &memory, RESOLVER_LIMIT).ok()?);
+        let resolver = loaded.bias.to_virt(function.resolver);
+        let chosen = VirtAddr(interpret_function(resolver, regs, &memory, RESOLVER_LIMIT).ok()?);
         let target = one.modules.module_at(chosen)?;
-        if !target.module.is_executable_addr(target.bias.to_file(chosen)) {
-            return None;
-        }
-        let name = loaded.module.symbols().find_at(at).map(|(symbol, _)| symbol.name.into_owned());
-        Some((chosen, name.into_iter().collect()))
+        target.module.is_executable_addr(target.bias.to_file(chosen)).then_some(chosen)
     }
 
     /// What to tell of a breakpoint that stands nowhere.

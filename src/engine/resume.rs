@@ -107,7 +107,9 @@ impl<I: Inferior> Engine<I> {
         let site = self.spaces.get_mut(&space).and_then(|one| one.sites.find_mut(at)).ok_or(PassError::NoSite(at))?;
         if let Some(slot) = site.slot {
             // The thread's registers are the hit's own; rip alone changes.
-            self.inferior.set_pc(tid, slot)?;
+            if !self.take_early_slot(tid) {
+                self.inferior.set_pc(tid, slot)?;
+            }
             return Ok(RegisterSet::default());
         }
         match &site.step_over {
@@ -207,6 +209,7 @@ impl<I: Inferior> Engine<I> {
     /// Moves a stopped thread out of a slot, back to the program's own text: before a signal's frame can hold its pc,
     /// before a step, and before leaving.
     pub(super) fn leave_slot(&mut self, tid: Tid) {
+        self.take_early_slot(tid);
         let Some(space) = self.space_of(tid) else { return };
         let Some(sites) = self.spaces.get(&space).map(|one| &one.sites) else { return };
         let in_runs = |pc: VirtAddr| {

@@ -1,9 +1,8 @@
 //! What protects an attached program should rdbg be killed.
 
-use super::state::Engine;
-use crate::base::{Inferior, Pid, Regs, Tid};
+use super::state::{Engine, Space};
+use crate::base::{Inferior, Pid, Regs, Tid, VirtAddr};
 use crate::os::{GuardedId, Guardian};
-use crate::target::breakpoint::SiteTable;
 use crate::target::task::{Origin, SpaceId};
 
 impl<I: Inferior> Engine<I> {
@@ -24,11 +23,53 @@ impl<I: Inferior> Engine<I> {
         one.guarded
     }
 
-    /// Before what takes its time at a hit: should rdbg be killed meanwhile, the thread goes on from its site, not from
-    /// the middle of the instruction. `regs` have pc at the site. What the thread is to do then sets the pc again.
+    /// The first thing that is done to a thread that reports a SIGTRAP with these registers. Its stop has been collected,
+    /// so the kernel no longer delivers the signal should rdbg be killed: the thread would go on from where it is, in the
+    /// midst of an instruction. Nearly every hit ends in the site's slot, so the pc goes there at once: from there the
+    /// thread does by itself what it would have done. Whatever else comes of the hit sets the pc anyway, so that this costs
+    /// no call more. What is left is the time from the wait to here, of one call (PTRACE_GETREGS).
+    pub(super) fn enter_slot_early(&mut self, tid: Tid, regs: &Regs) {
+        let Some(space) = self.space_of(tid).and_then(|id| self.spaces.get(&id)) else { return };
+        let slot = space.sites.find(VirtAddr(regs.rip.wrapping_sub(1))).and_then(|site| site.slot);
+        // With debug registers in use a trap can be several things at once.
+        let Some(slot) = slot.filter(|_| space.registers.control() == 0) else { return };
+        if self.inferior.set_pc(tid, slot).is_ok() {
+            if let Some(thread) = self.threads.get_mut(&tid) {
+                thread.in_slot_early = true;
+            }
+        }
+    }
+
+    /// Whether the pc is in the site's slot already; it is the caller's to set from now on.
+    pub(super) fn take_early_slot(&mut self, tid: Tid) -> bool {
+        self.threads.get_mut(&tid).is_some_and(|one| std::mem::take(&mut one.in_slot_early))
+    }
+
+    /// Before what takes its time at a hit, and where a thread is to stand: should rdbg be killed meanwhile, it goes on
+    /// from its site, not from the middle of the instruction. `regs` have pc at the site. What the thread is to do then
+    /// sets the pc again.
     pub(super) fn stand_at_site(&mut self, tid: Tid, regs: &Regs) {
+        self.take_early_slot(tid);
         // Gone is an answer, which the wait reports.
         let _ = self.inferior.set_pc(tid, regs.pc());
+    }
+
+    /// Before the debug registers of a space are written: those that are set would outlive rdbg.
+    pub(super) fn guard_registers(&mut self, pid: Pid, space: SpaceId) {
+        if self.spaces.get(&space).is_some_and(|one| one.registers.control() != 0) {
+            if let Some(id) = self.guard_space(pid, space) {
+                self.guardian.debug_registers_in_use(id);
+            }
+        }
+    }
+
+    /// After they have been written: where none is in use and every thread stands, no thread has one set.
+    pub(super) fn registers_written(&mut self, space: SpaceId) {
+        let Some(one) = self.spaces.get(&space).filter(|one| one.registers.control() == 0) else { return };
+        let runs = |tid: &Tid| self.space_of(*tid) == Some(space) && self.is_running(*tid);
+        if let Some(id) = one.guarded.filter(|_| !self.threads.keys().any(runs)) {
+            self.guardian.debug_registers_cleared(id);
+        }
     }
 
     /// As what the guardian knows an address space.
@@ -37,11 +78,14 @@ impl<I: Inferior> Engine<I> {
     }
 }
 
-/// A forked child has every patch of its parent.
-pub(super) fn guard_copy(guardian: &mut Guardian, child: Pid, sites: &SiteTable) -> Option<GuardedId> {
+/// A forked child has every patch of its parent, and is given its registers when it goes on.
+pub(super) fn guard_copy(guardian: &mut Guardian, child: Pid, from: &Space) -> Option<GuardedId> {
     let id = guardian.enter(child);
-    for (at, original) in sites.originals() {
+    for (at, original) in from.sites.originals() {
         guardian.cover(id, at, original);
+    }
+    if let Some(id) = id.filter(|_| from.registers.control() != 0) {
+        guardian.debug_registers_in_use(id);
     }
     id
 }

@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::names::{self, NameFiles};
 use crate::api::{ApiError, FollowFork, SignalPolicy, Toggle};
 use crate::base::Signal;
 use crate::binary::VtableNames;
+use crate::lang::typed::{Objects, Style};
 
 /// What the user can set.
 pub struct Settings {
@@ -20,8 +22,14 @@ pub struct Settings {
     pub stop_on_exec: Toggle,
     /// Whether `step` passes over the C++ and Rust libraries.
     pub skip_std: Toggle,
+    /// Where separate files with names are.
+    pub names: NameFiles,
     /// Which method stands in which slot, and the file that says so.
     pub vtable_names: Option<(PathBuf, Arc<VtableNames>)>,
+    /// How many elements of a container, and characters of a string, are shown.
+    pub print_elements: u64,
+    /// Whether a pointer to a base is shown by the object's own class.
+    pub print_object: Toggle,
     /// Policies that differ from the default.
     signals: BTreeMap<Signal, SignalPolicy>,
 }
@@ -65,15 +73,23 @@ impl Default for Settings {
             scheduler_locking: SchedulerLocking::Off,
             stop_on_exec: Toggle::Off,
             skip_std: Toggle::On,
+            names: NameFiles::default(),
             vtable_names: None,
+            print_elements: 200,
+            print_object: Toggle::On,
             signals: BTreeMap::new(),
         }
     }
 }
 
 /// The names that lldb gives to the same settings, and ours.
-const NAMES: [(&str, &str); 8] = [
+const NAMES: [(&str, &str); 13] = [
+    ("print elements", "print elements"),
+    ("print object", "print object"),
     ("skip-std", "skip-std"),
+    ("symbols-from", "symbols-from"),
+    ("symbols-force", "symbols-force"),
+    ("sysroot", "sysroot"),
     ("vtable-names", "vtable-names"),
     ("follow-fork-mode", "follow-fork-mode"),
     ("target.process.follow-fork-mode", "follow-fork-mode"),
@@ -95,7 +111,15 @@ impl Settings {
                     _ => return Err(ApiError::user("follow-fork-mode is parent, child or both")),
                 }
             }
+            "print elements" => {
+                self.print_elements = match value {
+                    "unlimited" | "0" => u64::MAX,
+                    number => number.parse().map_err(|_| ApiError::user("print elements is a number, or unlimited"))?,
+                }
+            }
+            "print object" => self.print_object = parse_toggle(value)?,
             "skip-std" => self.skip_std = parse_toggle(value)?,
+            name if names::SETTINGS.contains(&name) => self.names.set(name, value)?,
             "non-stop" => self.non_stop = parse_toggle(value)?,
             "vtable-names" => {
                 let path = PathBuf::from(value);
@@ -115,8 +139,15 @@ impl Settings {
             FollowFork::Child => "child",
             FollowFork::Both => "both",
         };
+        let names = self.names.show();
         let table = self.vtable_names.as_ref().map_or("built in".into(), |(path, _)| path.to_string_lossy());
+        let elements = match self.print_elements {
+            u64::MAX => "unlimited".to_owned(),
+            number => number.to_string(),
+        };
         let all = [
+            ("print elements", elements.as_str()),
+            ("print object", toggle_name(self.print_object)),
             ("follow-fork-mode", follow),
             ("non-stop", toggle_name(self.non_stop)),
             ("skip-std", toggle_name(self.skip_std)),
@@ -125,8 +156,14 @@ impl Settings {
             ("vtable-names", &table),
         ];
         let wanted = name.map(canonical).transpose()?;
-        let shown = all.iter().filter(|(one, _)| wanted.is_none_or(|name| name == *one));
-        Ok(shown.map(|(name, value)| (name.to_string(), value.to_string())).collect())
+        let all = all.map(|(name, value)| (name.to_string(), value.to_string())).into_iter().chain(names);
+        Ok(all.filter(|(one, _)| wanted.is_none_or(|name| name == *one)).collect())
+    }
+
+    /// How values are shown.
+    pub fn style(&self) -> Style {
+        let objects = if self.print_object == Toggle::On { Objects::Dynamic } else { Objects::Declared };
+        Style { elements: self.print_elements, objects, ..Style::default() }
     }
 
     /// What is done with a signal; every field is set.
@@ -171,7 +208,8 @@ fn canonical(name: &str) -> Result<&'static str, ApiError> {
         .ok_or_else(|| ApiError::user(format!("there is no setting `{name}`")).with_hint("`show` lists the settings"))
 }
 
-fn parse_toggle(value: &str) -> Result<Toggle, ApiError> {
+/// `on` or `off`, in the ways that people write them.
+pub(super) fn parse_toggle(value: &str) -> Result<Toggle, ApiError> {
     match value {
         "on" | "true" | "1" | "yes" => Ok(Toggle::On),
         "off" | "false" | "0" | "no" => Ok(Toggle::Off),

@@ -51,8 +51,12 @@ impl<I: Inferior> Engine<I> {
     fn stack_of(&self, tid: Tid, limit: u32) -> Option<Stack> {
         let walked = self.walk_of(tid, limit)?;
         let space = self.spaces.get(&self.space_of(tid)?)?;
-        let frames =
-            walked.frames.iter().enumerate().map(|(number, one)| frame_row(number as u32, one, space)).collect();
+        let row = |(number, one): (usize, &Frame)| {
+            let mut row = frame_row(number as u32, one, space);
+            self.add_arguments(&mut row, tid, one, walked.frames.get(number + 1));
+            row
+        };
+        let frames = walked.frames.iter().enumerate().map(row).collect();
         let (truncated, more) = match walked.end {
             WalkEnd::Outermost => (None, Toggle::Off),
             WalkEnd::Limit => (None, Toggle::On),
@@ -73,7 +77,7 @@ impl<I: Inferior> Engine<I> {
                 .checked_sub(count)
                 .ok_or_else(|| ApiError::user("this is the innermost frame; there is none below it"))?,
         };
-        let frames = self.frames_of(tid, wanted.saturating_add(1));
+        let frames = self.frames_of(tid, wanted.saturating_add(2));
         let Some(frame) = frames.get(wanted as usize) else {
             let depth = frames.len();
             return Err(ApiError::user(format!(
@@ -85,13 +89,24 @@ impl<I: Inferior> Engine<I> {
         self.examine_next = None;
         let space = self.space_of(tid).and_then(|id| self.spaces.get(&id)).ok_or_else(|| ApiError::target("gone"))?;
         let mut row = frame_row(wanted, frame, space);
-        if wanted == 0 {
+        self.add_arguments(&mut row, tid, frame, frames.get(wanted as usize + 1));
+        if wanted == 0 && row.arguments.is_none() {
             row.arguments = self.call_at_pc(tid).map(|call| call.arguments);
         }
         let thread = self.thread_ref(tid).ok_or_else(|| ApiError::target("the thread has gone"))?;
         let (lookup, id) = (frame.address.address_for_lookup(), self.space_of(tid));
         let source = id.and_then(|id| self.source_around(id, lookup));
         Ok(Reply::Frame { thread, frame: row, source })
+    }
+
+    /// A frame's arguments, as its debug information tells; the function's name goes without its parameters then.
+    fn add_arguments(&self, row: &mut FrameRow, tid: Tid, frame: &Frame, caller: Option<&Frame>) {
+        row.arguments = self.frame_arguments(tid, *frame, caller.copied());
+        let space = self.space_of(tid).and_then(|id| self.spaces.get(&id));
+        let named = space.and_then(|space| space.modules.find_name(frame.address.address_for_lookup()));
+        if let (Some(_), Some(named)) = (&row.arguments, named) {
+            row.place.function = Some(demangle_without_parameters(&named.name).into_owned());
+        }
     }
 
     /// The registers of the selected frame; of an outer one those that its callees must have kept, others as zero.
@@ -117,9 +132,17 @@ impl<I: Inferior> Engine<I> {
     /// Where a thread has stopped, and the call that it stands at the entry of.
     pub(super) fn stop_place(&self, tid: Tid) -> (Option<FrameRow>, Option<FunctionCall>) {
         let Some(space) = self.space_of(tid).and_then(|id| self.spaces.get(&id)) else { return (None, None) };
-        let Ok(regs) = self.inferior.regs(tid) else { return (None, None) };
-        let frame = Frame::new(FrameAddress::InstructionPointer(regs.pc()), (&regs).into(), HowFound::Registers);
-        (Some(frame_row(0, &frame, space)), self.call_at_pc(tid))
+        let Some(regs) = self.inferior.regs(tid).ok() else { return (None, None) };
+        let frames = self.frames_of(tid, 2);
+        let plain = || Frame::new(FrameAddress::InstructionPointer(regs.pc()), (&regs).into(), HowFound::Registers);
+        let frame = frames.first().copied().unwrap_or_else(plain);
+        let mut row = frame_row(0, &frame, space);
+        self.add_arguments(&mut row, tid, &frame, frames.get(1));
+        let mut call = self.call_at_pc(tid);
+        if let (Some(call), Some(arguments)) = (&mut call, &row.arguments) {
+            call.arguments.clone_from(arguments);
+        }
+        (Some(row), call)
     }
 
     /// The call at whose entry a thread stands.

@@ -320,6 +320,7 @@ impl<I: Inferior> Engine<I> {
             untold: None,
             in_vfork: false,
             left_group_stop: false,
+            in_slot_early: false,
             broken: None,
             redone: None,
             registers_seen: 0,

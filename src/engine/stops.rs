@@ -69,13 +69,19 @@ impl<I: Inferior> Engine<I> {
     }
 
     fn on_trap(&mut self, tid: Tid) {
-        let (Ok(regs), Ok(siginfo)) = (self.inferior.regs(tid), self.inferior.siginfo(tid)) else { return };
+        let Ok(regs) = self.inferior.regs(tid) else { return };
+        self.enter_slot_early(tid, &regs);
+        let Ok(siginfo) = self.inferior.siginfo(tid) else { return };
         let dr6 = self.take_debug_status(tid, &siginfo);
         let (Some(space), Some(thread)) = (self.space_of(tid), self.threads.get_mut(&tid)) else { return };
         let Some(one) = self.spaces.get(&space) else { return };
         let trap = classify_trap(&siginfo, dr6, regs.pc(), thread.resumed, &one.sites, &one.registers);
         if trap.cause != TrapCause::Own {
             thread.state = RunState::Stopped(StopKind::Event);
+        }
+        if !matches!(trap.cause, TrapCause::Site(_)) && self.take_early_slot(tid) {
+            // Somebody has sent a SIGTRAP to a thread that is right behind a site.
+            let _ = self.inferior.set_pc(tid, regs.pc());
         }
         if !trap.registers.is_empty() {
             return self.on_registers(tid, trap);

@@ -156,6 +156,9 @@ impl<I: Inferior> Engine<I> {
         let stood: Vec<Tid> = self.stopped_threads();
         let world = std::mem::replace(&mut self.world, World::Stopping);
         let mut outcome = Ok(());
+        for pid in &pids {
+            self.guard_registers(*pid, space);
+        }
         for pid in pids {
             self.note_sleepers(pid);
             self.stop_process(pid);
@@ -167,6 +170,9 @@ impl<I: Inferior> Engine<I> {
                     }
                 }
             }
+        }
+        if outcome.is_ok() {
+            self.registers_written(space);
         }
         self.world = world;
         for tid in self.stopped_threads() {

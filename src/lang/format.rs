@@ -113,6 +113,20 @@ pub fn format_labelled(value: &Value, format: Format, read: &dyn Environment, la
     }
 }
 
+/// The value of a number by a format letter, without looking at what it could point to.
+pub(super) fn format_plain(value: &Value, format: Format, labels: &dyn Labels) -> String {
+    struct NoMemory;
+    impl Environment for NoMemory {
+        fn register(&self, _: super::RegisterId) -> u64 {
+            0
+        }
+        fn read(&self, at: VirtAddr, _: &mut [u8]) -> Result<(), crate::base::MemError> {
+            Err(crate::base::MemError::Unmapped(at))
+        }
+    }
+    format_labelled(value, format, &NoMemory, labels)
+}
+
 /// As the type suggests.
 fn natural(value: Value, read: &dyn Environment, labels: &dyn Labels) -> String {
     let ty = value.ty();

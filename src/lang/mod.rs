@@ -23,6 +23,7 @@ pub mod operator;
 pub mod script;
 mod symbol;
 pub mod text;
+pub mod typed;
 mod typename;
 pub mod types;
 pub mod value;

@@ -31,6 +31,8 @@ pub struct Thread {
     pub held: bool,
     /// It was taken out of a group-stop so that it reports a trap that was queued behind it.
     pub left_group_stop: bool,
+    /// Its hit is being looked at while its pc is in the site's slot already.
+    pub in_slot_early: bool,
     /// It stands while another thread goes on (`set scheduler-locking`).
     pub locked: bool,
     /// A signal that the user has sent it, which is passed on without a word when it comes.

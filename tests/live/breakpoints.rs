@@ -120,6 +120,9 @@ fn an_indirect_function_is_the_one_that_was_chosen() {
     let output =
         batch(&["break main", "continue", "delete 1", "break --module libc.so.6 strlen", "continue", "bt 2"], &program);
     says(&output, "Breakpoint 2, strlen(");
+    // It has a shorter name, too.
+    let output = batch(&["break main", "continue", "break --module libc.so.6 strchr"], &program);
+    says(&output, "Breakpoint 2: strchr+0 libc.so.6");
 }
 
 #[test]

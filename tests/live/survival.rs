@@ -6,7 +6,11 @@ use crate::support::{procfs, Fixture, Guard, Rdbg, Target, SOON};
 
 /// Threads that call `paced_call`, so many times a second each.
 fn paced(threads: &str, rate: &str) -> Target {
-    let mut target = Target::start(&Fixture::get("paced"), ["--threads", threads, "--rate", rate]);
+    paced_with(&["--threads", threads, "--rate", rate])
+}
+
+pub(super) fn paced_with(args: &[&str]) -> Target {
+    let mut target = Target::start(&Fixture::get("paced"), args);
     target.release();
     target.process.expect_line("running ", SOON);
     target
@@ -26,13 +30,13 @@ fn tracing(target: &Target, commands: &[&str]) -> Rdbg {
 }
 
 /// The guardian of an rdbg.
-fn guardian(rdbg: &Rdbg) -> u32 {
+pub(super) fn guardian(rdbg: &Rdbg) -> u32 {
     let is_guardian = |pid: &u32| procfs::stat(*pid).is_some_and(|(_, _, name)| name == "guardian");
     procfs::descendants(rdbg.pid()).into_iter().find(is_guardian).unwrap_or_else(|| rdbg.fail("it has no guardian"))
 }
 
 #[track_caller]
-fn gone(pid: u32) {
+pub(super) fn gone(pid: u32) {
     let end = Instant::now() + SOON;
     while procfs::stat(pid).is_some_and(|(state, ..)| state != 'Z') {
         assert!(Instant::now() < end, "process {pid} lives on: {}", procfs::describe(pid));
@@ -49,8 +53,22 @@ fn kill(mut rdbg: Rdbg) {
     gone(guardian);
 }
 
+/// Waits until the process has slept and gone on some more times: its threads sleep between two calls.
 #[track_caller]
-fn unharmed(mut target: Target) {
+fn works_on(pid: u32) {
+    let sleeps = || -> u64 {
+        let of = |tid| procfs::task_status(pid, tid, "voluntary_ctxt_switches")?.parse::<u64>().ok();
+        procfs::tasks(pid).into_iter().filter_map(of).sum()
+    };
+    let (end, before) = (Instant::now() + SOON, sleeps());
+    while sleeps() < before + 3 {
+        assert!(Instant::now() < end && procfs::stat(pid).is_some_and(|(state, ..)| state != 'Z'), "it died");
+        std::thread::park_timeout(Duration::from_millis(2));
+    }
+}
+
+#[track_caller]
+pub(super) fn unharmed(mut target: Target) {
     Guard::check(target.pid());
     target.process.send_bytes(b"\n");
     let output = target.wait(SOON).success();
@@ -100,6 +118,19 @@ fn forked_copies_are_restored_too() {
     let mut target = target;
     target.release();
     assert_eq!(target.wait(SOON).success().count("died"), 0);
+}
+
+#[test]
+fn watchpoints_that_rdbg_leaves_behind_are_cleared_in_every_thread() {
+    // One hit in 200 ms: none comes between the kill and the guardian's work.
+    let target = paced("1", "5");
+    for _ in 0..5 {
+        let mut rdbg = tracing(&target, &["watch --log calls"]);
+        rdbg.expect_line("] calls(old=", SOON);
+        kill(rdbg);
+        works_on(target.pid());
+    }
+    unharmed(target);
 }
 
 #[test]

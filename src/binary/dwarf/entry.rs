@@ -1,6 +1,6 @@
 //! Entries (DIEs) by their place, and a session in which units that were opened stay open.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 
@@ -28,6 +28,8 @@ pub(super) struct Entry<'a> {
     attributes: Vec<(DwAt, AttributeValue<Slice<'a>>)>,
 }
 
+/// Children of one entry beyond this are not read: a malformed file must not take all memory.
+const CHILDREN_LIMIT: usize = 1 << 20;
 /// How deep entries that refer to each other are followed.
 const REFERENCE_DEPTH: u32 = 16;
 
@@ -36,6 +38,8 @@ pub(super) struct Session<'a> {
     pub owner: &'a Dwarf,
     pub dwarf: gimli::Dwarf<Slice<'a>>,
     units: RefCell<HashMap<UnitId, Rc<OpenUnit<'a>>>>,
+    /// How deep a look at types of types has come.
+    pub nesting: Cell<u32>,
 }
 
 impl<'a> Entry<'a> {
@@ -46,11 +50,20 @@ impl<'a> Entry<'a> {
     pub fn unsigned(&self, name: DwAt) -> Option<u64> {
         self.get(name)?.udata_value()
     }
+
+    pub fn signed(&self, name: DwAt) -> Option<i64> {
+        let value = self.get(name)?;
+        value.sdata_value().or_else(|| value.udata_value().map(|value| value as i64))
+    }
+
+    pub fn flag(&self, name: DwAt) -> bool {
+        matches!(self.get(name), Some(AttributeValue::Flag(true)))
+    }
 }
 
 impl<'a> Session<'a> {
     pub fn new(owner: &'a Dwarf) -> Self {
-        Self { owner, dwarf: owner.file.read(), units: RefCell::new(HashMap::new()) }
+        Self { owner, dwarf: owner.file.read(), units: RefCell::new(HashMap::new()), nesting: Cell::new(0) }
     }
 
     /// Opens a unit.
@@ -74,6 +87,26 @@ impl<'a> Session<'a> {
             attributes.push((spec.name(), raw.read_attribute(*spec)?.value()));
         }
         Ok(Entry { id, tag: abbreviation.tag(), attributes })
+    }
+
+    /// The root entry of a unit.
+    pub fn root(&self, unit: UnitId) -> gimli::Result<EntryId> {
+        let open = self.unit(unit)?;
+        Ok(EntryId { unit, offset: open.unit.header.size_of_header() as u64 })
+    }
+
+    /// The direct children of an entry; of what they hold nothing is kept.
+    pub fn children(&self, parent: EntryId) -> gimli::Result<Vec<Entry<'a>>> {
+        let mut found = Vec::new();
+        self.walk(parent, &mut |entry, _| {
+            found.push(entry.clone());
+            if found.len() < CHILDREN_LIMIT {
+                Descend::No
+            } else {
+                Descend::Stop
+            }
+        })?;
+        Ok(found)
     }
 
     /// Visits what lies below an entry, depth first: a child has depth 1. What is said of an entry decides whether its own
@@ -115,6 +148,7 @@ impl<'a> Session<'a> {
                 raw.skip_attributes(abbreviation.attributes())?;
             }
             match descend {
+                Descend::Stop => return Ok(()),
                 Descend::Yes if abbreviation.has_children() => wanted = depth + 1,
                 Descend::Yes => {}
                 Descend::No => wanted = wanted.min(depth),
@@ -190,4 +224,6 @@ pub(super) enum Descend {
     Yes,
     /// Pass them over.
     No,
+    /// It is enough.
+    Stop,
 }

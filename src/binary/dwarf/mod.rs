@@ -7,11 +7,18 @@
 mod entry;
 mod functions;
 mod lines;
+mod location;
+mod members;
+mod passing;
 mod places;
+mod scopes;
 mod sections;
 mod source_name;
+mod type_name;
+mod types;
 mod unit;
 mod units;
+mod variables;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -21,15 +28,21 @@ use gimli::{Abbreviations, DebugInfoOffset};
 pub use entry::EntryId;
 pub use functions::{CallSite, Instance};
 pub use lines::{LineRow, LineSpan, LineTable, SourceFile};
+pub use location::{FrameState, Piece, Producer, Source};
+pub use members::{Bits, Member, MemberKind, Variant};
+pub use passing::{Passed, PassedArgument};
 pub use places::{CodePlace, LineMatches};
 pub use sections::DebugFile;
 pub use source_name::SourceName;
+pub use types::{Encoding, Shape, TypeId, TypeView, Types};
 pub use units::UnitId;
+pub use variables::{Global, Variable, VariableKind};
 
 use crate::base::FileAddr;
 use crate::binary::BinaryError;
 use entry::Session;
 use functions::FunctionSpan;
+use scopes::{Definitions, ScopeTable};
 use sections::Slice;
 use unit::OpenUnit;
 use units::UnitTable;
@@ -46,6 +59,8 @@ pub struct Dwarf {
     /// The oldest first.
     tables: Mutex<Vec<(UnitId, Arc<LineTable>)>>,
     functions: Mutex<HashMap<UnitId, Arc<Vec<FunctionSpan>>>>,
+    scopes: Mutex<HashMap<UnitId, Arc<ScopeTable>>>,
+    definitions: OnceLock<Definitions>,
 }
 
 impl Dwarf {
@@ -57,6 +72,8 @@ impl Dwarf {
             abbreviations: Mutex::default(),
             tables: Mutex::default(),
             functions: Mutex::default(),
+            scopes: Mutex::default(),
+            definitions: OnceLock::new(),
         }
     }
 

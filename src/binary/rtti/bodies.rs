@@ -76,6 +76,21 @@ impl Recovered {
         found.filter(|_| body.extent == Extent::Whole)
     }
 
+    /// Whether the code of a function that could hand a call on may refer to one of these addresses (in order): by any four
+    /// bytes that are the distance to it.
+    pub(super) fn refers_to(&self, function: FileAddr, targets: &[FileAddr]) -> bool {
+        let (Some(first), Some(last)) = (targets.first(), targets.last()) else { return false };
+        let Some(range) = self.unwind.find_function(function) else { return false };
+        let near = range.end.since(range.start) <= MAX_FORWARD;
+        let mut behind = range.start.offset(4);
+        near && self.code(range).windows(4).any(|window| {
+            let distance = i32::from_le_bytes([window[0], window[1], window[2], window[3]]);
+            let target = FileAddr(behind.0.wrapping_add_signed(distance.into()));
+            behind = behind.offset(1);
+            (*first..=*last).contains(&target) && targets.binary_search(&target).is_ok()
+        })
+    }
+
     /// Whether a function calls a function of another file.
     pub(super) fn calls_import(&self, function: FileAddr, name: &str) -> bool {
         let Some(range) = self.unwind.find_function(function) else { return false };

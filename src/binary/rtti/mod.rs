@@ -27,7 +27,7 @@ use startup::Startup;
 use types::Types;
 use vtables::Vtables;
 
-pub(in crate::binary) use search::may_match;
+pub(in crate::binary) use search::{may_hold, may_match};
 pub use slots::{BadTable, KnownClass, KnownMethod, VtableNames};
 
 /// What is known of the functions that no symbol table names. Built from a file's bytes in bounded time and memory: the

@@ -109,7 +109,7 @@ impl Recovered {
     }
 
     /// The direct base that begins where a secondary table's subobject does.
-    fn base_at(&self, owner: Owner) -> Option<ClassId> {
+    pub(super) fn base_at(&self, owner: Owner) -> Option<ClassId> {
         let place = Place::At(i64::from(owner.offset));
         self.types.bases(owner.class).iter().find(|base| base.place == place).map(|base| base.class)
     }

@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 
 use rayon::prelude::*;
 
-use super::super::symbols::text::split_scope;
+use super::super::symbols::text::{is_identifier, split_scope};
 use super::super::symbols::Literals;
 use super::super::{FunctionMatch, FunctionRange, Matches, NamePattern, NameSource, SymbolKind};
+use super::owners::{Owner, Virtual};
 use super::{Image, Recovered, RecoveredName, Sureness, VtableNames};
 use crate::base::FileAddr;
 
@@ -24,8 +25,10 @@ impl Recovered {
         if let Some(function) = self.numbered(pattern.text()) {
             return one(function, format!("sub_{:x}", function.start.0));
         }
-        let matcher = Matcher::new(pattern);
-        let addresses: Vec<FileAddr> = self.addresses(matcher.literals.as_ref()).collect();
+        let mut matcher = Matcher::new(pattern);
+        let thunks = if matcher.thunks() { Thunks::Seen } else { Thunks::PassedOver };
+        let literals = matcher.literals.take();
+        let addresses: Vec<FileAddr> = self.addresses(literals, thunks).collect();
         let found = addresses.into_par_iter().filter_map(|at| {
             let name = self.name_of(self.unwind.find_function(at).filter(|function| function.start == at)?)?;
             let folded = name.sureness == Sureness::Ambiguous;
@@ -51,8 +54,8 @@ impl Recovered {
 
     /// The names that start with `prefix`; sorted, at most `limit`.
     pub fn complete(&self, prefix: &str, limit: usize) -> Vec<String> {
-        let literals = Literals::all_of(prefix);
-        let addresses: Vec<FileAddr> = self.addresses(literals.as_ref()).collect();
+        let thunks = if prefix.starts_with('t') { Thunks::Seen } else { Thunks::PassedOver };
+        let addresses: Vec<FileAddr> = self.addresses(Literals::all_of(prefix), thunks).collect();
         let mut found = BTreeSet::new();
         for chunk in addresses.chunks(CHUNK) {
             if found.len() >= limit {
@@ -65,24 +68,25 @@ impl Recovered {
         found.into_iter().take(limit).collect()
     }
 
-    /// The functions that can have a name which the literals admit.
-    fn addresses<'a>(&'a self, literals: Option<&'a Literals>) -> impl Iterator<Item = FileAddr> + 'a {
-        let endings = self.endings();
-        let admits = move |name: &[u8]| literals.is_none_or(|literals| literals.admit_either(name, endings.as_bytes()));
+    /// The functions that can have a name which the literals admit. A thunk's name is its target's, which the filter does
+    /// not look at: where thunks count, all functions that can be one are among them.
+    fn addresses(&self, literals: Option<Literals>, thunks: Thunks) -> impl Iterator<Item = FileAddr> + '_ {
+        let filter = literals.map(|literals| Filter::new(self, &literals));
         let startup = self.startup.iter().map(|(at, _)| *at);
-        let virtuals = self.virtuals.iter().filter(move |one| {
-            let mut classes = one.owners.iter().map(|(owner, _)| &self.types.get(owner.class).name);
-            one.owners.len() <= MAX_FOLDED && classes.any(|name| admits(self.image.slice(name)))
+        let virtuals = self.virtuals.par_iter().filter(|one| {
+            let may_be_thunk = || thunks == Thunks::Seen && one.owners.iter().any(|(owner, _)| owner.offset != 0);
+            one.owners.len() <= MAX_FOLDED
+                && (filter.as_ref().is_none_or(|filter| filter.admits(self, one)) || may_be_thunk())
         });
-        startup.chain(virtuals.map(|one| one.function))
+        let virtuals: Vec<FileAddr> = virtuals.map(|one| one.function).collect();
+        startup.chain(virtuals)
     }
 
-    /// Everything that can stand behind a class in a name.
-    fn endings(&self) -> String {
-        let imports = self.stubs.iter().map(|(_, name)| name.as_str());
-        let imports = imports.chain(self.imports.iter().map(|(_, name)| name.as_str()));
-        let known = self.known.method_names();
-        [MADE].into_iter().chain(imports).chain(known).collect::<Vec<_>>().join(" ")
+    /// The mangled names of the classes that stand in the name of an owner's function: its own, and the base's of whose
+    /// table it is.
+    fn parts(&self, owner: Owner) -> impl Iterator<Item = &[u8]> + Clone {
+        let base = if owner.offset == 0 { None } else { self.base_at(owner) };
+        [owner.class].into_iter().chain(base).map(|class| self.image.slice(&self.types.get(class).name))
     }
 
     /// The function that `sub_<hex>` means, with or without its hint.
@@ -96,11 +100,68 @@ impl Recovered {
 /// Whether a file can hold a name that a pattern matches, by its bytes alone: what a match must contain stands in its
 /// data, or rdbg writes it.
 pub(in crate::binary) fn may_match(image: &Image, known: &VtableNames, pattern: &NamePattern) -> bool {
-    let Some(literals) = literals_of(pattern).filter(|_| !pattern.text().starts_with("sub_")) else { return true };
+    pattern.text().starts_with("sub_")
+        || may_be_plain(known, pattern) && may_hold(image, known, literals_of(pattern).as_ref())
+}
+
+/// Whether a file can hold a name that these literals admit.
+pub(in crate::binary) fn may_hold(image: &Image, known: &VtableNames, literals: Option<&Literals>) -> bool {
     let data = image.segments.iter().filter(|segment| !segment.exec);
     let data = data.filter_map(|segment| image.bytes_at(segment.addr, segment.file_size));
     let known = known.method_names().map(str::as_bytes);
-    literals.admit_in([MADE.as_bytes()].into_iter().chain(known).chain(data))
+    literals.is_none_or(|literals| literals.admit_in([MADE.as_bytes()].into_iter().chain(known).chain(data)))
+}
+
+/// Whether a recovered name can end in what a plain pattern ends in. An identifier there is a method that a table knows, or
+/// the program's start: all others end in a bracket, or are destructors.
+fn may_be_plain(known: &VtableNames, pattern: &NamePattern) -> bool {
+    let (NamePattern::Plain(text) | NamePattern::BaseName(text)) = pattern else { return true };
+    let last = split_scope(text.trim().trim_end_matches('?')).1;
+    !last.bytes().all(is_identifier)
+        || ["main", "_start"].contains(&last)
+        || known.method_names().any(|one| one == last)
+}
+
+/// What stands in the names of the functions that literals admit: in a class, or in the name of an import, which the
+/// function's code must then refer to.
+struct Filter {
+    literals: Literals,
+    by_import: Option<ByImport>,
+}
+
+/// The filter of names that hold an import's.
+struct ByImport {
+    /// What is left to be found in the classes.
+    literals: Literals,
+    /// The stubs and the slots of the imports, in order.
+    targets: Vec<FileAddr>,
+}
+
+impl Filter {
+    fn new(recovered: &Recovered, literals: &Literals) -> Filter {
+        let known = recovered.known.method_names().map(str::as_bytes);
+        let literals = literals.beyond([MADE.as_bytes()].into_iter().chain(known));
+        let stubs = recovered.stubs.iter().map(|(at, name)| (*at, name.as_str()));
+        let slots = recovered.pointers.imports().iter().filter_map(|import| {
+            let found = recovered.imports.binary_search_by_key(&import.symbol, |(number, _)| *number).ok()?;
+            Some((import.at, recovered.imports[found].1.as_str()))
+        });
+        let touched = stubs.chain(slots).filter(|(_, name)| literals.touch(name.as_bytes()));
+        let (mut targets, names): (Vec<FileAddr>, Vec<&str>) = touched.unzip();
+        targets.sort_unstable();
+        let left = literals.beyond(names.iter().map(|name| name.as_bytes()));
+        let by_import = (left.len() < literals.len()).then_some(ByImport { literals: left, targets });
+        Filter { literals, by_import }
+    }
+
+    fn admits(&self, recovered: &Recovered, one: &Virtual) -> bool {
+        let parts = || one.owners.iter().flat_map(|(owner, _)| recovered.parts(*owner));
+        let imports = || {
+            let by_import = self.by_import.as_ref().filter(|by_import| by_import.literals.admit_in(parts()));
+            by_import.is_some_and(|by_import| recovered.refers_to(one.function, &by_import.targets))
+        };
+        self.literals.admit_in(parts()) || imports()
+    }
 }
 
 fn literals_of(pattern: &NamePattern) -> Option<Literals> {
@@ -108,6 +169,13 @@ fn literals_of(pattern: &NamePattern) -> Option<Literals> {
         NamePattern::Regex(regex) => Literals::of_regex(regex.as_str()),
         NamePattern::Plain(text) | NamePattern::BaseName(text) => Literals::all_of(text),
     }
+}
+
+/// Whether a search looks at the names of thunks.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Thunks {
+    Seen,
+    PassedOver,
 }
 
 /// A pattern made ready to test many names.
@@ -125,8 +193,13 @@ impl<'a> Matcher<'a> {
         Matcher { pattern, literals: literals_of(pattern), plain: plain.trim_end_matches('?') }
     }
 
+    /// Whether the pattern means thunks too.
+    fn thunks(&self) -> bool {
+        self.pattern.text().contains("thunk")
+    }
+
     fn accepts(&self, text: &str) -> bool {
-        if text.starts_with("thunk to ") && !self.pattern.text().contains("thunk") {
+        if text.starts_with("thunk to ") && !self.thunks() {
             return false;
         }
         let text = text.trim_end_matches('?');

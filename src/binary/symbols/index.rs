@@ -1,86 +1,110 @@
-//! The index: every name of a module in address order.
+//! The index over the names of a module: they stay where the file has them.
 
 use std::borrow::Cow;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use rayon::prelude::*;
 
 use super::super::image::Image;
 use super::super::{Dynamic, UnwindTables};
-use super::table::{read_symbols, RawSymbol};
+use super::literals::Literals;
+use super::made::MadeName;
+use super::table::{Table, TableEntry};
 use super::{plt, NameSource, Symbol, SymbolKind};
 use crate::base::FileAddr;
 
 /// How many symbols before an address are tried, for one that reaches over it (nested symbols of hand-written assembly).
 const MAX_LOOK_BACK: usize = 64;
+/// The table number of made names.
+const MADE: u8 = u8::MAX;
 
-/// The names of a module in address order. Names stay in the file's bytes; an entry takes 32 bytes.
+/// The names of a module. A search by name reads the string tables and then the symbol tables once and builds nothing;
+/// the first question about an address makes the order by address, 24 bytes for each name.
 pub struct SymbolIndex {
-    pub(super) image: Arc<Image>,
+    image: Arc<Image>,
+    dynamic: Dynamic,
     unwind: Arc<UnwindTables>,
-    /// Sorted by address, the best name of an address first.
-    pub(super) entries: Vec<Entry>,
-    /// For each entry the end of the symbol that reaches furthest, of all up to it.
-    reach: Vec<FileAddr>,
-    /// The names of PLT stubs, which are in no file.
-    made_names: String,
+    tables: Tables,
+    made: OnceLock<Vec<MadeName>>,
+    sorted: OnceLock<Sorted>,
 }
 
-/// One name.
-#[derive(Clone, Copy)]
+/// The symbol tables of a module, the most believed first.
+pub(super) struct Tables {
+    list: Vec<Table>,
+    /// .dynsym, to which relocations refer.
+    pub dynsym: Option<Table>,
+}
+
+/// One name: where it stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Entry {
     pub address: FileAddr,
-    size: u64,
-    /// An offset into the file, for [`NameSource::Plt`] into `made_names`.
-    name_start: usize,
-    name_len: u32,
+    number: u32,
+    table: u8,
     pub kind: SymbolKind,
-    source: NameSource,
+}
+
+/// All names in address order, the best one of each address first.
+struct Sorted {
+    entries: Vec<Entry>,
+    /// For each entry the end of the symbol that reaches furthest, of all up to it.
+    reach: Vec<FileAddr>,
+}
+
+/// Whether a search looks at the names of PLT stubs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Stubs {
+    Seen,
+    PassedOver,
+}
+
+impl Tables {
+    fn find(image: &Arc<Image>, separate: impl FnOnce() -> Option<Arc<Image>>, dynamic: &Dynamic) -> Tables {
+        let dynsym = Table::dynsym(image, dynamic);
+        let own = Table::symtab(image, NameSource::Symtab);
+        let symtab = own.or_else(|| Table::symtab(&separate()?, NameSource::DebugFile));
+        let list = symtab.into_iter().chain(dynsym.clone()).collect();
+        Tables { list, dynsym }
+    }
+
+    /// All tables.
+    pub fn all(&self) -> &[Table] {
+        &self.list
+    }
 }
 
 impl SymbolIndex {
-    pub(in crate::binary) fn build(image: Arc<Image>, dynamic: &Dynamic, unwind: Arc<UnwindTables>) -> SymbolIndex {
-        let tables = read_symbols(&image, dynamic);
-        let mut entries: Vec<Entry> = tables.functions_and_data.iter().map(Entry::from_raw).collect();
-        let mut made_names = String::new();
-        for stub in plt::decode_stubs(&image, dynamic, &tables) {
-            let name_start = made_names.len();
-            made_names.push_str(&stub.name);
-            made_names.push_str("@plt");
-            entries.push(Entry {
-                address: stub.address,
-                size: stub.size,
-                name_start,
-                name_len: (made_names.len() - name_start) as u32,
-                kind: SymbolKind::Plt,
-                source: NameSource::Plt,
-            });
-        }
-        let mut index = SymbolIndex { image, unwind, entries: Vec::new(), reach: Vec::new(), made_names };
-        entries.par_sort_unstable_by(|a, b| index.rank(a).cmp(&index.rank(b)));
-        entries.dedup_by(|b, a| a.address == b.address && index.raw_name(a) == index.raw_name(b));
-        let furthest = |reach: &mut FileAddr, entry: &Entry| {
-            *reach = (*reach).max(FileAddr(entry.address.0.saturating_add(entry.size.max(1))));
-            Some(*reach)
-        };
-        index.reach = entries.iter().scan(FileAddr(0), furthest).collect();
-        index.entries = entries;
-        index
+    /// Locates the tables; reads none. `separate` is asked for another file with symbols where the file has no .symtab.
+    pub(in crate::binary) fn new(
+        image: Arc<Image>,
+        separate: impl FnOnce() -> Option<Arc<Image>>,
+        dynamic: &Dynamic,
+        unwind: Arc<UnwindTables>,
+    ) -> SymbolIndex {
+        let tables = Tables::find(&image, separate, dynamic);
+        let dynamic = dynamic.clone();
+        SymbolIndex { image, dynamic, unwind, tables, made: OnceLock::new(), sorted: OnceLock::new() }
     }
 
     /// How many names the index holds.
     pub fn len(&self) -> usize {
-        self.entries.len()
+        self.sorted().entries.len()
     }
 
     /// Whether the file has no names at all.
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.len() == 0
+    }
+
+    /// How many symbols the tables of a source have, those that name nothing in this file included.
+    pub fn table_len(&self, source: NameSource) -> usize {
+        self.tables.list.iter().filter(|table| table.source == source).map(Table::len).sum()
     }
 
     /// All names in address order, the best one of each address first.
     pub fn iter(&self) -> impl Iterator<Item = Symbol<'_>> {
-        self.entries.iter().map(|entry| self.symbol(entry))
+        self.sorted().entries.iter().map(|entry| self.symbol(entry))
     }
 
     /// What stands at an address, and how many bytes into it the address lies. A symbol is bounded by its size; one
@@ -88,18 +112,19 @@ impl SymbolIndex {
     /// named `sub_<file address>`; any other is `None`.
     pub fn find_at(&self, at: FileAddr) -> Option<(Symbol<'_>, u64)> {
         let segment = self.image.segment_at(at)?;
-        let after = self.entries.partition_point(|entry| entry.address <= at);
+        let Sorted { entries, reach } = self.sorted();
+        let after = entries.partition_point(|entry| entry.address <= at);
         let mut tried = 0;
         let mut position = after;
         while position > 0 && tried < MAX_LOOK_BACK {
-            let address = self.entries[position - 1].address;
+            let address = entries[position - 1].address;
             // The nearest symbol may reach over `at` without a size; those before it only by theirs.
-            if address < segment.addr || (tried > 0 && self.reach[position - 1] <= at) {
+            if address < segment.addr || (tried > 0 && reach[position - 1] <= at) {
                 break;
             }
-            let first = self.entries[..position].partition_point(|entry| entry.address < address);
-            let aliases = &self.entries[first..position];
-            let found = aliases.iter().take(MAX_LOOK_BACK).find(|entry| self.covers(entry, after, at));
+            let first = entries[..position].partition_point(|entry| entry.address < address);
+            let aliases = &entries[first..position];
+            let found = aliases.iter().take(MAX_LOOK_BACK).find(|entry| self.covers(entry, &entries[..after], at));
             if let Some(entry) = found {
                 return Some((self.symbol(entry), at.since(address)));
             }
@@ -119,28 +144,85 @@ impl SymbolIndex {
 
     /// The symbol of exactly this name (mangled, without version; `name@plt` for a stub): functions before data.
     pub fn find_exact(&self, name: &str) -> Option<Symbol<'_>> {
-        let named = self.entries.par_iter().filter(|entry| self.raw_name(entry) == name.as_bytes());
-        named.min_by_key(|entry| (entry.kind, entry.address)).map(|entry| self.symbol(entry))
+        let named = self.named(name.as_bytes());
+        named.iter().min_by_key(|entry| (entry.kind, entry.address)).map(|entry| self.symbol(entry))
     }
 
     /// The address of the data symbol of exactly this name.
     pub fn find_data(&self, name: &str) -> Option<FileAddr> {
-        let is_it = |entry: &&Entry| entry.kind == SymbolKind::Data && self.raw_name(entry) == name.as_bytes();
-        self.entries.par_iter().find_first(is_it).map(|entry| entry.address)
+        let data = self.named(name.as_bytes()).into_iter().filter(|entry| entry.kind == SymbolKind::Data);
+        data.map(|entry| entry.address).min()
     }
 
-    /// Whether an entry reaches over `at`; `after` is the position of the first entry beyond `at`.
-    fn covers(&self, entry: &Entry, after: usize, at: FileAddr) -> bool {
+    fn named(&self, name: &[u8]) -> Vec<Entry> {
+        let stubs = if name.ends_with(b"@plt") { Stubs::Seen } else { Stubs::PassedOver };
+        self.select((!name.is_empty()).then(|| Literals::exact(name)).as_ref(), stubs, |_, one| one == name)
+    }
+
+    /// The names that `accepts` takes, by kind and name, of those that `literals` admit; in no useful order.
+    pub(super) fn select(
+        &self,
+        literals: Option<&Literals>,
+        stubs: Stubs,
+        accepts: impl Fn(SymbolKind, &[u8]) -> bool + Sync,
+    ) -> Vec<Entry> {
+        let code = |at: FileAddr| self.image.segment_at(at).is_some_and(|segment| segment.exec);
+        let mut found = Vec::new();
+        for (number, table) in self.tables.list.iter().enumerate() {
+            let entry = |one: TableEntry| Entry {
+                address: one.address,
+                number: one.number,
+                table: number as u8,
+                kind: one.kind,
+            };
+            let candidates = literals.map(|literals| table.strings().find(literals));
+            let wanted = |offset: usize| candidates.as_ref().is_none_or(|candidates| candidates.contains(offset));
+            found.extend(table.select(&code, &wanted, &accepts).into_iter().map(entry));
+        }
+        if stubs == Stubs::Seen {
+            let made = self.made().iter().enumerate().filter(|(_, one)| accepts(one.kind, one.name.as_bytes()));
+            found.extend(made.map(|(number, one)| Entry::made(number, one)));
+        }
+        found
+    }
+
+    /// Puts names in order, the best one of an address first, and drops those that are there twice.
+    pub(super) fn in_order(&self, entries: &mut Vec<Entry>) {
+        entries.par_sort_unstable_by_key(|entry| (entry.address, entry.kind, entry.table, entry.number));
+        for aliases in entries.chunk_by_mut(|a, b| a.address == b.address).filter(|aliases| aliases.len() > 1) {
+            aliases.sort_by(|a, b| self.rank(a).cmp(&self.rank(b)));
+        }
+        entries.dedup_by(|b, a| a.address == b.address && self.raw_name(a) == self.raw_name(b));
+    }
+
+    fn sorted(&self) -> &Sorted {
+        self.sorted.get_or_init(|| {
+            let mut entries = self.select(None, Stubs::Seen, |_, _| true);
+            self.in_order(&mut entries);
+            let furthest = |reach: &mut FileAddr, entry: &Entry| {
+                *reach = (*reach).max(FileAddr(entry.address.0.saturating_add(self.size(entry).max(1))));
+                Some(*reach)
+            };
+            let reach = entries.iter().scan(FileAddr(0), furthest).collect();
+            Sorted { entries, reach }
+        })
+    }
+
+    fn made(&self) -> &[MadeName] {
+        self.made.get_or_init(|| plt::decode_stubs(&self.image, &self.dynamic, &self.tables))
+    }
+
+    /// Whether an entry reaches over `at`; `before` are all entries up to there.
+    fn covers(&self, entry: &Entry, before: &[Entry], at: FileAddr) -> bool {
         let offset = at.since(entry.address);
         if offset == 0 {
             return true;
         }
-        if entry.size > 0 {
-            return offset < entry.size;
+        let size = self.size(entry);
+        if size > 0 {
+            return offset < size;
         }
-        if entry.kind == SymbolKind::Data
-            || self.entries[..after].last().is_none_or(|last| last.address != entry.address)
-        {
+        if entry.kind == SymbolKind::Data || before.last().is_none_or(|last| last.address != entry.address) {
             return false;
         }
         match self.unwind.find_function(entry.address) {
@@ -153,18 +235,36 @@ impl SymbolIndex {
         Symbol {
             name: String::from_utf8_lossy(self.raw_name(entry)),
             address: entry.address,
-            size: entry.size,
+            size: self.size(entry),
             kind: entry.kind,
-            source: entry.source,
+            source: self.source(entry),
         }
     }
 
     pub(super) fn raw_name(&self, entry: &Entry) -> &[u8] {
-        let bytes = match entry.source {
-            NameSource::Plt => self.made_names.as_bytes(),
-            _ => self.image.bytes(),
-        };
-        bytes.get(entry.name_start..entry.name_start + entry.name_len as usize).unwrap_or_default()
+        match self.table(entry) {
+            Some(table) => table.name(entry.number),
+            None => self.made().get(entry.number as usize).map_or(&[], |made| made.name.as_bytes()),
+        }
+    }
+
+    fn size(&self, entry: &Entry) -> u64 {
+        match self.table(entry) {
+            Some(table) => table.size(entry.number),
+            None => self.made().get(entry.number as usize).map_or(0, |made| made.size),
+        }
+    }
+
+    fn source(&self, entry: &Entry) -> NameSource {
+        match self.table(entry) {
+            Some(table) => table.source,
+            None => self.made().get(entry.number as usize).map_or(NameSource::Plt, |made| made.source),
+        }
+    }
+
+    /// The table that holds an entry; `None` for a made name.
+    fn table(&self, entry: &Entry) -> Option<&Table> {
+        self.tables.list.get(usize::from(entry.table))
     }
 
     /// The order of entries: by address, and there the name that a user would know first.
@@ -172,19 +272,13 @@ impl SymbolIndex {
         let name = self.raw_name(entry);
         let mangled = name.starts_with(b"_Z") || name.starts_with(b"_R");
         let underscores = if mangled { 0 } else { name.iter().take_while(|byte| **byte == b'_').count() };
-        (entry.address, entry.kind, entry.size == 0, underscores, name.len(), name, entry.source)
+        let source = self.source(entry);
+        (entry.address, entry.kind, self.size(entry) == 0, underscores, name.len(), name, source)
     }
 }
 
 impl Entry {
-    fn from_raw(raw: &RawSymbol) -> Entry {
-        Entry {
-            address: raw.address,
-            size: raw.size,
-            name_start: raw.name.start,
-            name_len: u32::try_from(raw.name.len()).unwrap_or(u32::MAX),
-            kind: raw.kind,
-            source: raw.source,
-        }
+    fn made(number: usize, made: &MadeName) -> Entry {
+        Entry { address: made.address, number: number as u32, table: MADE, kind: made.kind }
     }
 }

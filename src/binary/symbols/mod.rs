@@ -3,8 +3,10 @@
 mod demangle;
 mod index;
 mod literals;
+mod made;
 mod pattern;
 mod plt;
+mod scan;
 mod search;
 mod signature;
 mod suggest;

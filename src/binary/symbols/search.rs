@@ -1,10 +1,9 @@
 //! Finding functions by a pattern.
 
 use cpp_demangle::DemangleOptions;
-use rayon::prelude::*;
 
 use super::demangle::{demangle, demangle_cpp};
-use super::index::Entry;
+use super::index::Stubs;
 use super::literals::Literals;
 use super::text::{is_identifier, split_parts, split_scope, without_clones, without_template_arguments};
 use super::{FunctionMatch, Matches, NamePattern, SymbolIndex, SymbolKind};
@@ -17,15 +16,16 @@ impl SymbolIndex {
         if matcher.plain.is_empty() && !matches!(pattern, NamePattern::Regex(_)) {
             return Matches::default();
         }
-        let accepts = |entry: &&Entry| matcher.accepts(entry.kind, self.raw_name(entry));
-        let matching: Vec<&Entry> = self.entries.par_iter().filter(accepts).collect();
+        let stubs = if matcher.stubs { Stubs::Seen } else { Stubs::PassedOver };
+        let mut matching = self.select(matcher.literals.as_ref(), stubs, |kind, raw| matcher.accepts(kind, raw));
+        self.in_order(&mut matching);
         let mut matches = Matches::default();
         for aliases in matching.chunk_by(|a, b| a.address == b.address) {
             matches.total += 1;
             if matches.functions.len() >= limit {
                 continue;
             }
-            let first = self.symbol(aliases[0]);
+            let first = self.symbol(&aliases[0]);
             let names = aliases.iter().map(|entry| self.symbol(entry).name.into_owned()).collect();
             matches.functions.push(FunctionMatch {
                 address: first.address,

@@ -2,11 +2,11 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
-
-use rayon::prelude::*;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use super::demangle::{base_name, demangle_without_parameters};
-use super::index::Entry;
+use super::index::Stubs;
 use super::literals::Literals;
 use super::text::{split_parts, split_scope, without_template_arguments};
 use super::{SymbolIndex, SymbolKind};
@@ -15,8 +15,6 @@ use super::{SymbolIndex, SymbolKind};
 const MAX_COMPARED: usize = 80;
 /// Longer mangled names, those of templates of templates, are no hints; demangling them is what would take the time.
 const MAX_DEMANGLED_FOR_HINT: usize = 120;
-/// How many names are looked at together before completion may stop.
-const CHUNK: usize = 16 << 10;
 
 impl SymbolIndex {
     /// The `n` function base names nearest to `name` by edit distance, case ignored, nearest first; none that is further
@@ -27,21 +25,18 @@ impl SymbolIndex {
             return Vec::new();
         }
         let limit = (wanted.len() / 3).max(1);
-        let near: BTreeSet<(usize, String)> = self
-            .entries
-            .par_iter()
-            .filter(|entry| is_function(entry))
-            .filter_map(|entry| {
-                let name = std::str::from_utf8(self.raw_name(entry)).ok()?;
-                let base = match quick_base_name(name) {
-                    Some(base) => Cow::Borrowed(base),
-                    None if name.len() <= MAX_DEMANGLED_FOR_HINT => base_name(name),
-                    None => return None,
-                };
-                let distance = edit_distance(&wanted, &base.to_ascii_lowercase(), limit)?;
-                Some((distance, base.into_owned()))
-            })
-            .collect();
+        let near = Mutex::new(BTreeSet::new());
+        self.select(None, Stubs::PassedOver, |kind, raw| {
+            if let Some(found) = is_function(kind).then(|| distance_to(raw, &wanted, limit)).flatten() {
+                let mut near = near.lock().unwrap_or_else(PoisonError::into_inner);
+                near.insert(found);
+                if near.len() > n {
+                    near.pop_last();
+                }
+            }
+            false
+        });
+        let near = near.into_inner().unwrap_or_else(PoisonError::into_inner);
         near.into_iter().take(n).map(|(_, base)| base).collect()
     }
 
@@ -49,27 +44,41 @@ impl SymbolIndex {
     /// are more, which of them is left open.
     pub fn complete(&self, prefix: &str, limit: usize) -> Vec<String> {
         let literals = Literals::all_of(prefix);
-        let mut found = BTreeSet::new();
-        for chunk in self.entries.chunks(CHUNK) {
-            if found.len() >= limit {
-                break;
+        let found = Mutex::new(BTreeSet::new());
+        let is_full = AtomicBool::new(false);
+        self.select(literals.as_ref(), Stubs::PassedOver, |kind, raw| {
+            let admitted = || literals.as_ref().is_none_or(|literals| literals.admit(raw));
+            if !is_function(kind) || is_full.load(Ordering::Relaxed) || !admitted() {
+                return false;
             }
-            let names = chunk.par_iter().filter(|entry| is_function(entry)).filter_map(|entry| {
-                let raw = self.raw_name(entry);
-                if literals.as_ref().is_some_and(|literals| !literals.admit(raw)) {
-                    return None;
-                }
-                let name = demangle_without_parameters(std::str::from_utf8(raw).ok()?);
-                name.starts_with(prefix).then(|| name.into_owned())
-            });
-            found.extend(names.collect::<Vec<_>>());
-        }
+            let Ok(name) = std::str::from_utf8(raw) else { return false };
+            let name = demangle_without_parameters(name);
+            if name.starts_with(prefix) {
+                let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
+                found.insert(name.into_owned());
+                is_full.store(found.len() > limit, Ordering::Relaxed);
+            }
+            false
+        });
+        let found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
         found.into_iter().take(limit).collect()
     }
 }
 
-fn is_function(entry: &Entry) -> bool {
-    matches!(entry.kind, SymbolKind::Function | SymbolKind::IndirectFunction)
+fn is_function(kind: SymbolKind) -> bool {
+    matches!(kind, SymbolKind::Function | SymbolKind::IndirectFunction)
+}
+
+/// How far a function's base name is from `wanted`, and the base name; `None` beyond `limit`.
+fn distance_to(raw: &[u8], wanted: &str, limit: usize) -> Option<(usize, String)> {
+    let name = std::str::from_utf8(raw).ok()?;
+    let base = match quick_base_name(name) {
+        Some(base) => Cow::Borrowed(base),
+        None if name.len() <= MAX_DEMANGLED_FOR_HINT => base_name(name),
+        None => return None,
+    };
+    let distance = edit_distance(wanted, &base.to_ascii_lowercase(), limit)?;
+    Some((distance, base.into_owned()))
 }
 
 /// The base name of `_ZN1A1B1fEv` without demangling; `None` for all but the simplest nested names.

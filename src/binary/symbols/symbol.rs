@@ -19,13 +19,14 @@ pub struct Symbol<'a> {
     pub source: NameSource,
 }
 
-/// What a symbol names.
+/// What a symbol names; of several at one address the first here is what stands there.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum SymbolKind {
+    /// STT_GNU_IFUNC: the address is the resolver's, which returns the function's. A .symtab has the resolver itself too
+    /// (`strlen_ifunc` of glibc's), as a function: a breakpoint there would be hit by the loader only.
+    IndirectFunction,
     /// STT_FUNC, or STT_NOTYPE at an executable address.
     Function,
-    /// STT_GNU_IFUNC: the address is the resolver's, which returns the function's.
-    IndirectFunction,
     /// A stub of the procedure linkage table.
     Plt,
     /// STT_OBJECT.

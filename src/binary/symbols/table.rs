@@ -1,78 +1,122 @@
-//! Reading .symtab and .dynsym (gABI, "Symbol Table").
+//! Symbol tables where they lie in a file: .symtab and .dynsym (gABI, "Symbol Table"). Nothing is copied out of them.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use object::elf;
+use rayon::prelude::*;
 
 use super::super::image::{Image, Section};
 use super::super::Dynamic;
+use super::scan::Strings;
 use super::{NameSource, SymbolKind};
 use crate::base::FileAddr;
 
+/// Bytes of an Elf64_Sym.
 const ENTRY: usize = 24;
+/// A longer name is taken for none: no compiler makes it, and a hostile table could point into it from everywhere.
+const MAX_NAME: usize = 64 << 10;
+/// How many symbols are read together.
+pub(super) const CHUNK: usize = 16 << 10;
 
-/// One symbol of a table; the name is a range of the file.
-#[derive(Clone, Debug)]
-pub(super) struct RawSymbol {
-    pub address: FileAddr,
-    pub size: u64,
-    pub name: Range<usize>,
-    pub kind: SymbolKind,
+/// A symbol table with its strings, as ranges of a file.
+#[derive(Clone)]
+pub(super) struct Table {
+    image: Arc<Image>,
+    symbols: Range<usize>,
+    strings: Range<usize>,
     pub source: NameSource,
 }
 
-/// A symbol table and its strings, as ranges of the file.
-#[derive(Clone, Debug)]
-pub(super) struct Table {
-    symbols: Range<usize>,
-    strings: Range<usize>,
-    source: NameSource,
-}
-
-/// What the tables of a file hold.
-pub(super) struct Symbols {
-    /// The defined functions and objects of both tables.
-    pub functions_and_data: Vec<RawSymbol>,
-    /// .dynsym, to which relocations refer.
-    pub dynsym: Option<Table>,
-}
-
-/// All symbols of a file. Bounded by the size of the file.
-pub(super) fn read_symbols(image: &Image, dynamic: &Dynamic) -> Symbols {
-    let from_section = |kind: u32, source: NameSource| {
-        let section = image.sections.iter().find(|section| section.sh_type == kind && !section.bytes.is_empty())?;
-        let strings: &Section = image.sections.get(section.link)?;
-        Some(Table { symbols: section.bytes.clone(), strings: strings.bytes.clone(), source })
-    };
-    let symtab = from_section(elf::SHT_SYMTAB, NameSource::Symtab);
-    let dynsym = from_section(elf::SHT_DYNSYM, NameSource::Dynsym).or_else(|| from_dynamic(image, dynamic));
-    let mut found = Vec::new();
-    for table in symtab.iter().chain(&dynsym) {
-        let entries = image.slice(&table.symbols).chunks_exact(ENTRY);
-        found.reserve(entries.len());
-        found.extend(entries.filter_map(|entry| parse_symbol(image, table, entry)));
-    }
-    Symbols { functions_and_data: found, dynsym }
+/// One entry of a table that names a defined function or object.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct TableEntry {
+    /// Its place in the table.
+    pub number: u32,
+    pub address: FileAddr,
+    pub kind: SymbolKind,
 }
 
 impl Table {
-    /// The name of the symbol with this number, without its version.
-    pub fn name(&self, image: &Image, number: u32) -> Option<Range<usize>> {
-        let start = usize::try_from(number).ok()?.checked_mul(ENTRY)?;
-        let entry = image.slice(&self.symbols).get(start..start.checked_add(ENTRY)?)?;
-        self.entry_name(image, entry)
+    /// .symtab of a file.
+    pub fn symtab(image: &Arc<Image>, source: NameSource) -> Option<Table> {
+        Table::from_section(image, elf::SHT_SYMTAB, source)
     }
 
-    fn entry_name(&self, image: &Image, entry: &[u8]) -> Option<Range<usize>> {
-        let mut name = image.string_at(&self.strings, u64::from(u32_at(entry, 0)))?;
-        if let Some(version) = memchr::memchr(b'@', image.slice(&name)) {
-            name.end = name.start + version;
-        }
-        (!name.is_empty()).then_some(name)
+    /// .dynsym of a file, which is found without section headers too.
+    pub fn dynsym(image: &Arc<Image>, dynamic: &Dynamic) -> Option<Table> {
+        let section = Table::from_section(image, elf::SHT_DYNSYM, NameSource::Dynsym);
+        section.or_else(|| from_dynamic(image, dynamic))
+    }
+
+    fn from_section(image: &Arc<Image>, kind: u32, source: NameSource) -> Option<Table> {
+        let section = image.sections.iter().find(|section| section.sh_type == kind && !section.bytes.is_empty())?;
+        let strings: &Section = image.sections.get(section.link)?;
+        let (symbols, strings) = (section.bytes.clone(), strings.bytes.clone());
+        Some(Table { image: image.clone(), symbols, strings, source })
+    }
+
+    /// How many entries the table has, undefined ones included.
+    pub fn len(&self) -> usize {
+        self.symbols.len() / ENTRY
+    }
+
+    /// The name of an entry, without its version; empty for none.
+    pub fn name(&self, number: u32) -> &[u8] {
+        self.entry(number).map_or(&[], |entry| self.entry_name(entry))
+    }
+
+    /// st_size in bytes; 0 when the file does not say.
+    pub fn size(&self, number: u32) -> u64 {
+        self.entry(number).map_or(0, |entry| u64_at(entry, 16))
+    }
+
+    /// The string table.
+    pub fn strings(&self) -> Strings<'_> {
+        Strings(self.image.slice(&self.strings))
+    }
+
+    /// The entries that name functions and data (there is a name), of those whose offset in the string table `wanted` takes, and that
+    /// `accepts` takes by kind and name, in the order of the table. `code` tells whether an address is executable.
+    pub fn select(
+        &self,
+        code: &(impl Fn(FileAddr) -> bool + Sync),
+        wanted: &(impl Fn(usize) -> bool + Sync),
+        accepts: &(impl Fn(SymbolKind, &[u8]) -> bool + Sync),
+    ) -> Vec<TableEntry> {
+        let bytes = self.image.slice(&self.symbols);
+        let chunks: Vec<Vec<TableEntry>> = bytes
+            .par_chunks(ENTRY * CHUNK)
+            .enumerate()
+            .map(|(chunk, bytes)| {
+                let first = (chunk * CHUNK) as u32;
+                let numbered = (first..).zip(bytes.chunks_exact(ENTRY));
+                let named = numbered.filter(|(_, entry)| wanted(u32_at(entry, 0) as usize));
+                let parsed = named.filter_map(|(number, entry)| Some((parse_entry(number, entry, code)?, entry)));
+                let accepted = parsed.filter(|(one, entry)| {
+                    let name = self.entry_name(entry);
+                    !name.is_empty() && accepts(one.kind, name)
+                });
+                accepted.map(|(one, _)| one).collect()
+            })
+            .collect();
+        chunks.concat()
+    }
+
+    fn entry(&self, number: u32) -> Option<&[u8]> {
+        let start = (number as usize).checked_mul(ENTRY)?;
+        self.image.slice(&self.symbols).get(start..start.checked_add(ENTRY)?)
+    }
+
+    fn entry_name(&self, entry: &[u8]) -> &[u8] {
+        let Some(rest) = self.image.slice(&self.strings).get(u32_at(entry, 0) as usize..) else { return &[] };
+        let Some(end) = memchr::memchr(0, &rest[..rest.len().min(MAX_NAME)]) else { return &[] };
+        let name = &rest[..end];
+        &name[..memchr::memchr(b'@', name).unwrap_or(end)]
     }
 }
 
-fn parse_symbol(image: &Image, table: &Table, entry: &[u8]) -> Option<RawSymbol> {
+fn parse_entry(number: u32, entry: &[u8], code: &impl Fn(FileAddr) -> bool) -> Option<TableEntry> {
     let section_number = u16::from_le_bytes([entry[6], entry[7]]);
     let address = FileAddr(u64_at(entry, 8));
     if section_number == elf::SHN_UNDEF || address.0 == 0 {
@@ -82,16 +126,15 @@ fn parse_symbol(image: &Image, table: &Table, entry: &[u8]) -> Option<RawSymbol>
         elf::STT_FUNC => SymbolKind::Function,
         elf::STT_GNU_IFUNC => SymbolKind::IndirectFunction,
         elf::STT_OBJECT => SymbolKind::Data,
-        elf::STT_NOTYPE if image.segment_at(address).is_some_and(|segment| segment.exec) => SymbolKind::Function,
+        elf::STT_NOTYPE if code(address) => SymbolKind::Function,
         _ => return None,
     };
-    let name = table.entry_name(image, entry)?;
-    Some(RawSymbol { address, size: u64_at(entry, 16), name, kind, source: table.source })
+    Some(TableEntry { number, address, kind })
 }
 
 /// .dynsym of a file without section headers: DT_SYMTAB, with its length from DT_HASH, or else up to DT_STRTAB, which
 /// every known linker puts behind it.
-fn from_dynamic(image: &Image, dynamic: &Dynamic) -> Option<Table> {
+fn from_dynamic(image: &Arc<Image>, dynamic: &Dynamic) -> Option<Table> {
     let start = dynamic.symbols?;
     let (strings_at, strings_size) = dynamic.strings?;
     let mut symbols = image.file_range_from(start)?;
@@ -101,7 +144,7 @@ fn from_dynamic(image: &Image, dynamic: &Dynamic) -> Option<Table> {
     symbols.end = symbols.end.min(symbols.start.saturating_add(size));
     let mut strings = image.file_range_from(strings_at)?;
     strings.end = strings.end.min(strings.start.saturating_add(usize::try_from(strings_size).ok()?));
-    Some(Table { symbols, strings, source: NameSource::Dynsym })
+    Some(Table { image: image.clone(), symbols, strings, source: NameSource::Dynsym })
 }
 
 pub(super) fn u32_at(bytes: &[u8], at: usize) -> u32 {

@@ -38,6 +38,12 @@ pub struct Common {
     /// Source files whose path begins with FROM are looked for under TO (repeatable)
     #[arg(long, value_name = "FROM=TO", global = true)]
     pub source_map: Vec<String>,
+    /// Take names and debug information from FILE, an unstripped twin or .debug file of the same build-id (repeatable)
+    #[arg(long, value_name = "FILE", global = true)]
+    pub symbols_from: Vec<PathBuf>,
+    /// Use the file of --symbols-from though its build-id is another
+    #[arg(long, global = true)]
+    pub force: bool,
     /// A table of which method stands in which slot of a class, for programs that are stripped
     #[arg(long, value_name = "FILE", global = true)]
     pub vtable_names: Option<PathBuf>,

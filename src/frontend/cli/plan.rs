@@ -108,6 +108,10 @@ pub struct SymbolsPlan {
     pub regex: Option<String>,
     /// How many; `None`: all.
     pub limit: Option<u32>,
+    /// `--symbols-from`.
+    pub symbols_from: Vec<PathBuf>,
+    /// `--force`.
+    pub force: Toggle,
     /// `--vtable-names`.
     pub vtable_names: Option<PathBuf>,
 }
@@ -125,6 +129,10 @@ pub struct Options {
     pub pin: Option<String>,
     /// `--source-map`: from, to.
     pub source_maps: Vec<(String, String)>,
+    /// `--symbols-from`.
+    pub symbols_from: Vec<PathBuf>,
+    /// `--force`.
+    pub force: Toggle,
     /// `--vtable-names`.
     pub vtable_names: Option<PathBuf>,
     /// Text or JSON.
@@ -186,8 +194,9 @@ pub fn parse_args(args: impl IntoIterator<Item = OsString>) -> Result<(Plan, Opt
         Verb::Symbols(args) => {
             check_regex(args.regex.as_deref())?;
             let limit = Some(args.limit).filter(|limit| *limit > 0);
+            let (symbols_from, force) = (cli.common.symbols_from.clone(), on(cli.common.force));
             let vtable_names = cli.common.vtable_names.clone();
-            Plan::Symbols(SymbolsPlan { file: args.file, regex: args.regex, limit, vtable_names })
+            Plan::Symbols(SymbolsPlan { file: args.file, regex: args.regex, limit, symbols_from, force, vtable_names })
         }
         Verb::Ctl(ctl) => control_plan(ctl)?,
         Verb::Ps(ps) => Plan::Processes { matching: ps.matching },
@@ -393,6 +402,8 @@ fn options(common: Common, matches: &ArgMatches) -> Result<Options, clap::Error>
     let source_maps = common.source_map.into_iter().map(map).collect::<Result<_, _>>()?;
     Ok(Options {
         source_maps,
+        symbols_from: common.symbols_from,
+        force: on(common.force),
         vtable_names: common.vtable_names,
         scripts: scripts.into_iter().map(|(_, script)| script).collect(),
         batch: if common.batch { Batch::Leave } else { Batch::Prompt },

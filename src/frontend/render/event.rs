@@ -4,7 +4,7 @@ use crate::api::{CaughtAt, Event, FrameExit, FrameRow, FunctionCall, InferiorRow
 use crate::base::{Pid, Signal};
 
 use super::clock::time_of_day;
-use super::places::{call_text, place_text, thread_text};
+use super::places::{call_text, framed_text, place_text, thread_text};
 use super::source::with_source;
 use super::style::Style;
 use super::syscalls::{caught_calls_text, returned_text};
@@ -101,7 +101,7 @@ fn stop_text(
             text.push_str(&format!(", {} at {}", call_text(call, style), place_text(&frame.place, style)));
         }
         (Some(call), None) => text.push_str(&format!(", {}", call_text(call, style))),
-        (None, Some(frame)) => text.push_str(&format!(" at {}", place_text(&frame.place, style))),
+        (None, Some(frame)) => text.push_str(&format!(" at {}", framed_text(frame, style))),
         (None, None) => {}
     }
     text.push_str(&format!("\n  {}", thread_text(thread, style)));

@@ -12,10 +12,14 @@ pub fn full_address(addr: VirtAddr) -> String {
 
 /// `epoll_ctl+0 libc.so.6 at epoll_ctl.c:30`; the bare address where nothing is known.
 pub fn place_text(place: &Place, style: Style) -> String {
+    placed(place, "", style)
+}
+
+fn placed(place: &Place, arguments: &str, style: Style) -> String {
     let module = place.module.as_ref().map(|module| format!(" {module}")).unwrap_or_default();
     let line = place.line.as_ref().map(|one| format!(" at {}:{}", one.file, one.line)).unwrap_or_default();
     let text = match (&place.function, place.file_addr) {
-        (Some(function), _) => format!("{}+{}{module}", style.function(function), place.offset),
+        (Some(function), _) => format!("{}+{}{arguments}{module}", style.function(function), place.offset),
         (None, Some(at)) if place.module.is_some() => format!("{at}{module}"),
         (None, _) => format!("{}{module}", place.addr),
     };
@@ -57,8 +61,14 @@ pub fn how_text(how: HowFound) -> &'static str {
     }
 }
 
-/// `#0  0x00007f1234567890 epoll_ctl+0 libc.so.6`.
+/// `#0  0x00007f1234567890 epoll_ctl+0 (epfd=5) libc.so.6`.
 pub fn frame_text(frame: &FrameRow, style: Style) -> String {
     let addr = style.address(&full_address(frame.pc));
-    format!("{:<3} {addr} {}", format!("#{}", frame.number), place_text(&frame.place, style))
+    format!("{:<3} {addr} {}", format!("#{}", frame.number), framed_text(frame, style))
+}
+
+/// A frame's place with its arguments, where they are known.
+pub fn framed_text(frame: &FrameRow, style: Style) -> String {
+    let arguments = frame.arguments.as_ref().map(|all| format!(" ({})", arguments_text(all)));
+    placed(&frame.place, &arguments.unwrap_or_default(), style)
 }

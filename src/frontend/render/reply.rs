@@ -5,7 +5,7 @@ use crate::base::Pid;
 
 use super::super::repl::Detail;
 use super::event::reason_text;
-use super::places::{arguments_text, frame_text, how_text, place_text, thread_text};
+use super::places::{frame_text, how_text, place_text, thread_text};
 use super::source::{source_text, with_source};
 use super::style::Style;
 use super::syscalls::syscalls_text;
@@ -33,6 +33,7 @@ pub fn reply_text(reply: &Reply, detail: Detail, style: Style) -> String {
         Reply::Inferiors { rows } => tables::inferiors(rows),
         Reply::Signals { rows } => tables::signals(rows),
         Reply::Registers { rows } => tables::registers(rows),
+        Reply::Variables { set, rows } => tables::variables(*set, rows),
         Reply::Disassembly { rows } => tables::disassembly(rows, style),
         Reply::Settings { rows } => {
             rows.iter().map(|(name, value)| format!("{name} = {value}")).collect::<Vec<_>>().join("\n")
@@ -105,9 +106,6 @@ fn stacks_text(stacks: &[Stack], detail: Detail, style: Style) -> String {
 
 fn selected_text(thread: &ThreadRef, frame: &FrameRow, style: Style) -> String {
     let mut text = frame_text(frame, style);
-    if let Some(arguments) = &frame.arguments {
-        text.push_str(&format!(" ({})", arguments_text(arguments)));
-    }
     text.push_str(&format!("\n  {}", thread_text(thread, style)));
     text
 }

@@ -2,7 +2,7 @@
 
 use crate::api::{
     BreakpointAction, BreakpointRow, InferiorRow, InstructionRow, LocationRow, ModuleRow, ProcessRow, SignalRow,
-    ThreadRow, Toggle, Where,
+    ThreadRow, Toggle, VariableRow, VariableSet, Where,
 };
 
 use super::places::{full_address, place_text};
@@ -39,6 +39,18 @@ fn yes_no(toggle: Toggle) -> &'static str {
 
 fn star(toggle: Toggle) -> String {
     if toggle == Toggle::On { "*" } else { "" }.to_owned()
+}
+
+/// `name = value`, a line each.
+pub fn variables(set: VariableSet, rows: &[VariableRow]) -> String {
+    if rows.is_empty() {
+        return match set {
+            VariableSet::Arguments => "No arguments.",
+            VariableSet::Locals => "No locals.",
+        }
+        .to_owned();
+    }
+    rows.iter().map(|row| format!("{} = {}", row.name, row.value)).collect::<Vec<_>>().join("\n")
 }
 
 /// `1.1 0x00007f.. epoll_ctl+0 libc.so.6`.

@@ -92,6 +92,11 @@ fn prepare(shell: &mut Shell, options: &Options, rc_file: Option<&Path>) {
         let query = SourceQuery::Map { from: Some(from.clone()), to: Some(to.clone()) };
         shell.do_command(Command::Source { query }, Detail::Plain);
     }
+    let force = (options.force == Toggle::On).then(|| ("symbols-force", "on".to_owned()));
+    let files = options.symbols_from.iter().map(|file| ("symbols-from", file.to_string_lossy().into_owned()));
+    for (name, value) in force.into_iter().chain(files) {
+        shell.do_command(Command::Set { name: name.to_owned(), value }, Detail::Plain);
+    }
     if let Some(file) = &options.vtable_names {
         let name = "vtable-names".to_owned();
         shell.do_command(Command::Set { name, value: file.display().to_string() }, Detail::Plain);

@@ -4,7 +4,7 @@ use super::breakpoints::nothing_after;
 use super::parse::{engine, ParseError, Parsed};
 use super::table::{row, CommandSpec, Completes, Group};
 use super::words::{unquote, Rest};
-use crate::api::{Command, RegisterSet};
+use crate::api::{Command, RegisterSet, VariableSet};
 
 const G: Group = Group::Data;
 /// How many functions `info functions` lists.
@@ -26,6 +26,12 @@ pub const COMMANDS: &[CommandSpec] = &[
     row(G, "x", &[], "x[/COUNT FORMAT SIZE] [EXPR]", "Show memory: x/4xg $rsp, x/s $rdi, x/5i $pc", parse_examine)
         .repeats()
         .completing(Completes::Symbols),
+    row(G, "info locals", &["info lo"], "info locals", "The variables in scope in the selected frame", |rest| {
+        nothing_after(rest, Command::Variables { set: VariableSet::Locals })
+    }),
+    row(G, "info args", &["info ar"], "info args", "The selected frame's arguments", |rest| {
+        nothing_after(rest, Command::Variables { set: VariableSet::Arguments })
+    }),
     row(G, "info registers", &["info r", "info reg"], "info registers [NAME..]", "The registers", parse_registers),
     row(G, "disassemble", &["disas", "disass"], "disassemble [EXPR] [,COUNT]", "Disassemble code", parse_disassemble)
         .completing(Completes::Symbols),

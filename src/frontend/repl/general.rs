@@ -94,6 +94,10 @@ pub fn set_named(rest: &Rest<'_>, name: &str, value: &str) -> Result<Parsed, Par
         name => name.rsplit('.').next().unwrap_or(name),
     };
     match name {
+        "print" => {
+            let (name, value) = value.split_once(char::is_whitespace).unwrap_or((value, "on"));
+            engine(Command::Set { name: format!("print {name}"), value: value.trim().to_owned() })
+        }
         "confirm" => Ok(Parsed::Local(Local::Confirm(parse_toggle(rest, value)?))),
         "pagination" | "height" | "width" => Ok(Parsed::Nothing),
         name => engine(Command::Set { name: name.to_owned(), value: value.to_owned() }),

@@ -18,6 +18,8 @@ const SPAN: u64 = 4096;
 const FEW: usize = 8;
 /// How long a tracee is waited for whose tracer is still on its way out.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// Between two attempts at it, microseconds: a register can be hit meanwhile.
+const SEIZE_AGAIN: libc::useconds_t = 20;
 
 /// Restores every byte of every process that runs still; what to tell of it.
 pub(super) fn mend_all(table: &Table, files: &Files, rdbg: i32) -> Vec<String> {
@@ -103,24 +105,33 @@ fn same_program(parent: Pid, child: Pid) -> bool {
     identity(child).is_some_and(|one| Some(one) == identity(parent))
 }
 
-/// Clears DR7 in every thread of a process; in how many.
+/// Clears DR7 in every thread of a process; in how many. All are seized before the first is cleared: what a seized thread
+/// runs into no longer kills it.
 fn clear_debug_registers(pid: Pid) -> usize {
     let threads = proc::read_threads(pid).unwrap_or_default();
-    threads.into_iter().filter(|tid| clear_in_thread(*tid).is_some()).count()
+    let seized: Vec<Tid> = threads.into_iter().filter(|tid| seize(*tid).is_some()).collect();
+    seized.into_iter().filter(|tid| clear_in_thread(*tid).is_some()).count()
 }
 
-fn clear_in_thread(tid: Tid) -> Option<()> {
-    let control = std::mem::offset_of!(libc::user, u_debugreg) + 7 * size_of::<u64>();
+/// Until rdbg's tracer thread has ended the task is still its.
+fn seize(tid: Tid) -> Option<()> {
     let end = Instant::now() + PATIENCE;
-    // SAFETY: ptrace and waitpid get numbers and pointers to live values; the kernel checks the task. Until rdbg's
-    // tracer thread has ended the task is still its.
+    // SAFETY: ptrace and usleep get numbers; the kernel checks the task.
     unsafe {
         while libc::ptrace(libc::PTRACE_SEIZE, tid.0, 0, 0) != 0 {
             if *libc::__errno_location() != libc::EPERM || Instant::now() > end {
                 return None;
             }
-            libc::usleep(200);
+            libc::usleep(SEIZE_AGAIN);
         }
+    }
+    Some(())
+}
+
+fn clear_in_thread(tid: Tid) -> Option<()> {
+    let control = std::mem::offset_of!(libc::user, u_debugreg) + 7 * size_of::<u64>();
+    // SAFETY: ptrace and waitpid get numbers and pointers to live values; the kernel checks the task.
+    unsafe {
         libc::ptrace(libc::PTRACE_INTERRUPT, tid.0, 0, 0);
         let mut status = 0;
         if libc::waitpid(tid.0, &mut status, libc::__WALL) != tid.0 || !libc::WIFSTOPPED(status) {

@@ -74,6 +74,11 @@ pub fn group_dir(pid: Pid) -> PathBuf {
     alive.map_or(own, |tid| PathBuf::from(format!("/proc/{pid}/task/{tid}")))
 }
 
+/// The root directory of a process, as files of its mount namespace are reached (proc(5), /proc/PID/root).
+pub fn root_of(pid: Pid) -> PathBuf {
+    group_dir(pid).join("root")
+}
+
 /// The auxiliary vector, up to AT_NULL (getauxval(3)), as (type, value) pairs.
 pub fn read_auxv(pid: Pid) -> io::Result<Vec<(u64, u64)>> {
     Ok(parse_auxv(&std::fs::read(group_dir(pid).join("auxv"))?))

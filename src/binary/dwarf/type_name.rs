@@ -1,0 +1,193 @@
+//! Types as C and C++ write them, the way gdb does.
+
+use super::entry::{Entry, EntryId};
+use super::types::{Shape, TypeId, Types, ALIAS_DEPTH};
+
+impl<'a> Types<'a> {
+    /// A type's name, with its namespaces: `const char *`, `int (*)[3]`, `std::vector<int, std::allocator<int> >`.
+    pub fn name(&self, id: TypeId) -> String {
+        self.declared(id, String::new(), 0)
+    }
+
+    /// A declaration of something of that type: `int (*table)[3]`.
+    pub fn declaration(&self, id: TypeId, name: &str) -> String {
+        self.declared(id, name.to_owned(), 0)
+    }
+
+    fn declared(&self, id: TypeId, inner: String, depth: u32) -> String {
+        if depth > ALIAS_DEPTH {
+            return "...".to_owned();
+        }
+        if id.stars > 0 {
+            let target = TypeId { stars: id.stars - 1, ..id };
+            return self.behind_sign(target, "*", inner, depth);
+        }
+        let Some(entry) = id.entry.and_then(|id| self.session.entry(id).ok()) else { return named("void", &inner) };
+        let target = TypeId::of(self.target(&entry));
+        match entry.tag {
+            gimli::DW_TAG_const_type => self.qualified("const", target, inner, depth),
+            gimli::DW_TAG_volatile_type => self.qualified("volatile", target, inner, depth),
+            gimli::DW_TAG_restrict_type => self.qualified("restrict", target, inner, depth),
+            gimli::DW_TAG_atomic_type => self.qualified("_Atomic", target, inner, depth),
+            gimli::DW_TAG_pointer_type => match entry.get(gimli::DW_AT_name) {
+                // Rust names its pointers.
+                Some(_) => named(&self.qualified_name(entry.id), &inner),
+                None => self.behind_sign(target, "*", inner, depth),
+            },
+            gimli::DW_TAG_reference_type => self.behind_sign(target, "&", inner, depth),
+            gimli::DW_TAG_rvalue_reference_type => self.behind_sign(target, "&&", inner, depth),
+            gimli::DW_TAG_ptr_to_member_type => {
+                let class = self.session.follow(&entry, gimli::DW_AT_containing_type);
+                let class = class.map_or_else(String::new, |class| self.qualified_name(class.id));
+                self.behind_sign(target, &format!("{class}::*"), inner, depth)
+            }
+            gimli::DW_TAG_array_type => {
+                let counts = self.counts(&entry);
+                let shown = counts.iter().skip(usize::from(id.row));
+                let sizes: String = shown.map(|count| count.map_or("[]".to_owned(), |n| format!("[{n}]"))).collect();
+                self.declared(target, inner + &sizes, depth + 1)
+            }
+            gimli::DW_TAG_subroutine_type | gimli::DW_TAG_subprogram => {
+                let parameters = self.parameters(entry.id, depth);
+                self.declared(target, format!("{inner}({parameters})"), depth + 1)
+            }
+            _ => named(&self.entry_name(&entry), &inner),
+        }
+    }
+
+    /// A name, or what stands for one.
+    fn entry_name(&self, entry: &Entry<'a>) -> String {
+        let own = self.qualified_name(entry.id);
+        if !own.is_empty() {
+            return shortened(own);
+        }
+        match entry.tag {
+            gimli::DW_TAG_structure_type => "struct {...}",
+            gimli::DW_TAG_class_type => "class {...}",
+            gimli::DW_TAG_union_type => "union {...}",
+            gimli::DW_TAG_enumeration_type => "enum {...}",
+            gimli::DW_TAG_unspecified_type => "void",
+            _ => "<unnamed type>",
+        }
+        .to_owned()
+    }
+
+    fn parameters(&self, function: EntryId, depth: u32) -> String {
+        let children = self.session.children(function).unwrap_or_default();
+        let text = |one: &Entry<'a>| match one.tag {
+            gimli::DW_TAG_formal_parameter => Some(self.declared(self.type_of(one), String::new(), depth + 1)),
+            gimli::DW_TAG_unspecified_parameters => Some("...".to_owned()),
+            _ => None,
+        };
+        let texts: Vec<String> = children.iter().filter_map(text).collect();
+        if texts.is_empty() {
+            return "void".to_owned();
+        }
+        texts.join(", ")
+    }
+
+    /// `*` and `&` bind less tightly than the brackets of arrays and functions.
+    fn behind_sign(&self, target: TypeId, sign: &str, inner: String, depth: u32) -> String {
+        let blank = if inner.starts_with(|c: char| c.is_alphanumeric() || c == '_') && sign.ends_with("const") {
+            " "
+        } else {
+            ""
+        };
+        let signed = format!("{sign}{blank}{inner}");
+        let grouped = match self.bracketed(target) {
+            true => format!("({signed})"),
+            false => signed,
+        };
+        self.declared(target, grouped, depth + 1)
+    }
+
+    /// Whether a type is written with brackets behind the name. A typedef of one is not.
+    fn bracketed(&self, id: TypeId) -> bool {
+        if id.stars > 0 {
+            return false;
+        }
+        let mut entry = id.entry.and_then(|id| self.session.entry(id).ok());
+        for _ in 0..ALIAS_DEPTH {
+            match entry.as_ref().map(|one| one.tag) {
+                Some(gimli::DW_TAG_const_type | gimli::DW_TAG_volatile_type) => {
+                    entry = entry.and_then(|one| self.session.follow(&one, gimli::DW_AT_type));
+                }
+                Some(gimli::DW_TAG_array_type | gimli::DW_TAG_subroutine_type) => return true,
+                _ => return false,
+            }
+        }
+        false
+    }
+
+    /// A qualifier stands in front of a name and behind a star.
+    fn qualified(&self, word: &str, target: TypeId, inner: String, depth: u32) -> String {
+        let pointer = target.entry.and_then(|id| self.session.entry(id).ok()).is_some_and(|one| {
+            matches!(one.tag, gimli::DW_TAG_pointer_type | gimli::DW_TAG_ptr_to_member_type)
+                && one.get(gimli::DW_AT_name).is_none()
+        });
+        if pointer {
+            return self.declared(target, join(&format!(" {word}"), &inner), depth + 1);
+        }
+        format!("{word} {}", self.declared(target, inner, depth + 1))
+    }
+
+    /// The word that declares a record, union or enumeration: `struct`, `class`, `union`, `enum`.
+    pub fn keyword(&self, id: TypeId) -> &'static str {
+        let entry = self.view(id).id.entry.and_then(|id| self.session.entry(id).ok());
+        match entry.map(|entry| entry.tag) {
+            Some(gimli::DW_TAG_class_type) => "class",
+            Some(gimli::DW_TAG_union_type) => "union",
+            Some(gimli::DW_TAG_enumeration_type) => "enum",
+            _ => "struct",
+        }
+    }
+
+    /// What is written in front of an enumerator: the namespaces and classes of its enumeration, and of a scoped one its name.
+    pub fn enumerator_scope(&self, id: TypeId) -> String {
+        let entry = self.view(id).id.entry.and_then(|id| self.session.entry(id).ok());
+        match entry {
+            Some(entry) if entry.flag(gimli::DW_AT_enum_class) => format!("{}::", self.qualified_name(entry.id)),
+            Some(entry) => self.scope_of(entry.id),
+            None => String::new(),
+        }
+    }
+
+    /// Whether a type is, behind its typedefs, a function.
+    pub fn is_function(&self, id: TypeId) -> bool {
+        self.view(id).shape == Shape::Function
+    }
+}
+
+/// What everybody calls by another name, and the blanks that C++ has not needed since 2011.
+fn shortened(name: String) -> String {
+    const TRAITS: &str = "std::char_traits<char>";
+    if !name.contains('<') {
+        return name;
+    }
+    let name =
+        name.replace(&format!("std::__cxx11::basic_string<char, {TRAITS}, std::allocator<char> >"), "std::string");
+    let name = name.replace(
+        "std::__1::basic_string<char, std::__1::char_traits<char>, std::__1::allocator<char> >",
+        "std::string",
+    );
+    let mut name = name.replace(&format!("std::basic_string_view<char, {TRAITS} >"), "std::string_view");
+    while name.contains("> >") {
+        name = name.replace("> >", ">>");
+    }
+    name
+}
+
+/// `name inner`.
+fn named(name: &str, inner: &str) -> String {
+    if inner.is_empty() {
+        return name.to_owned();
+    }
+    format!("{name} {}", inner.trim_start())
+}
+
+fn join(word: &str, inner: &str) -> String {
+    if inner.is_empty() || inner.starts_with([')', '[', '(', ' ']) {
+        return format!("{word}{inner}");
+    }
+    format!("{word} {inner}")
+}

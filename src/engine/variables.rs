@@ -1,0 +1,60 @@
+//! Arguments and variables of frames, as they are shown.
+
+use super::frame_scope::FrameScope;
+use super::state::Engine;
+use crate::api::{self, ApiError, Reply, Toggle, VariableRow, VariableSet};
+use crate::base::{Inferior, Tid};
+use crate::binary::dwarf::VariableKind;
+use crate::lang::typed::{Extent, Held, Inspector, Style};
+use crate::target::unwind::Frame;
+
+impl<I: Inferior> Engine<I> {
+    /// `info locals`, `info args`.
+    pub(super) fn list_variables(&self, set: VariableSet) -> Result<Reply, ApiError> {
+        let (tid, frame, caller) = self.selected_frame()?;
+        let listed = self.with_scope(tid, frame, caller, |scope| {
+            if scope.chain.is_empty() {
+                return None;
+            }
+            let types = scope.loaded.module.dwarf().types();
+            let inspector = Inspector::new(&types, scope.memory, self, self.settings.style());
+            let wanted = match set {
+                VariableSet::Arguments => VariableKind::Argument,
+                VariableSet::Locals => VariableKind::Local,
+            };
+            let variables = scope.variables(&types);
+            let rows = variables.iter().filter(|one| one.kind == wanted).map(|one| VariableRow {
+                name: one.name.clone(),
+                ty: types.name(one.ty),
+                value: inspector.show(&scope.value(&types, one)),
+            });
+            Some(rows.collect::<Vec<_>>())
+        });
+        match listed.flatten() {
+            Some(rows) => Ok(Reply::Variables { set, rows }),
+            None => Err(ApiError::user(format!("there is no debug information for the function at {}", frame.pc))
+                .with_hint(
+                    "arguments are in registers: `info registers`, or break at the function's first instruction",
+                )),
+        }
+    }
+
+    /// A frame's arguments on one line; `None` without debug information.
+    pub(super) fn frame_arguments(&self, tid: Tid, frame: Frame, caller: Option<Frame>) -> Option<Vec<api::Argument>> {
+        self.with_scope(tid, frame, caller, |scope| self.brief_arguments(scope)).flatten()
+    }
+
+    fn brief_arguments(&self, scope: &FrameScope<'_>) -> Option<Vec<api::Argument>> {
+        let function = scope.chain.last()?;
+        let types = scope.loaded.module.dwarf().types();
+        let style = Style { extent: Extent::Brief, ..self.settings.style() };
+        let inspector = Inspector::new(&types, scope.memory, self, style);
+        let variables = types.arguments(function);
+        let shown = variables.iter().map(|one| {
+            let value = scope.value(&types, one);
+            let certain = if matches!(value.place, Held::Unknown(_)) { Toggle::Off } else { Toggle::On };
+            api::Argument { name: Some(one.name.clone()), text: inspector.show(&value), certain }
+        });
+        Some(shown.collect())
+    }
+}

@@ -1,0 +1,145 @@
+//! Arguments and variables by their types, compared with gdb's at the same stops.
+
+use std::collections::BTreeMap;
+use std::process::Command;
+
+use regex::Regex;
+
+use super::source::batch;
+use crate::support::{Fixture, Variant};
+
+/// Names and values, addresses made alike.
+type Listed = BTreeMap<String, String>;
+
+/// Lines of `name = value`.
+fn listed(text: &str) -> Listed {
+    let address = Regex::new("0x[0-9a-f]{4,}").expect("a constant");
+    let fixed = Regex::new(r", static \w+ = [^,}]*").expect("a constant");
+    let lines = text.lines().filter_map(|line| line.split_once(" = ")).filter(|(name, _)| !name.contains(' '));
+    let value = |text: &str| {
+        let text = text.replace("std::__cxx11::", "std::");
+        fixed.replace_all(&address.replace_all(&text, "0xN"), "").into_owned()
+    };
+    lines.map(|(name, text)| (name.to_owned(), value(text))).collect()
+}
+
+/// What gdb lists after these commands.
+fn of_gdb(fixture: &Fixture, commands: &[&str]) -> Listed {
+    let mut command = Command::new("gdb");
+    command.args(["-nx", "-q", "-batch", "-ex", "set width 0", "-ex", "set debuginfod enabled off"]);
+    let (last, before) = commands.split_last().expect("at least one command");
+    for one in before.iter().copied().chain(["echo @@@\\n", last]) {
+        command.args(["-ex", one]);
+    }
+    let output = command.arg(fixture.path()).output().expect("gdb runs");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    listed(text.split_once("@@@").expect("gdb came to the last command").1)
+}
+
+/// What rdbg lists after these commands.
+fn of_rdbg(fixture: &Fixture, commands: &[&str]) -> Listed {
+    let output = batch(fixture, &[], commands);
+    let mark = output.stdout.rfind("thread 1 \"").unwrap_or_else(|| panic!("no stop in:\n{}", output.stdout));
+    listed(&output.stdout[mark..])
+}
+
+/// Every name that either lists, but the excepted, has the same value in both.
+#[track_caller]
+fn agree(ours: &Listed, theirs: &Listed, except: &[&str], about: &str) {
+    let names: Vec<&String> =
+        theirs.keys().chain(ours.keys()).filter(|name| !except.contains(&name.as_str())).collect();
+    assert!(names.len() > 4, "{about}: nothing to compare");
+    for name in names {
+        assert_eq!(ours.get(name), theirs.get(name), "{about}: `{name}`, rdbg's and gdb's");
+    }
+}
+
+#[test]
+fn at_a_functions_entry_arguments_are_where_the_caller_put_them() {
+    // gdb stops behind the prologue, rdbg before it: the values are the same.
+    for (variant, except) in
+        [(Variant::O0, &[][..]), (Variant::DWARF4, &[]), (Variant::CLANG_O0, &["copy", "reference"])]
+    {
+        let fixture = Fixture::build("values", variant);
+        let ours = of_rdbg(&fixture, &["break entered", "continue", "info args"]);
+        let theirs = of_gdb(&fixture, &["break entered", "run", "info args"]);
+        agree(&ours, &theirs, except, variant.name);
+        assert_eq!(ours["reference"], "\"a string that is longer than what fits in place\"", "{}", variant.name);
+        assert_eq!(ours["copy"], ours["reference"], "{}", variant.name);
+    }
+}
+
+#[test]
+fn arguments_stand_in_the_stop_the_frame_and_the_backtrace() {
+    let fixture = Fixture::build("values", Variant::O0);
+    let output = batch(&fixture, &[], &["break entered", "continue", "frame", "bt"]);
+    let call = "(letter=99 'c', little=-2, number=3, big=4, single=1.5, real=2.5, truth=true, text=0x";
+    assert_eq!(output.stdout.matches(call).count(), 3, "{}", output.stdout);
+    assert!(
+        output.stdout.contains("small=..., mixed=..., floats=..., large=..., copy=\"a string"),
+        "{}",
+        output.stdout
+    );
+}
+
+#[test]
+fn variables_have_the_values_that_gdb_gives_them() {
+    // A nested scope, bit-fields, pieces in registers, values that the call's description tells.
+    let optimised = ["single", "real", "whole", "extended", "rows"];
+    for variant in [Variant::O0, Variant::DWARF4, Variant::CLANG_O0, Variant::GCC] {
+        let fixture = Fixture::build("values", variant);
+        let is_plain = variant.flags.contains(&"-O0");
+        // What gdb leaves out: variables that are constants of a floating type.
+        let except = if is_plain { &[][..] } else { &optimised };
+        for (continues, wanted) in [(0, "info args"), (1, "info locals"), (2, "info locals")] {
+            let mut ours = vec!["break stop_here", "continue"];
+            let mut theirs = vec!["break stop_here", "run"];
+            for _ in 0..continues {
+                ours.push("continue");
+                theirs.push("continue");
+            }
+            ours.extend(["up", wanted]);
+            theirs.extend(["up", wanted]);
+            let about = format!("{}, {wanted} after {continues}", variant.name);
+            let strings = if variant.clang { &["copy", "reference"][..] } else { &[] };
+            let except = [except, strings].concat();
+            agree(&of_rdbg(&fixture, &ours), &of_gdb(&fixture, &theirs), &except, &about);
+        }
+    }
+}
+
+#[test]
+fn library_types_are_shown_by_what_they_hold() {
+    let commands = ["break stop_here", "continue", "continue", "continue", "continue", "up", "info locals"];
+    let of_gcc = Fixture::build("values", Variant::O0);
+    let ours = of_rdbg(&of_gcc, &commands);
+    let theirs = of_gdb(&of_gcc, &["break stop_here", "run", "continue", "continue", "continue", "up", "info locals"]);
+    // gdb has no text of its own for these.
+    agree(&ours, &theirs, &["fixed", "wait", "call", "uncallable"], "libstdc++");
+    assert_eq!(ours["call"], "std::function<int (int)> = {0xN <twice(int)>}");
+    assert_eq!(ours["uncallable"], "std::function<int (int)> [empty]");
+    assert_eq!((ours["fixed"].as_str(), ours["wait"].as_str()), ("{1, 2, 3}", "std::chrono::duration = { 15ms }"));
+    // The same texts for libc++'s types, as far as they know the same.
+    let other = of_rdbg(&Fixture::build("values", Variant::CLANG_O0), &commands);
+    agree(&other, &ours, &["bits", "call", "anything"], "libc++");
+    assert_eq!(other["bits"], "std::vector<bool> of length 3 = {true, false, true}");
+    assert_eq!(other["call"], "std::function<int (int)> = {int (*)(int)}");
+}
+
+#[test]
+fn elements_beyond_the_setting_are_left_out() {
+    let fixture = Fixture::build("values", Variant::O0);
+    let to_library = ["break stop_here", "continue", "continue", "continue", "continue", "up"];
+    let ours = of_rdbg(&fixture, &[&to_library[..], &["set print elements 2", "info locals"]].concat());
+    assert_eq!(ours["numbers"], "std::vector of length 3, capacity 3 = {1, 2...}");
+    assert_eq!(ours["queue"], "std::deque with 149 elements = {1, 2...}");
+    assert_eq!(ours["ordered"], "std::set with 3 elements = {[0] = 1, [1] = 2...}");
+    assert_eq!(ours["text"], "\"te\"...");
+}
+
+#[test]
+fn a_function_without_debug_information_says_so() {
+    let fixture = Fixture::build("hits", Variant::STRIPPED);
+    let output = batch(&fixture, &[], &["info locals"]);
+    assert!(output.stderr.contains("there is no debug information for the function at 0x"), "{}", output.stderr);
+}
