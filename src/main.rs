@@ -48,17 +48,7 @@ fn main() -> ExitCode {
         host: Arc::new(Machine),
         interrupts,
         start_engine: Box::new(move || start_engine(&started, guardian)),
-        symbols: Box::new(|plan| {
-            let vtable_names = plan.vtable_names.as_deref();
-            engine::file_symbols(
-                &plan.file,
-                plan.regex.as_deref(),
-                plan.limit,
-                &plan.symbols_from,
-                plan.force,
-                vtable_names,
-            )
-        }),
+        names: Box::new(engine::answer_names),
         restore_terminal: Box::new(move || terminal.restore()),
         home: std::env::var_os("HOME").map(PathBuf::from),
         state_home: std::env::var_os("XDG_STATE_HOME").map(PathBuf::from),

@@ -17,6 +17,7 @@ mod live {
     mod guards;
     mod hits;
     mod hundred_threads;
+    mod inlined;
     mod interpretation;
     mod kill_series;
     mod leaving;

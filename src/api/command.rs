@@ -73,6 +73,8 @@ pub enum Command {
     ListThreads,
     /// `info sharedlibrary`.
     ListModules,
+    /// `info symbols-source`.
+    ListNameSources,
     /// `info inferiors`.
     ListInferiors,
     /// `info signals`.

@@ -3,6 +3,7 @@
 
 pub mod command;
 pub mod event;
+pub mod names;
 pub mod reply;
 pub mod session;
 pub mod source;
@@ -16,6 +17,7 @@ pub use command::{
     StepKind, TargetSelector, Toggle, VariableSet, Where,
 };
 pub use event::{CaughtAt, Event, FrameExit, StopReason};
+pub use names::{CacheRequest, NameSourceRow, NameSourcesRow, NamesQuestion, NamesRequest};
 pub use reply::{
     ApiError, Argument, BreakpointRow, ErrorKind, FrameRow, FunctionCall, HowFound, InferiorRow, InstructionRow,
     LocationRow, ModuleRow, Place, ProcessRow, Reply, SignalRow, Stack, SymbolRow, ThreadRef, ThreadRow, VariableRow,

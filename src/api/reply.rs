@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::command::{BreakpointAction, SignalPolicy, Toggle, VariableSet, Where};
 use super::event::StopReason;
+use super::names::NameSourcesRow;
 use super::source::{SourceLine, SourceText};
 use super::trace::TraceScope;
 use crate::base::{FileAddr, Pid, Signal, Tid, VirtAddr};
@@ -40,6 +41,8 @@ pub enum Reply {
     Source { source: SourceText },
     /// All modules of the selected process.
     Modules { rows: Vec<ModuleRow> },
+    /// Where the names of modules come from.
+    NameSources { rows: Vec<NameSourcesRow> },
     /// All processes of the session.
     Inferiors { rows: Vec<InferiorRow> },
     /// Signal policies.
@@ -119,9 +122,13 @@ pub struct Place {
     pub file_addr: Option<FileAddr>,
     /// The module's file name.
     pub module: Option<String>,
-    /// The demangled function name, or `sub_..`: with parameters, unless the frame's arguments are shown.
+    /// The demangled function name, or `sub_..`: with parameters, unless the frame's arguments are shown. Of an inlined call
+    /// its own function's.
     pub function: Option<String>,
-    /// Bytes past the function's start.
+    /// The function whose code this is, where `function` was inlined into it.
+    #[serde(default)]
+    pub inlined_into: Option<String>,
+    /// Bytes past the start of the function whose code this is.
     pub offset: u64,
     /// The source line, where it is known.
     pub line: Option<SourceLine>,

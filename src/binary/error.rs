@@ -65,6 +65,14 @@ pub enum BinaryError {
         /// gimli's reason.
         reason: String,
     },
+    /// A pack that cannot be used.
+    #[error("{path}: {reason}")]
+    BadPack {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it, and what to do.
+        reason: &'static str,
+    },
     /// A regular expression that does not compile.
     #[error("bad regular expression '{pattern}': {reason}")]
     BadPattern {

@@ -11,6 +11,7 @@ mod landing;
 mod module;
 mod names;
 mod naming;
+mod pack;
 pub mod rtti;
 mod segment;
 pub mod symbols;

@@ -170,8 +170,8 @@ impl Module {
     pub fn symbols(&self) -> &SymbolIndex {
         self.symbols.get_or_init(|| {
             let separate = || match &self.names {
-                Some(names) => Some(names.image().clone()),
-                None => unpack_mini(&self.image),
+                Some(names) if names.has_symbols() => Some(names.image().clone()),
+                _ => unpack_mini(&self.image),
             };
             SymbolIndex::new(self.image.clone(), separate, &self.dynamic, self.unwind_tables().clone())
         })

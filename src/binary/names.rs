@@ -7,6 +7,8 @@ use std::sync::Arc;
 use lzma_rust2::XzReader;
 
 use super::image::Image;
+use super::pack::{self, Contents};
+use super::rtti::StoredNames;
 use super::{BinaryError, FileBytes};
 
 /// A .gnu_debugdata that unpacks to more is not read, bytes. Fedora's largest are a few MB.
@@ -14,10 +16,11 @@ const MINI_LIMIT: u64 = 256 << 20;
 /// How much memory the unpacker may take for its dictionary, KiB.
 const DICTIONARY_LIMIT: u32 = 128 << 10;
 
-/// An ELF file with names and debug information for another: a .debug file, an unstripped twin.
+/// An ELF file with names and debug information for another: a .debug file, an unstripped twin, a pack.
 #[derive(Clone)]
 pub struct NamesFile {
     image: Arc<Image>,
+    pack: Option<Contents>,
 }
 
 /// .gnu_debuglink: the file name of the separate file, and the CRC of its bytes.
@@ -33,9 +36,12 @@ impl NamesFile {
     /// Parses the headers. `path` is a label only.
     ///
     /// # Errors
-    /// As [`super::Module::parse`], save that segments may lie beyond the file's end: their bytes were stripped.
+    /// As [`super::Module::parse`], save that segments may lie beyond the file's end: their bytes were stripped. A pack of
+    /// another version, or one that is damaged.
     pub fn parse(path: PathBuf, bytes: FileBytes) -> Result<NamesFile, BinaryError> {
-        Ok(NamesFile { image: Arc::new(Image::parse_separate(path, bytes)?) })
+        let image = Arc::new(Image::parse_separate(path.clone(), bytes)?);
+        let pack = pack::open(&image).map_err(|reason| BinaryError::BadPack { path, reason })?;
+        Ok(NamesFile { image, pack })
     }
 
     /// Where it came from.
@@ -51,6 +57,26 @@ impl NamesFile {
     /// The CRC-32 of the whole file, to be compared with [`DebugLink::crc`]. Reads every byte.
     pub fn crc(&self) -> u32 {
         crc32fast::hash(self.image.bytes())
+    }
+
+    /// Whether it is one that rdbg made.
+    pub fn is_pack(&self) -> bool {
+        self.pack.is_some()
+    }
+
+    /// What a pack was made of, see [`super::Module::pack_identity`]; empty for any other file.
+    pub fn identity(&self) -> &[u8] {
+        self.pack.as_ref().map_or(&[], |pack| &pack.identity)
+    }
+
+    /// The recovered names that a pack holds.
+    pub fn stored(&self) -> Option<&StoredNames> {
+        self.pack.as_ref()?.stored.as_ref()
+    }
+
+    /// Whether it has a symbol table.
+    pub fn has_symbols(&self) -> bool {
+        self.image.section(".symtab").is_some_and(|section| !section.bytes.is_empty())
     }
 
     pub(super) fn image(&self) -> &Arc<Image> {

@@ -3,9 +3,12 @@
 use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 
-use super::rtti::{may_hold, may_match, Recovered, RecoveredName, Sureness, VtableNames};
+use super::pack;
+use super::rtti::{
+    may_hold, may_match, numbered, one, Forward, Recovered, RecoveredName, StoredNames, Sureness, VtableNames,
+};
 use super::symbols::Literals;
-use super::{Matches, Module, NamePattern, Symbol, SymbolKind};
+use super::{Matches, Module, NamePattern, NameSource, NamesFile, Symbol, SymbolKind};
 use crate::base::FileAddr;
 
 /// What a module has recovered, once it has been asked for.
@@ -18,10 +21,12 @@ pub(super) struct Recovery {
 impl Module {
     /// Whether neither the file nor a separate one has a .symtab, so that its own functions have no names but those that it exports.
     pub fn is_stripped(&self) -> bool {
-        self.names_file().is_none() && self.section_bytes(".symtab").is_none_or(<[u8]>::is_empty)
+        let own = self.section_bytes(".symtab").is_some_and(|bytes| !bytes.is_empty());
+        !own && !self.names_file().is_some_and(NamesFile::has_symbols)
     }
 
-    /// Tables of known names to use beside the built-in ones. Without effect once a name has been recovered.
+    /// Tables of known names to use beside the built-in ones; stored names, which were made without them, are used no more.
+    /// Without effect once a name has been recovered.
     pub fn set_vtable_names(&self, names: Arc<VtableNames>) {
         let _ = self.recovery.known.set(names);
     }
@@ -34,6 +39,17 @@ impl Module {
         })
     }
 
+    /// The recovered names of a pack, which need not be recovered again.
+    pub fn stored(&self) -> Option<&StoredNames> {
+        let built_in = self.recovery.known.get().is_none_or(|known| **known == VtableNames::built_in());
+        self.names_file()?.stored().filter(|_| built_in)
+    }
+
+    /// Whether a name has been asked for that had to be recovered from the file.
+    pub fn has_recovered(&self) -> bool {
+        self.recovery.names.get().is_some()
+    }
+
     /// What stands at an address, and how many bytes into it the address lies: by the symbol tables; in a stripped file
     /// then by what is recovered; else by the FDE, as `sub_<file address>`.
     pub fn name_at(&self, at: FileAddr) -> Option<(Symbol<'_>, u64)> {
@@ -41,7 +57,11 @@ impl Module {
         if found.as_ref().is_some_and(|(symbol, _)| symbol.kind != SymbolKind::Unwind) || !self.is_stripped() {
             return found;
         }
-        match self.recovered().name_at(at) {
+        let name = match self.stored() {
+            Some(stored) => stored.name_at(at),
+            None => self.recovered().name_at(at),
+        };
+        match name {
             Some(name) => {
                 let offset = at.since(name.function.start);
                 Some((self.recovered_symbol(name), offset))
@@ -54,26 +74,75 @@ impl Module {
     /// stripped file, where none of them matches, recovered names; where none of these matches, hints.
     pub fn functions_named(&self, pattern: &NamePattern, limit: usize) -> Matches {
         let found = self.symbols().functions_named(pattern, limit);
-        if found.total > 0 || !self.is_stripped() || !may_match(&self.image, self.known_names(), pattern) {
+        if found.total > 0 || !self.is_stripped() {
             return found;
         }
-        let found = self.recovered().functions_named(pattern, limit);
-        if found.total > 0 {
-            return found;
+        if let Some(function) = numbered(self.unwind(), pattern.text()) {
+            return one(function);
         }
-        self.recovered().functions_hinted(pattern, limit)
+        let (named, hinted): (Matches, &dyn Fn() -> Matches) = match self.stored() {
+            Some(stored) => (stored.functions_named(pattern, limit), &|| stored.functions_hinted(pattern, limit)),
+            None if !may_match(&self.image, self.known_names(), pattern) => return found,
+            None => {
+                let recovered = self.recovered();
+                (recovered.functions_named(pattern, limit), &|| recovered.functions_hinted(pattern, limit))
+            }
+        };
+        if named.total > 0 {
+            named
+        } else {
+            hinted()
+        }
     }
 
     /// The function names, without parameters, that start with `prefix`; sorted, at most `limit`.
     pub fn complete(&self, prefix: &str, limit: usize) -> Vec<String> {
-        let found = self.symbols().complete(prefix, limit);
-        let enough = found.len() >= limit || prefix.is_empty() || !self.is_stripped();
-        if enough || !may_hold(&self.image, self.known_names(), Literals::all_of(prefix).as_ref()) {
+        let mut found = self.symbols().complete(prefix, limit);
+        let left = limit.saturating_sub(found.len());
+        if left == 0 || prefix.is_empty() || !self.is_stripped() {
             return found;
         }
-        let mut found = found;
-        found.extend(self.recovered().complete(prefix, limit - found.len()));
+        match self.stored() {
+            Some(stored) => found.extend(stored.complete(prefix, left)),
+            None if may_hold(&self.image, self.known_names(), Literals::all_of(prefix).as_ref()) => {
+                found.extend(self.recovered().complete(prefix, left));
+            }
+            None => {}
+        }
         found
+    }
+
+    /// The function of another file that a recovered function does little else than call.
+    pub fn forward_of(&self, start: FileAddr) -> Option<Forward> {
+        match self.stored() {
+            Some(stored) => stored.forward_of(start),
+            None => self.recovered().forward_of(start),
+        }
+    }
+
+    /// What the recovered name of the function that starts at `start` rests on; `None` where it has no name but a hint.
+    pub fn recovered_source(&self, start: FileAddr) -> Option<NameSource> {
+        match self.stored() {
+            Some(stored) => stored.source_at(start),
+            None => self.recovered().source_at(start),
+        }
+    }
+
+    /// What a pack of this module's recovered names must have been made of to be used unasked: the rules and the tables that
+    /// ship with rdbg, and `key`, which names the file where it has no build-id.
+    pub fn pack_identity(&self, key: &str) -> Vec<u8> {
+        let known = crc32fast::hash(format!("{:?}", VtableNames::built_in()).as_bytes());
+        let key = if self.build_id().is_some() { "" } else { key };
+        format!("{} {known:08x} {key}", env!("CARGO_PKG_VERSION")).into_bytes()
+    }
+
+    /// The bytes of a pack: the functions and data of the symbol table or debug file; for a stripped file every name that can be
+    /// recovered, and every hint.
+    pub fn make_pack(&self, key: &str) -> Vec<u8> {
+        let recovered = self.is_stripped().then(|| self.recovered().tables());
+        let whole = [NameSource::Symtab, NameSource::DebugFile];
+        let symbols = self.symbols().iter().filter(|symbol| whole.contains(&symbol.source));
+        pack::write(self.build_id(), &self.pack_identity(key), symbols, recovered)
     }
 
     fn known_names(&self) -> &Arc<VtableNames> {
@@ -83,11 +152,11 @@ impl Module {
     /// What a function can be whose recovered name leaves it open; the first few where there are many. Nothing for any
     /// other name.
     pub fn candidates_of(&self, name: &str, start: FileAddr) -> Vec<String> {
-        let recovered = if self.is_stripped() { self.recovered().name_at(start) } else { None };
-        match recovered {
-            Some(found) if found.text == name && found.sureness == Sureness::Ambiguous => {
-                self.recovered().candidates(start)
-            }
+        let ambiguous = |found: RecoveredName| found.text == name && found.sureness == Sureness::Ambiguous;
+        match self.stored() {
+            _ if !self.is_stripped() => Vec::new(),
+            Some(stored) if stored.name_at(start).is_some_and(ambiguous) => stored.candidates(start),
+            None if self.recovered().name_at(start).is_some_and(ambiguous) => self.recovered().candidates(start),
             _ => Vec::new(),
         }
     }

@@ -63,6 +63,7 @@ impl<I: Inferior> Engine<I> {
             Command::Source { query } => self.source_query(query),
             Command::ListThreads => self.list_threads(),
             Command::ListModules => self.list_modules(),
+            Command::ListNameSources => self.list_name_sources(),
             Command::ListInferiors => Ok(Reply::Inferiors { rows: self.inferior_rows() }),
             Command::ListSignals => Ok(self.list_signals(&[])),
             Command::Registers { set } => self.registers(&set),

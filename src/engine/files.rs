@@ -1,11 +1,13 @@
-//! Files that are looked at without a process: `rdbg symbols`.
+//! Files that are looked at without a process: `rdbg symbols`, `rdbg index`.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::names::NameFiles;
+use super::cache::{megabytes, write_whole, Cache};
+use super::names::{hex, key_of, FoundNames, NameFiles};
+use super::provenance::{sources_of, sources_of_process};
 use super::state::Engine;
-use crate::api::{ApiError, Outcome, Reply, Toggle};
+use crate::api::{ApiError, NamesQuestion, NamesRequest, Outcome, Reply, Toggle};
 use crate::base::Inferior;
 use crate::binary::{Module, NamePattern, VtableNames};
 
@@ -17,36 +19,68 @@ pub(super) fn read_vtable_names(path: &Path) -> Result<Arc<VtableNames>, ApiErro
     Ok(Arc::new(VtableNames::built_in().with(names)))
 }
 
-/// The functions of a file whose demangled names match, at most `limit` of them.
+/// A file with what separate ones say of it.
+struct NamedFile {
+    module: Module,
+    path: PathBuf,
+    found: FoundNames,
+}
+
+/// Answers a question about files.
 ///
 /// # Errors
-/// A file cannot be read; nothing matches; a file of `names_from` is of another build and `force` is off.
-pub fn file_symbols(
-    file: &Path,
-    regex: Option<&str>,
-    limit: Option<u32>,
-    names_from: &[PathBuf],
-    force: Toggle,
-    vtable_names: Option<&Path>,
-) -> Outcome {
-    let user = |text: String| ApiError::user(text);
-    let pattern = NamePattern::parse_regex(regex.unwrap_or("")).map_err(|error| user(error.to_string()))?;
-    let bytes = crate::os::map_file(file).map_err(|error| user(error.to_string()))?;
-    let module = Module::parse(file.to_path_buf(), bytes).map_err(|error| user(error.to_string()))?;
+/// A file cannot be read or written; nothing matches; a file of `symbols_from` is of another build and `force` is off.
+pub fn answer_names(request: &NamesRequest) -> Outcome {
+    match &request.question {
+        NamesQuestion::Functions { file, regex, limit } => file_symbols(request, file, regex.as_deref(), *limit),
+        NamesQuestion::Sources { file } => {
+            let named = open_named(request, file)?;
+            Ok(Reply::NameSources { rows: vec![sources_of(&named.module, &named.path, &named.found)] })
+        }
+        NamesQuestion::SourcesOf { pid } => {
+            Ok(Reply::NameSources { rows: sources_of_process(*pid, &separate_files(request)?)? })
+        }
+        NamesQuestion::Index { file, output } => index(request, file, output.as_deref()),
+        NamesQuestion::Cache(action) => Cache::of_user().ok_or_else(no_cache)?.answer(*action),
+    }
+}
+
+fn no_cache() -> ApiError {
+    ApiError::user("there is no place for the cache: neither XDG_CACHE_HOME nor HOME is set")
+        .with_hint("`rdbg index FILE -o PACK` and `--symbols-from PACK` need none")
+}
+
+fn separate_files(request: &NamesRequest) -> Result<NameFiles, ApiError> {
     let mut separate = NameFiles::default();
-    for path in names_from {
+    for path in &request.symbols_from {
         separate.set("symbols-from", &path.to_string_lossy())?;
     }
-    separate.set("symbols-force", if force == Toggle::On { "on" } else { "off" })?;
-    let found = separate.find(&module, &std::path::absolute(file).unwrap_or_default(), None);
-    let module = match found.file {
+    separate.set("symbols-force", if request.force == Toggle::On { "on" } else { "off" })?;
+    Ok(separate)
+}
+
+fn open_named(request: &NamesRequest, file: &Path) -> Result<NamedFile, ApiError> {
+    let user = |text: String| ApiError::user(text);
+    let bytes = crate::os::map_file(file).map_err(|error| user(error.to_string()))?;
+    let module = Module::parse(file.to_path_buf(), bytes).map_err(|error| user(error.to_string()))?;
+    let path = std::path::absolute(file).unwrap_or_default();
+    let mut found = separate_files(request)?.find(&module, &path, None);
+    let module = match found.file.take() {
         Some(names) => module.with_names(names),
-        None if names_from.is_empty() => module,
+        None if request.symbols_from.is_empty() => module,
         None => return Err(user(found.notes.join("\n"))),
     };
-    if let Some(path) = vtable_names {
+    if let Some(path) = &request.vtable_names {
         module.set_vtable_names(read_vtable_names(path)?);
     }
+    Ok(NamedFile { module, path, found })
+}
+
+/// The functions of a file whose demangled names match, at most `limit` of them.
+fn file_symbols(request: &NamesRequest, file: &Path, regex: Option<&str>, limit: Option<u32>) -> Outcome {
+    let user = |text: String| ApiError::user(text);
+    let pattern = NamePattern::parse_regex(regex.unwrap_or("")).map_err(|error| user(error.to_string()))?;
+    let module = open_named(request, file)?.module;
     let matches = module.functions_named(&pattern, limit.map_or(usize::MAX, |limit| limit as usize));
     if let (0, Some(regex)) = (matches.total, regex) {
         let near = module.symbols().nearest_names(regex, 3);
@@ -60,6 +94,35 @@ pub fn file_symbols(
     let name = module.name();
     let rows = matches.functions.iter().map(|one| super::inspect::symbol_row(one, &name)).collect();
     Ok(Reply::Symbols { rows, total: matches.total as u64 })
+}
+
+/// Writes a pack of a file's names, to `output` or into the cache.
+fn index(request: &NamesRequest, file: &Path, output: Option<&Path>) -> Outcome {
+    let NamedFile { module, path, found } = open_named(request, file)?;
+    found.notes.iter().for_each(|note| tracing::warn!("{note}"));
+    let key = key_of(&path, None);
+    if output.is_none() && !module.is_stripped() {
+        return Err(ApiError::user(format!(
+            "{} needs no pack in the cache: its names are read from where they are",
+            path.display()
+        ))
+        .with_hint("`-o PACK` writes one for a stripped copy of it"));
+    }
+    let pack = module.make_pack(&key);
+    let size = megabytes(pack.len() as u64);
+    let to = match output {
+        Some(to) => {
+            let fail = |error: std::io::Error| ApiError::user(format!("{}: {error}", to.display()));
+            write_whole(to, &pack).map_err(fail)?;
+            to.to_owned()
+        }
+        None => {
+            let fail = |error: std::io::Error| ApiError::user(format!("the cache cannot be written: {error}"));
+            Cache::of_user().ok_or_else(no_cache)?.store(&module, &key, &pack).map_err(fail)?
+        }
+    };
+    let id = module.build_id().map_or_else(|| "without a build-id".to_owned(), |id| format!("build-id {}", hex(id)));
+    Ok(Reply::Text { text: format!("{}: {size}, the names of {} ({id})", to.display(), path.display()) })
 }
 
 impl<I: Inferior> Engine<I> {

@@ -37,11 +37,16 @@ enum EscapeKind {
 impl<I: Inferior> Engine<I> {
     /// `finish`: runs until the selected frame has returned to its caller, or was left otherwise.
     pub(super) fn finish(&mut self) -> Result<Reply, ApiError> {
-        let tid = self.selected_tid()?;
-        let number = self.selection.frame;
-        let frames = self.frames_of(tid, number.saturating_add(OUTWARDS));
-        let frame = frames.get(number as usize).ok_or_else(|| ApiError::user("there is no such frame"))?;
-        let outer = &frames[number as usize + 1..];
+        let (tid, shown) = self.selected_frame()?;
+        let number = shown.physical;
+        let frames = self.frames_of(tid, (number as u32).saturating_add(OUTWARDS));
+        let frame = frames.get(number).ok_or_else(|| ApiError::user("there is no such frame"))?;
+        if shown.inlined.is_some() {
+            let around = shown.chain[..shown.chain.len() - 1].to_vec();
+            let inner = number.checked_sub(1).and_then(|inner| Some((frame.pc, frames[inner].cfa?)));
+            return self.finish_inlined(tid, around, inner);
+        }
+        let outer = &frames[number + 1..];
         let caller = outer
             .first()
             .ok_or_else(|| ApiError::user("this is the outermost frame: it has no caller to return to"))?;

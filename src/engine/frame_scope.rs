@@ -2,9 +2,9 @@
 
 use std::cell::OnceCell;
 
+use super::inlined::ShownFrame;
 use super::memory::{CachedMemory, RawMemory};
 use super::state::{Engine, Space};
-use crate::api::ApiError;
 use crate::arch::{ArgumentPlace, IntegerRegister, SseRegister};
 use crate::base::{FileAddr, Inferior, ReadMem, Regs, Tid, VectorRegs, VirtAddr};
 use crate::binary::dwarf::{
@@ -268,11 +268,11 @@ impl<I: Inferior> Engine<I> {
     pub(super) fn with_scope<T>(
         &self,
         tid: Tid,
-        frame: Frame,
-        caller: Option<Frame>,
+        shown: &ShownFrame,
         use_it: impl FnOnce(&FrameScope<'_>) -> T,
     ) -> Option<T> {
         let space: &Space = self.spaces.get(&self.space_of(tid)?)?;
+        let ShownFrame { frame, caller, .. } = *shown;
         let pid = self.threads.get(&tid)?.pid;
         let raw = RawMemory { inferior: &self.inferior, pid };
         let clean = CleanMemory { raw: &raw, sites: &space.sites };
@@ -282,7 +282,7 @@ impl<I: Inferior> Engine<I> {
         let regs: Regs = self.inferior.regs(tid).ok()?;
         let at = loaded.to_file(lookup);
         let dwarf = loaded.module.dwarf();
-        let chain = dwarf.instances_at(at);
+        let chain = shown.chain.clone();
         let start = chain.first().map(Instance::start);
         let innermost = frame.pc == regs.pc();
         let in_prologue =
@@ -303,14 +303,5 @@ impl<I: Inferior> Engine<I> {
             passed: OnceCell::new(),
         };
         Some(use_it(&scope))
-    }
-
-    /// The selected frame and its caller.
-    pub(super) fn selected_frame(&self) -> Result<(Tid, Frame, Option<Frame>), ApiError> {
-        let tid = self.selected_tid()?;
-        let number = self.selection.frame;
-        let frames = self.frames_of(tid, number.saturating_add(2));
-        let frame = frames.get(number as usize).copied().ok_or_else(|| ApiError::target("the thread has gone"))?;
-        Ok((tid, frame, frames.get(number as usize + 1).copied()))
     }
 }

@@ -54,7 +54,7 @@ impl<I: Inferior> Engine<I> {
     }
 
     fn set_register(&mut self, tid: Tid, id: lang::RegisterId, value: Value) -> Result<(), ApiError> {
-        if self.selection.frame != 0 {
+        if self.selected_frame().is_ok_and(|(_, shown)| shown.physical != 0) {
             return Err(
                 ApiError::user("registers can be set in the innermost frame only").with_hint("`frame 0` selects it")
             );
@@ -223,7 +223,7 @@ impl<I: Inferior> Engine<I> {
                 RunState::Stopped(_) => "stopped".to_string(),
             };
             let regs = if thread.is_stopped() { self.inferior.regs(tid).ok() } else { None };
-            let frame = regs.map(|regs| innermost_row(&regs, space));
+            let frame = regs.map(|regs| innermost_row(&regs, space, self.entered_calls(tid, regs.pc())));
             let selected = if selected == Some(tid) { Toggle::On } else { Toggle::Off };
             Some(ThreadRow { thread: self.thread_ref(tid)?, selected, frame, state })
         };

@@ -5,6 +5,7 @@
 //! since the call may wait for them.
 
 use super::breakpoints::Verdict;
+use super::inlined::not_entered;
 use super::source::code_place;
 use super::state::{Engine, World};
 use super::stepping::{call_end, AfterReturn, Others, StepGoal};
@@ -34,6 +35,7 @@ pub(super) struct LineStep {
     range: AddrRange,
     /// The function and the calls inlined in it, where the step began.
     copies: Vec<Instance>,
+    ends: Ends,
     phase: Phase,
     /// Instructions since the step began.
     steps: u32,
@@ -41,6 +43,15 @@ pub(super) struct LineStep {
     stub: Option<String>,
     /// An exception has led here, and no handler has begun yet: what runs are destructors.
     unwinding: bool,
+}
+
+/// Where a step ends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Ends {
+    /// Where another line begins.
+    AtLine,
+    /// Where the thread is in `copies` and in no call that was inlined there.
+    InCopies,
 }
 
 /// What the thread is doing.
@@ -57,15 +68,30 @@ enum Phase {
 /// What the source says of a pc.
 struct Here {
     place: Option<CodePlace>,
+    /// The function, and the inlined calls that the thread is in.
     copies: Vec<Instance>,
+    /// The inlined calls that begin at the pc and have not been entered.
+    begun: Vec<Instance>,
     loaded_bias: crate::base::LoadBias,
 }
 
 impl Here {
-    fn line(&self) -> Option<(String, u32)> {
+    /// The line of the pc's row.
+    fn row_line(&self) -> Option<(String, u32)> {
         let place = self.place.as_ref()?;
         let line = Some(place.row.line).filter(|line| *line > 0)?;
         Some((place.file()?.path.clone(), line))
+    }
+
+    /// The line where the thread is shown: that of the call, where an inlined one is about to be entered.
+    fn line(&self) -> Option<(String, u32)> {
+        let Some(call) = self.begun.first().and_then(|copy| copy.call) else { return self.row_line() };
+        let file = self.place.as_ref()?.file_of_call(&call)?;
+        Some((file.path.clone(), call.line)).filter(|(_, line)| *line > 0)
+    }
+
+    fn begun_too(&self) -> Vec<Instance> {
+        self.copies.iter().chain(&self.begun).cloned().collect()
     }
 
     fn range(&self) -> AddrRange {
@@ -83,17 +109,7 @@ impl<I: Inferior> Engine<I> {
         }
         let regs = self.inferior.regs(tid).map_err(|error| ApiError::target(error.to_string()))?;
         let here = self.here(tid, regs.pc());
-        let step = LineStep {
-            kind,
-            left: count,
-            line: here.line(),
-            range: here.range(),
-            copies: here.copies.clone(),
-            phase: Phase::Single,
-            steps: 0,
-            stub: None,
-            unwinding: false,
-        };
+        let step = LineStep::new(kind, count, &here);
         if here.line().is_none() {
             return self.step_out_of_unknown(tid, &regs, step);
         }
@@ -101,9 +117,60 @@ impl<I: Inferior> Engine<I> {
         self.steps.insert(tid, StepGoal::Lines);
         self.line_step = Some(step);
         self.run_alone(tid);
+        self.begin(tid, regs, here);
+        Ok(Reply::Resumed)
+    }
+
+    /// `finish` in a call that was inlined: the thread, or the frame `inner` calls from it once that has returned, goes on
+    /// until it is in `copies` only.
+    pub(super) fn finish_inlined(
+        &mut self,
+        tid: Tid,
+        copies: Vec<Instance>,
+        inner: Option<(VirtAddr, VirtAddr)>,
+    ) -> Result<Reply, ApiError> {
+        let regs = self.inferior.regs(tid).map_err(|error| ApiError::target(error.to_string()))?;
+        let here = self.here(tid, regs.pc());
+        let range = AddrRange::default();
+        let step =
+            LineStep { line: None, range, copies, ends: Ends::InCopies, ..LineStep::new(LineStepKind::Over, 1, &here) };
+        self.stop = None;
+        self.line_step = Some(step);
+        match inner {
+            Some((return_to, cfa)) => self.run_to(tid, &regs, return_to, cfa),
+            None => {
+                self.run_alone(tid);
+                self.step_on(tid, regs);
+            }
+        }
+        Ok(Reply::Resumed)
+    }
+
+    /// A line, or the next of several, is to be left. `step` enters an inlined call that begins here: nothing is executed
+    /// for that.
+    fn begin(&mut self, tid: Tid, regs: Regs, mut here: Here) {
+        while self.line_step.as_ref().is_some_and(|step| step.kind == LineStepKind::Into)
+            && self.enter(tid, regs.pc(), &mut here)
+        {
+            self.refresh(&here);
+            let Some(step) = self.line_step.as_mut() else { return };
+            step.left = step.left.saturating_sub(1);
+            if step.left == 0 {
+                return self.finish_step(tid, StopReason::Step);
+            }
+        }
         self.begin_line(&here);
         self.step_on(tid, regs);
-        Ok(Reply::Resumed)
+    }
+
+    /// Enters the outermost inlined call that begins at the pc, if there is one that is not skipped.
+    fn enter(&mut self, tid: Tid, pc: VirtAddr, here: &mut Here) -> bool {
+        if here.begun.first().is_none_or(|call| self.skips_inlined(tid, here, call)) {
+            return false;
+        }
+        self.set_entered(tid, pc, self.entered_calls(tid, pc) + 1);
+        here.copies.push(here.begun.remove(0));
+        true
     }
 
     /// From a function without lines a step goes to its caller.
@@ -132,10 +199,14 @@ impl<I: Inferior> Engine<I> {
         let space = self.space_of(tid).and_then(|id| self.spaces.get(&id));
         let loaded = space.and_then(|one| one.modules.module_at(pc));
         let (Some(space), Some(loaded)) = (space, loaded) else {
-            return Here { place: None, copies: Vec::new(), loaded_bias: Default::default() };
+            return Here { place: None, copies: Vec::new(), begun: Vec::new(), loaded_bias: Default::default() };
         };
-        let copies = loaded.module.dwarf().instances_at(loaded.to_file(pc));
-        Here { place: code_place(space, pc), copies, loaded_bias: loaded.bias }
+        let at = loaded.to_file(pc);
+        let mut copies = loaded.module.dwarf().instances_at(at);
+        let begins = copies.iter().map(|copy| copy.is_call_begun_at(at));
+        let waiting = not_entered(begins, self.entered_calls(tid, pc));
+        let begun = copies.split_off(copies.len() - waiting);
+        Here { place: code_place(space, pc), copies, begun, loaded_bias: loaded.bias }
     }
 
     /// Executes the next instruction of the thread, or the call that it is.
@@ -266,28 +337,66 @@ impl<I: Inferior> Engine<I> {
         if at_entry && !same_function && !step.copies.is_empty() {
             return self.called_by_jump(tid, regs);
         }
-        let in_inlined = step.kind != LineStepKind::Into && extends(&here.copies, &step.copies);
-        let line = here.line();
-        let at_start = here.range().start == regs.pc();
-        let other_line = line.is_some() && line != step.line;
-        if line.is_none() || in_inlined {
+        let in_inlined = extends(&here.copies, &step.copies);
+        if step.ends == Ends::InCopies {
+            if in_inlined || extends(&here.begun_too(), &step.copies) {
+                self.go_on_in(&here);
+                return self.step_on(tid, regs);
+            }
+            return self.finish_step(tid, StopReason::Step);
+        }
+        if !here.begun.is_empty() && are_same(&here.copies, &step.copies) {
+            return self.at_inlined_call(tid, regs, here);
+        }
+        let row_line = here.row_line();
+        if in_inlined {
+            let skipped = here.copies[step.copies.len()..].iter().any(|call| self.skips_inlined(tid, &here, call));
+            if step.kind == LineStepKind::Into && row_line.is_some() && !skipped {
+                return self.line_reached(tid, regs, here);
+            }
             self.go_on_in(&here);
-        } else if at_start && other_line {
+            return self.step_on(tid, regs);
+        }
+        let other_line = row_line.is_some() && row_line != step.line;
+        if row_line.is_none() {
+            self.go_on_in(&here);
+        } else if here.range().start == regs.pc() && other_line {
             let unwinding = self.line_step.as_mut().is_some_and(|step| {
                 step.unwinding &= same_function;
                 step.unwinding
             });
             if place.row.is_stmt && !unwinding {
-                return self.line_reached(tid, regs, &here);
+                return self.line_reached(tid, regs, here);
             }
-            if !same_function {
-                self.refresh(&here);
+            // In another frame any statement will do, one of the line that was left too.
+            if let Some(step) = self.line_step.as_mut().filter(|step| !are_same(&step.copies, &here.copies)) {
+                (step.line, step.copies) = (Some(Default::default()), here.copies.clone());
             }
             self.go_on_in(&here);
         } else {
             self.refresh(&here);
         }
         self.step_on(tid, regs);
+    }
+
+    /// The thread has come to the beginning of an inlined call. One in the line that is being left is entered by `step`
+    /// and passed over by `next`; for one in another line the step ends before it.
+    fn at_inlined_call(&mut self, tid: Tid, regs: Regs, mut here: Here) {
+        let Some(step) = self.line_step.as_ref() else { return };
+        let (kind, other_line) = (step.kind, here.line() != step.line && here.line().is_some());
+        if other_line || kind == LineStepKind::Into && self.enter(tid, regs.pc(), &mut here) {
+            return self.line_reached(tid, regs, here);
+        }
+        self.go_on_in(&here);
+        self.step_on(tid, regs);
+    }
+
+    /// Whether `skip` covers a function that was inlined.
+    fn skips_inlined(&self, tid: Tid, here: &Here, call: &Instance) -> bool {
+        let space = self.space_of(tid).and_then(|id| self.spaces.get(&id));
+        let loaded = space.and_then(|space| space.modules.module_at(here.loaded_bias.to_virt(call.start())));
+        let name = loaded.and_then(|loaded| loaded.module.dwarf().function_name(call.entry)).unwrap_or_default();
+        self.skips_function(&name, here)
     }
 
     /// The code around the pc is passed through.
@@ -315,16 +424,15 @@ impl<I: Inferior> Engine<I> {
     }
 
     /// A line has begun: the step is done, or one of several is.
-    fn line_reached(&mut self, tid: Tid, regs: Regs, here: &Here) {
-        self.refresh(here);
+    fn line_reached(&mut self, tid: Tid, regs: Regs, here: Here) {
+        self.refresh(&here);
         let Some(step) = self.line_step.as_mut() else { return };
         step.left = step.left.saturating_sub(1);
         if step.left == 0 {
             self.finish_step(tid, StopReason::Step);
             return;
         }
-        self.begin_line(here);
-        self.step_on(tid, regs);
+        self.begin(tid, regs, here);
     }
 
     /// The thread has come to code without lines. By a jump to a function's beginning it is a call; else it has returned
@@ -380,7 +488,7 @@ impl<I: Inferior> Engine<I> {
     /// Runs through the prologue of a function that was entered.
     fn enter_body(&mut self, tid: Tid, regs: Regs, here: Here) {
         let body = self.body_at(tid, regs.pc()).filter(|body| *body > regs.pc());
-        let Some(body) = body else { return self.line_reached(tid, regs, &here) };
+        let Some(body) = body else { return self.line_reached(tid, regs, here) };
         if let Some(step) = self.line_step.as_mut() {
             step.phase = Phase::Single;
             step.line = None;
@@ -400,9 +508,13 @@ impl<I: Inferior> Engine<I> {
     fn is_skipped(&self, tid: Tid, pc: VirtAddr, here: &Here) -> bool {
         let Some(space) = self.space_of(tid).and_then(|id| self.spaces.get(&id)) else { return false };
         let name = space.modules.find_symbol(pc).map(|one| demangle(&one.name).into_owned()).unwrap_or_default();
-        let library = self.settings.skip_std == Toggle::On && super::skips::is_library(&name);
+        self.skips_function(&name, here)
+    }
+
+    fn skips_function(&self, name: &str, here: &Here) -> bool {
+        let library = self.settings.skip_std == Toggle::On && super::skips::is_library(name);
         let file = here.place.as_ref().and_then(CodePlace::file).map(|file| file.path.as_str());
-        library || self.skips.covers(&name, file.unwrap_or_default())
+        library || self.skips.covers(name, file.unwrap_or_default())
     }
 
     /// Whether the code at the pc only leads on: a stub of the PLT, or a jump (a thunk's end).
@@ -450,8 +562,28 @@ impl<I: Inferior> Engine<I> {
     }
 }
 
+impl LineStep {
+    fn new(kind: LineStepKind, left: u32, here: &Here) -> Self {
+        LineStep {
+            kind,
+            left,
+            line: here.line(),
+            range: here.range(),
+            copies: here.copies.clone(),
+            ends: Ends::AtLine,
+            phase: Phase::Single,
+            steps: 0,
+            stub: None,
+            unwinding: false,
+        }
+    }
+}
+
 /// Whether `copies` is `outer` with inlined calls more.
 fn extends(copies: &[Instance], outer: &[Instance]) -> bool {
-    let same = |(a, b): (&Instance, &Instance)| a.entry == b.entry;
-    !outer.is_empty() && copies.len() > outer.len() && copies.iter().zip(outer).all(same)
+    !outer.is_empty() && copies.len() > outer.len() && are_same(&copies[..outer.len()], outer)
+}
+
+fn are_same(some: &[Instance], others: &[Instance]) -> bool {
+    some.len() == others.len() && some.iter().zip(others).all(|(a, b)| a.entry == b.entry)
 }

@@ -184,7 +184,7 @@ impl<I: Inferior> Engine<I> {
 
 /// The files with executable mappings, and the vdso: the first mapping of each, and the range from its start to the
 /// end of its last. A file that is mapped at two places is two modules: each begins at the file's offset 0.
-fn executable_files(maps: &[Mapping]) -> Vec<(&Mapping, AddrRange)> {
+pub(super) fn executable_files(maps: &[Mapping]) -> Vec<(&Mapping, AddrRange)> {
     let mut found: Vec<(&Mapping, AddrRange, bool)> = Vec::new();
     for mapping in maps {
         match found.last_mut() {

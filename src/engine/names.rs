@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::cache::{self, Cache};
 use super::state::Engine;
 use crate::api::{ApiError, Event, Toggle};
 use crate::base::Inferior;
@@ -33,6 +34,10 @@ pub struct FoundNames {
     pub file: Option<NamesFile>,
     /// What the user should know: a file that was refused, and why.
     pub notes: Vec<String>,
+    /// Where a file could be, and why none was taken from there.
+    pub tried: Vec<(PathBuf, String)>,
+    /// Whether the user has given any file.
+    pub given: bool,
 }
 
 /// The settings of this page.
@@ -72,7 +77,7 @@ impl NameFiles {
     /// Looks for a separate file for a module that a process with this root directory has at `path`. A file belongs to
     /// it when its build-id is the same, or, where one of them has none, when .gnu_debuglink's CRC is right.
     pub fn find(&self, module: &Module, path: &Path, root: Option<&Path>) -> FoundNames {
-        let mut found = FoundNames::default();
+        let mut found = FoundNames { given: !self.given.is_empty(), ..FoundNames::default() };
         self.find_given(module, &mut found);
         if found.file.is_some() || module.is_complete() {
             return found;
@@ -80,16 +85,29 @@ impl NameFiles {
         let roots = self.sysroot.as_deref().into_iter().chain(root).chain([Path::new("/")]);
         for root in roots {
             for candidate in candidates(module, path, root) {
-                if fs::metadata(&candidate).is_ok_and(|metadata| metadata.is_file()) {
-                    match open_names(&candidate).and_then(|file| prove(module, file)) {
-                        Ok(file) => {
-                            found.file = Some(file);
-                            return found;
+                if found.tried.iter().any(|(tried, _)| *tried == candidate) {
+                    continue;
+                }
+                match fs::metadata(&candidate) {
+                    Ok(metadata) if metadata.is_file() => {
+                        match open_names(&candidate).and_then(|file| prove(module, file)) {
+                            Ok(file) => {
+                                found.file = Some(file);
+                                return found;
+                            }
+                            Err(reason) => {
+                                found.tried.push((candidate, "refused".to_owned()));
+                                found.notes.push(reason);
+                            }
                         }
-                        Err(reason) => found.notes.push(reason),
                     }
+                    Ok(_) => found.tried.push((candidate, "no regular file".to_owned())),
+                    Err(error) => found.tried.push((candidate, describe(&error))),
                 }
             }
+        }
+        if module.is_stripped() {
+            found.file = Cache::of_user().and_then(|cache| cache.load(module, &key_of(path, root)));
         }
         found
     }
@@ -142,6 +160,19 @@ impl<I: Inferior> Engine<I> {
             breakpoint.searched.retain(|one| *one != (space, start));
         }
         self.resolve_in_module(pid, space, start);
+    }
+}
+
+/// What names a file in the cache where it has no build-id.
+pub(super) fn key_of(path: &Path, root: Option<&Path>) -> String {
+    let relative = path.strip_prefix("/").unwrap_or(path);
+    cache::file_key(&root.unwrap_or(Path::new("/")).join(relative))
+}
+
+fn describe(error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::NotFound => "no such file".to_owned(),
+        _ => error.to_string(),
     }
 }
 
@@ -210,7 +241,9 @@ pub fn describe_names(module: &Module) -> String {
         Some(file) => file.path().display().to_string(),
         None => ".gnu_debugdata".to_owned(),
     };
+    let stored = module.stored().map(|stored| format!("{} recovered names from {}", stored.len(), from()));
     match (symtab, debug, dynsym) {
+        (0, 0, dynsym) if stored.is_some() => format!(".dynsym ({dynsym}); {}", stored.unwrap_or_default()),
         (0, 0, 0) => "none: stripped; functions by .eh_frame".to_owned(),
         (0, 0, dynsym) => format!(".dynsym ({dynsym}); stripped of .symtab, and no separate file of its build is here"),
         (0, debug, _) => format!("{} ({debug})", from()),

@@ -113,12 +113,15 @@ impl<I: Inferior> Engine<I> {
     }
 
     fn selected_function(&self) -> Result<String, ApiError> {
-        let tid = self.selected_tid()?;
+        self.selected_tid()?;
         let space = self.space_of_pid(self.selected_pid()?)?;
-        let frames = self.frames_of(tid, self.selection.frame + 1);
-        let at = frames.last().map(|frame| frame.address.address_for_lookup());
-        let named = at.and_then(|at| space.modules.find_symbol(at));
-        let name = named.map(|one| crate::binary::symbols::demangle(&one.name).into_owned());
+        let name = self.selected_frame().ok().and_then(|(_, shown)| match shown.inlined {
+            Some(call) => Some(crate::binary::symbols::demangle(&call.symbol).into_owned()),
+            None => {
+                let named = space.modules.find_symbol(shown.frame.address.address_for_lookup())?;
+                Some(crate::binary::symbols::demangle(&named.name).into_owned())
+            }
+        });
         let name = name.ok_or_else(|| ApiError::user("the selected frame's function has no name"))?;
         Ok(name_of(&name).to_owned())
     }

@@ -152,11 +152,17 @@ pub(super) fn code_place(space: &Space, lookup: VirtAddr) -> Option<CodePlace> {
     loaded.module.dwarf().find_line(loaded.to_file(lookup))
 }
 
+/// The file, line and column of an address's row.
+pub(super) fn line_of_row(space: &Space, lookup: VirtAddr) -> Option<(SourceFile, u32, u32)> {
+    let place = code_place(space, lookup)?;
+    let file = place.file()?.clone();
+    (place.row.line > 0).then(|| (file, place.row.line, u32::from(place.row.column)))
+}
+
 /// The line of an address, as it is shown.
 pub(super) fn source_line(space: &Space, lookup: VirtAddr) -> Option<SourceLine> {
-    let place = code_place(space, lookup)?;
-    let file = place.file()?.name.clone();
-    (place.row.line > 0).then(|| SourceLine { file, line: place.row.line, column: u32::from(place.row.column) })
+    let (file, line, column) = line_of_row(space, lookup)?;
+    Some(SourceLine { file: file.name, line, column })
 }
 
 /// When a module's file was last written.
@@ -165,19 +171,12 @@ fn built(loaded: &LoadedModule) -> Option<SystemTime> {
 }
 
 impl<I: Inferior> Engine<I> {
-    /// The source around the line that an address belongs to.
-    pub(super) fn source_around(
-        &mut self,
-        space: crate::target::task::SpaceId,
-        lookup: VirtAddr,
-    ) -> Option<Box<SourceText>> {
-        let space = self.spaces.get(&space)?;
-        let place = code_place(space, lookup)?;
-        let (file, line) = (place.file()?.clone(), place.row.line);
-        if line == 0 {
-            return None;
-        }
-        let built = space.modules.module_at(lookup).and_then(built);
+    /// The source around the line where the selected frame stands.
+    pub(super) fn source_around_selected(&mut self) -> Option<Box<SourceText>> {
+        let (_, shown) = self.selected_frame().ok()?;
+        let (file, line, _) = shown.line?;
+        let space = self.selected_tid().ok().and_then(|tid| self.spaces.get(&self.space_of(tid)?))?;
+        let built = space.modules.module_at(shown.frame.address.address_for_lookup()).and_then(built);
         let lines = (line.saturating_sub(AROUND_STOP), line.saturating_add(AROUND_STOP));
         self.sources.listed = None;
         Some(Box::new(self.sources.text(&file, lines, Some(line), built)))
@@ -220,29 +219,26 @@ impl<I: Inferior> Engine<I> {
         Ok(Reply::Done)
     }
 
-    /// The place of the selected frame, or what to tell the user.
-    fn selected_place(&self) -> Result<(CodePlace, VirtAddr), ApiError> {
-        let tid = self.selected_tid()?;
+    /// The file and line of the selected frame and an address of its code, or what to tell the user.
+    fn selected_line(&self) -> Result<(SourceFile, u32, VirtAddr), ApiError> {
+        let (_, shown) = self.selected_frame()?;
         let space = self.space_of_pid(self.selected_pid()?)?;
-        let number = self.selection.frame;
-        let frames = self.frames_of(tid, number + 1);
-        let frame = frames.get(number as usize).ok_or_else(|| ApiError::user("there is no such frame"))?;
-        let lookup = frame.address.address_for_lookup();
-        code_place(space, lookup).map(|place| (place, lookup)).ok_or_else(|| {
+        let lookup = shown.frame.address.address_for_lookup();
+        let (file, line, _) = shown.line.ok_or_else(|| {
             let module = space.modules.module_at(lookup).map_or_else(|| lookup.to_string(), LoadedModule::name);
             ApiError::user(format!("no source line is known for {lookup} ({module})"))
                 .with_hint("the module has no debug information for it")
-        })
+        })?;
+        Ok((file, line, lookup))
     }
 
     /// The full path of the selected frame's file.
     pub(super) fn current_file(&self) -> Result<String, ApiError> {
-        Ok(self.selected_place()?.0.file().cloned().unwrap_or_default().path)
+        Ok(self.selected_line()?.0.path)
     }
 
     fn show_lines(&mut self, file: SourceFile, first: u32, last: u32) -> Reply {
-        let current = self.selected_place().ok().filter(|(place, _)| place.file() == Some(&file));
-        let current = current.map(|(place, _)| place.row.line);
+        let current = self.selected_line().ok().filter(|(of, ..)| *of == file).map(|(_, line, _)| line);
         let text = self.sources.text(&file, (first, last), current, None);
         if !text.lines.is_empty() {
             self.sources.listed = Some((file, text.first, text.first + text.lines.len() as u32 - 1));
@@ -254,9 +250,8 @@ impl<I: Inferior> Engine<I> {
         if let Some((file, _, last)) = self.sources.listed.clone() {
             return Ok(self.show_lines(file, last + 1, last + LISTED));
         }
-        let (place, _) = self.selected_place()?;
-        let file = place.file().cloned().unwrap_or_default();
-        let first = place.row.line.saturating_sub(LISTED / 2).max(1);
+        let (file, line, _) = self.selected_line()?;
+        let first = line.saturating_sub(LISTED / 2).max(1);
         Ok(self.show_lines(file, first, first + LISTED - 1))
     }
 
@@ -289,7 +284,7 @@ impl<I: Inferior> Engine<I> {
         if let Ok(line) = text.parse::<u32>() {
             let file = match &self.sources.listed {
                 Some((file, ..)) => file.clone(),
-                None => self.selected_place()?.0.file().cloned().unwrap_or_default(),
+                None => self.selected_line()?.0,
             };
             return Ok((file, line));
         }
@@ -322,16 +317,13 @@ impl<I: Inferior> Engine<I> {
 
     fn info_line(&self, text: Option<&str>) -> Result<Reply, ApiError> {
         let Some((name, line)) = text.and_then(split_file_line) else {
-            let at = text.map(|text| self.evaluate_address(text)).transpose()?;
-            let (place, at) = match at {
-                None => self.selected_place()?,
-                Some(at) => {
-                    let space = self.space_of_pid(self.selected_pid()?)?;
-                    let place = code_place(space, at);
-                    (place.ok_or_else(|| ApiError::user(format!("no source line is known for {at}")))?, at)
-                }
+            let at = match text {
+                None => self.selected_line()?.2,
+                Some(text) => self.evaluate_address(text)?,
             };
             let space = self.space_of_pid(self.selected_pid()?)?;
+            let place = code_place(space, at);
+            let place = place.ok_or_else(|| ApiError::user(format!("no source line is known for {at}")))?;
             let bias = space.modules.module_at(at).map(|loaded| loaded.bias).unwrap_or_default();
             let (start, end) = (bias.to_virt(place.row.addr), bias.to_virt(place.end));
             let file = place.file().cloned().unwrap_or_default();
@@ -359,8 +351,7 @@ impl<I: Inferior> Engine<I> {
     }
 
     fn info_source(&mut self) -> Result<Reply, ApiError> {
-        let (place, _) = self.selected_place()?;
-        let file = place.file().cloned().unwrap_or_default();
+        let (file, ..) = self.selected_line()?;
         let found = match self.sources.open(&file) {
             Ok((path, content)) => format!("read from {} ({} lines)", path.display(), content.count()),
             Err(note) => note,

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use super::inlined::{shown_in, ShownFrame};
 use super::source::source_line;
 use super::state::{Engine, Space};
-use crate::api::{self, ApiError, FrameMove, FrameRow, FunctionCall, Reply, Stack, Toggle};
+use crate::api::{self, ApiError, FrameMove, FrameRow, FunctionCall, Reply, SourceLine, Stack, Toggle};
 use crate::base::{Inferior, Regs, Tid, VirtAddr};
 use crate::binary::symbols::{demangle, demangle_without_parameters};
 use crate::binary::SymbolKind;
@@ -51,13 +52,12 @@ impl<I: Inferior> Engine<I> {
     fn stack_of(&self, tid: Tid, limit: u32) -> Option<Stack> {
         let walked = self.walk_of(tid, limit)?;
         let space = self.spaces.get(&self.space_of(tid)?)?;
-        let row = |(number, one): (usize, &Frame)| {
-            let mut row = frame_row(number as u32, one, space);
-            self.add_arguments(&mut row, tid, one, walked.frames.get(number + 1));
-            row
-        };
-        let frames = walked.frames.iter().enumerate().map(row).collect();
+        let shown = self.shown_among(tid, space, &walked.frames, limit.saturating_add(1));
+        let more = shown.len() > limit as usize;
+        let rows = shown.iter().take(limit as usize).enumerate();
+        let frames = rows.map(|(number, one)| self.shown_row(number as u32, tid, one, space)).collect();
         let (truncated, more) = match walked.end {
+            _ if more => (None, Toggle::On),
             WalkEnd::Outermost => (None, Toggle::Off),
             WalkEnd::Limit => (None, Toggle::On),
             WalkEnd::Truncated(reason) => (Some(reason), Toggle::Off),
@@ -77,7 +77,7 @@ impl<I: Inferior> Engine<I> {
                 .checked_sub(count)
                 .ok_or_else(|| ApiError::user("this is the innermost frame; there is none below it"))?,
         };
-        let frames = self.frames_of(tid, wanted.saturating_add(2));
+        let frames = self.shown_frames(tid, wanted.saturating_add(1));
         let Some(frame) = frames.get(wanted as usize) else {
             let depth = frames.len();
             return Err(ApiError::user(format!(
@@ -88,25 +88,28 @@ impl<I: Inferior> Engine<I> {
         self.selection.frame = wanted;
         self.examine_next = None;
         let space = self.space_of(tid).and_then(|id| self.spaces.get(&id)).ok_or_else(|| ApiError::target("gone"))?;
-        let mut row = frame_row(wanted, frame, space);
-        self.add_arguments(&mut row, tid, frame, frames.get(wanted as usize + 1));
-        if wanted == 0 && row.arguments.is_none() {
+        let mut row = self.shown_row(wanted, tid, frame, space);
+        if frame.physical == 0 && frame.inlined.is_none() && row.arguments.is_none() {
             row.arguments = self.call_at_pc(tid).map(|call| call.arguments);
         }
         let thread = self.thread_ref(tid).ok_or_else(|| ApiError::target("the thread has gone"))?;
-        let (lookup, id) = (frame.address.address_for_lookup(), self.space_of(tid));
-        let source = id.and_then(|id| self.source_around(id, lookup));
+        let source = self.source_around_selected();
         Ok(Reply::Frame { thread, frame: row, source })
     }
 
-    /// A frame's arguments, as its debug information tells; the function's name goes without its parameters then.
-    fn add_arguments(&self, row: &mut FrameRow, tid: Tid, frame: &Frame, caller: Option<&Frame>) {
-        row.arguments = self.frame_arguments(tid, *frame, caller.copied());
-        let space = self.space_of(tid).and_then(|id| self.spaces.get(&id));
-        let named = space.and_then(|space| space.modules.find_name(frame.address.address_for_lookup()));
-        if let (Some(_), Some(named)) = (&row.arguments, named) {
-            row.place.function = Some(demangle_without_parameters(&named.name).into_owned());
+    /// A frame as the user counts them, with its arguments, as its debug information tells; the function's name goes without
+    /// its parameters then.
+    fn shown_row(&self, number: u32, tid: Tid, shown: &ShownFrame, space: &Space) -> FrameRow {
+        let mut row = shown_row(number, shown, space);
+        row.arguments = self.frame_arguments(tid, shown);
+        let named = space.modules.find_name(shown.frame.address.address_for_lookup());
+        match (&shown.inlined, named) {
+            _ if row.arguments.is_none() => {}
+            (Some(call), _) => row.place.function = Some(demangle_without_parameters(&call.symbol).into_owned()),
+            (None, Some(named)) => row.place.function = Some(demangle_without_parameters(&named.name).into_owned()),
+            (None, None) => {}
         }
+        row
     }
 
     /// The registers of the selected frame; of an outer one those that its callees must have kept, others as zero.
@@ -116,8 +119,10 @@ impl<I: Inferior> Engine<I> {
         if self.selection.frame == 0 {
             return Some(regs);
         }
-        let frames = self.frames_of(tid, self.selection.frame + 1);
-        let frame = frames.get(self.selection.frame as usize)?;
+        let (_, ShownFrame { frame, physical, .. }) = self.selected_frame().ok()?;
+        if physical == 0 {
+            return Some(regs);
+        }
         let mut outer =
             Regs { fs_base: regs.fs_base, gs_base: regs.gs_base, cs: regs.cs, ss: regs.ss, ..Regs::default() };
         for number in 0..16 {
@@ -132,13 +137,9 @@ impl<I: Inferior> Engine<I> {
     /// Where a thread has stopped, and the call that it stands at the entry of.
     pub(super) fn stop_place(&self, tid: Tid) -> (Option<FrameRow>, Option<FunctionCall>) {
         let Some(space) = self.space_of(tid).and_then(|id| self.spaces.get(&id)) else { return (None, None) };
-        let Some(regs) = self.inferior.regs(tid).ok() else { return (None, None) };
-        let frames = self.frames_of(tid, 2);
-        let plain = || Frame::new(FrameAddress::InstructionPointer(regs.pc()), (&regs).into(), HowFound::Registers);
-        let frame = frames.first().copied().unwrap_or_else(plain);
-        let mut row = frame_row(0, &frame, space);
-        self.add_arguments(&mut row, tid, &frame, frames.get(1));
-        let mut call = self.call_at_pc(tid);
+        let Some(shown) = self.shown_frames(tid, 1).into_iter().next() else { return (None, None) };
+        let row = self.shown_row(0, tid, &shown, space);
+        let mut call = self.call_at_pc(tid).filter(|_| shown.inlined.is_none());
         if let (Some(call), Some(arguments)) = (&mut call, &row.arguments) {
             call.arguments.clone_from(arguments);
         }
@@ -225,8 +226,19 @@ pub(super) fn place(at: VirtAddr, lookup: VirtAddr, space: &Space) -> api::Place
         module: module.map(|one| one.module.name()),
         function: named.as_ref().map(|one| demangle(&one.name).into_owned()),
         offset: named.as_ref().map_or(0, |one| at.since(one.start)),
+        inlined_into: None,
         line: source_line(space, lookup),
     }
+}
+
+/// A frame as the user counts them: its function and line are those of the inlined call, where it is one.
+fn shown_row(number: u32, shown: &ShownFrame, space: &Space) -> FrameRow {
+    let mut row = frame_row(number, &shown.frame, space);
+    row.place.line = shown.line.clone().map(|(file, line, column)| SourceLine { file: file.name, line, column });
+    if let Some(call) = &shown.inlined {
+        row.place.inlined_into = row.place.function.replace(demangle(&call.symbol).into_owned());
+    }
+    row
 }
 
 fn frame_row(number: u32, frame: &Frame, space: &Space) -> FrameRow {
@@ -242,8 +254,11 @@ fn frame_row(number: u32, frame: &Frame, space: &Space) -> FrameRow {
     FrameRow { number, pc: frame.pc, cfa: frame.cfa, place, how, arguments: None }
 }
 
-/// The row of a thread's innermost frame.
-pub(super) fn innermost_row(regs: &Regs, space: &Space) -> FrameRow {
+/// The row of a thread's innermost frame; it has entered so many of the inlined calls that begin at its pc.
+pub(super) fn innermost_row(regs: &Regs, space: &Space, entered: usize) -> FrameRow {
     let frame = Frame::new(FrameAddress::InstructionPointer(regs.pc()), regs.into(), HowFound::Registers);
-    frame_row(0, &frame, space)
+    match shown_in(space, frame, 0, entered).first() {
+        Some(shown) => shown_row(0, shown, space),
+        None => frame_row(0, &frame, space),
+    }
 }

@@ -104,6 +104,8 @@ pub struct Engine<I: Inferior> {
     pub(super) stop: Option<StopReason>,
     pub(super) epoch: u64,
     pub(super) line_step: Option<super::line_step::LineStep>,
+    /// Of the inlined calls that begin where a thread stands, so many are entered: the pc and their number.
+    pub(super) entered: FxHashMap<Tid, (VirtAddr, usize)>,
     pub(super) skips: super::skips::Skips,
     /// What threads are to do before they stop again.
     pub(super) steps: FxHashMap<Tid, StepGoal>,
@@ -177,6 +179,7 @@ impl<I: Inferior> Engine<I> {
             stop: None,
             epoch: 0,
             line_step: None,
+            entered: FxHashMap::default(),
             skips: Default::default(),
             steps: FxHashMap::default(),
             awaited: None,

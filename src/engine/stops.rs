@@ -170,6 +170,7 @@ impl<I: Inferior> Engine<I> {
     /// Resumes, remembering how. A task that has gone in the meantime reports so itself.
     pub(super) fn resume_task(&mut self, tid: Tid, how: ResumeHow, signal: Option<Signal>) {
         let how = self.resume_to_call(tid, how, signal);
+        self.entered.remove(&tid);
         self.mend_call(tid, signal);
         self.calls_go_on(tid, signal);
         if let Err(error) = self.write_registers(tid) {

@@ -1,18 +1,18 @@
 //! Arguments and variables of frames, as they are shown.
 
 use super::frame_scope::FrameScope;
+use super::inlined::ShownFrame;
 use super::state::Engine;
 use crate::api::{self, ApiError, Reply, Toggle, VariableRow, VariableSet};
 use crate::base::{Inferior, Tid};
 use crate::binary::dwarf::VariableKind;
 use crate::lang::typed::{Extent, Held, Inspector, Style};
-use crate::target::unwind::Frame;
 
 impl<I: Inferior> Engine<I> {
     /// `info locals`, `info args`.
     pub(super) fn list_variables(&self, set: VariableSet) -> Result<Reply, ApiError> {
-        let (tid, frame, caller) = self.selected_frame()?;
-        let listed = self.with_scope(tid, frame, caller, |scope| {
+        let (tid, shown) = self.selected_frame()?;
+        let listed = self.with_scope(tid, &shown, |scope| {
             if scope.chain.is_empty() {
                 return None;
             }
@@ -32,16 +32,18 @@ impl<I: Inferior> Engine<I> {
         });
         match listed.flatten() {
             Some(rows) => Ok(Reply::Variables { set, rows }),
-            None => Err(ApiError::user(format!("there is no debug information for the function at {}", frame.pc))
-                .with_hint(
-                    "arguments are in registers: `info registers`, or break at the function's first instruction",
-                )),
+            None => {
+                Err(ApiError::user(format!("there is no debug information for the function at {}", shown.frame.pc))
+                    .with_hint(
+                        "arguments are in registers: `info registers`, or break at the function's first instruction",
+                    ))
+            }
         }
     }
 
     /// A frame's arguments on one line; `None` without debug information.
-    pub(super) fn frame_arguments(&self, tid: Tid, frame: Frame, caller: Option<Frame>) -> Option<Vec<api::Argument>> {
-        self.with_scope(tid, frame, caller, |scope| self.brief_arguments(scope)).flatten()
+    pub(super) fn frame_arguments(&self, tid: Tid, shown: &ShownFrame) -> Option<Vec<api::Argument>> {
+        self.with_scope(tid, shown, |scope| self.brief_arguments(scope)).flatten()
     }
 
     fn brief_arguments(&self, scope: &FrameScope<'_>) -> Option<Vec<api::Argument>> {

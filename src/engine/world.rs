@@ -42,9 +42,11 @@ impl<I: Inferior> Engine<I> {
         self.examine_next = None;
         self.epoch += 1;
         self.stop = Some(reason.clone());
+        if let (StopReason::Breakpoint { ids }, Ok(regs)) = (&reason, self.inferior.regs(tid)) {
+            self.enter_at_breakpoints(tid, regs.pc(), ids);
+        }
         let (frame, call) = self.stop_place(tid);
-        let source =
-            frame.as_ref().zip(self.space_of(tid)).and_then(|(frame, space)| self.source_around(space, frame.pc));
+        let source = self.source_around_selected();
         let Some(thread) = self.thread_ref(tid) else { return };
         self.emit(Event::Stopped { epoch: self.epoch, reason, thread, frame, call, source });
     }

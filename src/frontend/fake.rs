@@ -84,6 +84,7 @@ pub fn frame() -> FrameRow {
         file_addr: None,
         module: Some("fake".into()),
         function: Some("main".into()),
+        inlined_into: None,
         offset: 0,
         line: None,
     };

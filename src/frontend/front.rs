@@ -35,7 +35,7 @@ pub fn run(plan: Plan, options: &Options, surroundings: Surroundings) -> i32 {
             show_remote(outcome, detail, renderer).map_or(1, |_| 0)
         }
         Plan::Trace(plan) => super::trace::run_trace(plan, options, surroundings, renderer),
-        Plan::Symbols(plan) => show(&(surroundings.symbols)(&plan), Detail::Plain, renderer).map_or(1, |_| 0),
+        Plan::Names(request) => show(&(surroundings.names)(&request), Detail::Plain, renderer).map_or(1, |_| 0),
         Plan::Processes { matching } => {
             let session = (surroundings.start_engine)().connect(ClientId(0));
             let outcome = session.request(Command::Processes { matching });

@@ -5,9 +5,8 @@ use std::sync::Arc;
 
 use crossbeam_channel::Receiver;
 
-use super::cli::SymbolsPlan;
 use super::socket::{Connect, SocketHost};
-use crate::api::Outcome;
+use crate::api::{NamesRequest, Outcome};
 
 /// A signal to rdbg itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,8 +25,8 @@ pub struct Surroundings {
     pub interrupts: Receiver<Interruption>,
     /// Starts the engine; called at most once, and only by plans that need it.
     pub start_engine: Box<dyn FnOnce() -> Arc<dyn Connect>>,
-    /// The functions of a file.
-    pub symbols: Box<dyn Fn(&SymbolsPlan) -> Outcome>,
+    /// Answers a question about the names of files.
+    pub names: Box<dyn Fn(&NamesRequest) -> Outcome>,
     /// Puts the terminal back to how it was at the start; called when a session ends while the prompt is up.
     pub restore_terminal: Box<dyn Fn()>,
     /// $HOME.

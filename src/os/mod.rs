@@ -31,7 +31,7 @@ pub use file::{map_file, FileBytes};
 pub use guardian::{Covered, GuardedId, Guardian, GuardianState};
 pub use launch::{launch, Aslr, LaunchSpec, Launched, Stdio};
 pub use peer::{inspect_socket, listen_backlog, SocketFacts};
-pub use proc::{find_by_name, is_32_bit, list_processes, root_of, ProcessRow};
+pub use proc::{find_by_name, is_32_bit, list_processes, openable_path, read_maps, root_of, ProcessRow};
 pub use signals::{block_termination_signals, spawn_signal_thread};
 pub use socket::{own_uid, peer_uid, runtime_dir, set_private_mode};
 pub use terminal::Terminal;

@@ -4,16 +4,14 @@ use std::ffi::OsString;
 use std::io;
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
-use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::ptr;
 
 use libc::{c_int, c_uint, c_void};
 
 use crate::base::{
-    DebugRegister, Inferior, InferiorError, Mapping, MappingSource, MemError, PendingScope, Pid, PtraceEvent, Regs,
-    Resume, ResumeHow, RunRecord, SigInfo, Signal, SignalMasks, SyscallStop, Tid, TraceOptions, VectorRegs, VirtAddr,
-    WaitStatus,
+    DebugRegister, Inferior, InferiorError, Mapping, MemError, PendingScope, Pid, PtraceEvent, Regs, Resume, ResumeHow,
+    RunRecord, SigInfo, Signal, SignalMasks, SyscallStop, Tid, TraceOptions, VectorRegs, VirtAddr, WaitStatus,
 };
 
 use super::error::{errno_text, last_errno};
@@ -413,24 +411,7 @@ impl Inferior for LiveInferior {
     }
 
     fn openable_path(&self, pid: Pid, mapping: &Mapping) -> Option<PathBuf> {
-        let MappingSource::File { path, deleted } = &mapping.source else { return None };
-        let through_root = path.strip_prefix("/").ok().map(|rest| proc::group_dir(pid).join("root").join(rest));
-        let found = through_root.as_ref().filter(|_| !deleted).and_then(|path| std::fs::metadata(path).ok());
-        if found.as_ref().is_some_and(|file| (file.dev(), file.ino()) == mapping.file_id) {
-            return through_root;
-        }
-        // Also for a file that was deleted or replaced; the link is followed only with CAP_SYS_ADMIN or
-        // CAP_CHECKPOINT_RESTORE (proc(5)).
-        let range = mapping.range;
-        let by_range = PathBuf::from(format!("/proc/{pid}/map_files/{:x}-{:x}", range.start.0, range.end.0));
-        if std::fs::metadata(&by_range).is_ok() {
-            return Some(by_range);
-        }
-        if proc::read_exe(pid).ok().as_ref() == Some(path) {
-            return Some(proc::group_dir(pid).join("exe"));
-        }
-        // On overlayfs the numbers in maps are the lower layer's on some kernels: another device says nothing.
-        found.filter(|file| file.dev() != mapping.file_id.0).and(through_root)
+        proc::openable_path(pid, mapping)
     }
 
     fn pending_signals(&self, _pid: Pid, tid: Tid, scope: PendingScope) -> Result<u64, InferiorError> {

@@ -9,7 +9,7 @@ use crate::support::{Fixture, Output, Variant};
 fn lines(output: &Output) -> Vec<String> {
     let stops = output.stdout.lines().filter(|line| line.starts_with("Step") || line.starts_with("Breakpoint 1"));
     let at = |line: &str| line.rsplit_once(" at ").map(|(_, place)| place.rsplit('/').next().unwrap_or("").to_owned());
-    stops.filter(|line| line.contains(".cpp:") || line.contains(".h:")).filter_map(at).skip(2).collect()
+    stops.filter(|line| line.contains("main.cpp:") || line.contains("shape.h:")).filter_map(at).skip(2).collect()
 }
 
 /// The lines where gdb stops under the same commands.

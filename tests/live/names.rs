@@ -96,3 +96,86 @@ fn mini_debug_information_is_unpacked() {
     let (code, text) = symbols(&[packed.to_str().unwrap()]);
     assert_eq!(code, 1, "{text}");
 }
+
+const CLASSES: Variant = Variant { name: "recovered", clang: true, flags: &["-O2"], strip: true };
+
+#[test]
+fn a_pack_of_an_unstripped_twin_names_the_stripped_one() {
+    let home = Home::new();
+    let (stripped, debug) = split(&home);
+    std::fs::remove_file(debug).unwrap();
+    let (stripped, pack) = (stripped.to_str().unwrap(), home.path().join("hits.pack"));
+    let pack_path = pack.to_str().unwrap();
+    let index = |file: &Path| home.run(["index", file.to_str().unwrap(), "-o", pack_path], SOON).success();
+    assert!(index(Fixture::get("hits").path()).stdout.contains("build-id "));
+    let (code, text) = symbols(&[stripped, "--symbols-from", pack_path]);
+    assert!(code == 0 && text.contains("debug file"), "{text}");
+    let commands = ["--ex", "break hits_push_rbp", "--ex", "continue", "--ex", "info symbols-source"];
+    let run = [["run", "--batch", "--symbols-from", pack_path].as_slice(), &commands, &["--", stripped]].concat();
+    let output = home.run(run, SOON);
+    assert!(output.stdout.contains("Breakpoint 1, hits_push_rbp("), "{output:?}");
+    assert!(output.stdout.contains(&format!("from {pack_path}")), "{output:?}");
+    // gdb's tools read it, too.
+    let nm = Command::new("nm").arg(&pack).output().unwrap();
+    assert!(String::from_utf8_lossy(&nm.stdout).contains(" A hits_push_rbp"), "{nm:?}");
+    index(Fixture::build("hits", Variant::O0).path());
+    let (code, text) = symbols(&[stripped, "--symbols-from", pack_path]);
+    assert!(code == 1 && text.matches("build-id").count() >= 1 && text.contains("--force"), "{text}");
+    assert_eq!(symbols(&[stripped, "--symbols-from", pack_path, "--force"]).0, 0);
+    let mut bytes = std::fs::read(&pack).unwrap();
+    bytes[4000] ^= 1;
+    std::fs::write(&pack, bytes).unwrap();
+    let (code, text) = symbols(&[stripped, "--symbols-from", pack_path]);
+    assert!(code == 1 && text.contains("damaged"), "{text}");
+}
+
+#[test]
+fn what_was_recovered_once_is_read_from_the_cache() {
+    let fixture = Fixture::build("classes", CLASSES);
+    let program = fixture.path().to_str().unwrap();
+    let home = Home::new();
+    let live = home.run(["symbols", program, "--regex", "calls|shapes"], SOON).success().stdout;
+    home.run(["index", program], SOON).success();
+    let listed = home.run(["cache"], SOON).success().stdout;
+    assert!(listed.contains("1000.0 MB") && listed.matches("used 0 h ago").count() == 1, "{listed}");
+    let packed = home.run(["symbols", program, "--regex", "calls|shapes"], SOON).success().stdout;
+    assert_eq!(live, packed);
+    let commands = ["break calls::CallsImpl::[virtual 2 -> listen]?", "continue", "bt", "info symbols-source"];
+    let mut arguments = vec!["run", "--batch"];
+    arguments.extend(commands.iter().flat_map(|command| ["--ex", command]));
+    arguments.extend(["--", program]);
+    let output = home.run(arguments, SOON);
+    // What its arguments are was stored with its name.
+    let call = "Breakpoint 1, calls::CallsImpl::[virtual 2 -> listen]?(this=0x";
+    let stopped = output.stdout.lines().find(|line| line.starts_with(call)).unwrap_or_else(|| panic!("{output:?}"));
+    assert!(stopped.contains("fd=-1, backlog=1)"), "{stopped}");
+    let source = output.stdout.lines().find(|line| line.starts_with("  rtti ")).unwrap_or_default();
+    assert!(source.contains("/cache/rdbg/") && source.ends_with(".pack"), "{output:?}");
+    home.run(["cache", "--clear"], SOON).success();
+    assert!(home.run(["cache"], SOON).success().stdout.contains(": 0.0 MB of"));
+}
+
+#[test]
+fn it_is_said_where_names_come_from_and_what_is_missing() {
+    let home = Home::new();
+    let (stripped, debug) = split(&home);
+    let sources = |file: &Path| home.run(["symbols", "--sources", file.to_str().unwrap()], SOON).success().stdout;
+    let text = sources(&stripped);
+    assert!(text.contains("debug file") && text.contains(&format!("from {}", debug.display())), "{text}");
+    std::fs::remove_file(&debug).unwrap();
+    let text = sources(&stripped);
+    for wanted in ["symbol table: stripped", "/usr/lib/debug/.build-id/", "no such file", ".gnu_debugdata: not there"] {
+        assert!(text.contains(wanted), "{wanted}: {text}");
+    }
+    assert!(text.contains(&format!("{}: no such file", debug.display())), "{text}");
+    assert!(!sources(Fixture::get("hits").path()).contains("symbol table"), "{text}");
+    // Of a process that is not attached to.
+    let mut command = Command::new("sleep");
+    command.arg("100");
+    let mut process = crate::support::Process::spawn(command);
+    let pid = process.pid().to_string();
+    let text = home.run(["symbols", "--pid", &pid], SOON).success().stdout;
+    assert!(text.contains("libc.so.6  build-id") && text.contains("dynsym"), "{text}");
+    process.signal("KILL");
+    process.wait(SOON);
+}

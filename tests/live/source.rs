@@ -65,7 +65,7 @@ fn each_instance_of_a_template_is_a_location_and_so_is_an_inlined_call() {
         says(&output, "Breakpoint 1: 2 locations");
         says(&output, "twice<int>(int)");
         says(&output, "twice<double>(double)");
-        says(&output, "Breakpoint 2 at main+");
+        says(&output, " [inlined in main+");
         assert_eq!(output.stdout.matches("Breakpoint 1 at ").count(), 2, "{}", output.stdout);
     }
 }

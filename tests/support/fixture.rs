@@ -48,6 +48,8 @@ impl Variant {
     pub const DWARF4: Variant =
         Variant { name: "dwarf4", clang: false, flags: &["-O0", "-g", "-gdwarf-4", "-gz=zlib"], strip: false };
     pub const CLANG_O0: Variant = Variant { name: "clang-o0", clang: true, flags: &["-O0", "-g"], strip: false };
+    /// The linker inlines across units.
+    pub const LTO: Variant = Variant { name: "lto", clang: false, flags: &["-O3", "-g", "-flto"], strip: false };
     pub const O0: Variant = Variant { name: "o0", clang: false, flags: &["-O0", "-g"], strip: false };
 
     fn is_musl(&self) -> bool {

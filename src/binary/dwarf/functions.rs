@@ -3,6 +3,7 @@
 use gimli::{AttributeValue, UnitOffset};
 
 use super::entry::{Descend, Entry, EntryId, Session};
+use super::lines::SourceFile;
 use super::{Dwarf, UnitId};
 use crate::base::FileAddr;
 use crate::binary::symbols::demangle;
@@ -43,10 +44,29 @@ impl Instance {
         self.ranges.iter().any(|(start, end)| *start <= at && at < *end)
     }
 
+    /// Whether it is an inlined call that is entered at an address: one of its ranges begins there, and none goes on.
+    pub fn is_call_begun_at(&self, at: FileAddr) -> bool {
+        let before = FileAddr(at.0.wrapping_sub(1));
+        self.call.is_some() && self.ranges.iter().any(|(start, _)| *start == at) && !self.contains(before)
+    }
+
     /// Where it is entered.
     pub fn start(&self) -> FileAddr {
         self.ranges.first().map_or(FileAddr(0), |(start, _)| *start)
     }
+}
+
+/// One frame of the source: where a function, or a call that was inlined into it, stands.
+#[derive(Clone, Debug)]
+pub struct SourceFrame {
+    /// The function's code or the inlined copy of it.
+    pub instance: Instance,
+    /// The file, where it is known.
+    pub file: Option<SourceFile>,
+    /// From 1; 0: not known.
+    pub line: u32,
+    /// From 1; 0: not known.
+    pub column: u32,
 }
 
 /// The functions of a unit in address order.
@@ -95,6 +115,24 @@ impl Dwarf {
         self.instances_in(&session, unit, at)
     }
 
+    /// The frames that the source has at an address, the innermost first: the line table says where the innermost stands,
+    /// each inlined call's site where the one around it does.
+    pub fn frames_at(&self, at: FileAddr) -> Vec<SourceFrame> {
+        let place = self.find_line(at);
+        let row = place.as_ref().map(|one| (one.file().cloned(), one.row.line, u32::from(one.row.column)));
+        let mut stands = row.unwrap_or_default();
+        let mut frames = Vec::new();
+        for instance in self.instances_at(at).into_iter().rev() {
+            let outer = instance.call.map(|call| {
+                let file = place.as_ref().and_then(|one| one.file_of_call(&call).cloned());
+                (file, call.line, call.column)
+            });
+            let (file, line, column) = std::mem::replace(&mut stands, outer.unwrap_or_default());
+            frames.push(SourceFrame { instance, file, line, column });
+        }
+        frames
+    }
+
     pub(super) fn instances_in(&self, session: &Session<'_>, unit: UnitId, at: FileAddr) -> Vec<Instance> {
         let functions = self.functions(session, unit);
         let after = functions.partition_point(|one| one.start <= at);
@@ -110,13 +148,17 @@ impl Dwarf {
 
     /// What a function's or inlined call's entry calls it: demangled, with parameters where it has a linkage name.
     pub fn function_name(&self, entry: EntryId) -> Option<String> {
-        let session = Session::new(self);
+        Some(demangle(&self.function_symbol(entry)?).into_owned())
+    }
+
+    /// The same, mangled; where there is no linkage name the qualified name.
+    pub fn function_symbol(&self, entry: EntryId) -> Option<String> {
+        let types = self.types();
+        let session = &types.session;
         let entry = session.entry(entry).ok()?;
         let linkage = session.inherited(&entry, gimli::DW_AT_linkage_name);
-        if let Some(linkage) = linkage.and_then(|(id, value)| session.text(id.unit, value)) {
-            return Some(demangle(&linkage).into_owned());
-        }
-        session.name(&entry)
+        let symbol = linkage.and_then(|(id, value)| session.text(id.unit, value));
+        symbol.or_else(|| Some(types.enclosing_scope(entry.id) + &session.name(&entry)?))
     }
 }
 

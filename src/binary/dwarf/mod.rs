@@ -26,7 +26,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use gimli::{Abbreviations, DebugInfoOffset};
 
 pub use entry::EntryId;
-pub use functions::{CallSite, Instance};
+pub use functions::{CallSite, Instance, SourceFrame};
 pub use lines::{LineRow, LineSpan, LineTable, SourceFile};
 pub use location::{FrameState, Piece, Producer, Source};
 pub use members::{Bits, Member, MemberKind, Variant};

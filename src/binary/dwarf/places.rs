@@ -157,7 +157,12 @@ impl Dwarf {
         let rows = table.rows_in(start, end);
         let marked = rows.iter().find(|row| row.prologue_end);
         let second = rows.iter().find(|row| row.addr > start && row.line != 0 && row.is_stmt);
-        marked.or(second).map(|row| row.addr)
+        let body = marked.or(second)?.addr;
+        // An inlined call that has begun before belongs to the body.
+        let inlined = |at| self.instances_in(session, unit, at).len() > 1;
+        let in_call = |one: &Instance, at| one.call.is_some() && !one.is_call_begun_at(at);
+        let is_amid = |at| self.instances_in(session, unit, at).iter().any(|one| in_call(one, at));
+        (!inlined(start) && !is_amid(body)).then_some(body)
     }
 
     /// Where the body of the function at an address begins.

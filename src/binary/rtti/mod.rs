@@ -12,6 +12,7 @@ mod pointers;
 mod search;
 mod slots;
 mod startup;
+mod stored;
 mod types;
 mod vtables;
 
@@ -27,8 +28,10 @@ use startup::Startup;
 use types::Types;
 use vtables::Vtables;
 
-pub(in crate::binary) use search::{may_hold, may_match};
+pub(in crate::binary) use search::{may_hold, may_match, numbered, one};
 pub use slots::{BadTable, KnownClass, KnownMethod, VtableNames};
+pub use stored::StoredNames;
+pub(in crate::binary) use stored::Tables;
 
 /// What is known of the functions that no symbol table names. Built from a file's bytes in bounded time and memory: the
 /// tables that are kept grow with its relocations.
@@ -171,6 +174,12 @@ impl Recovered {
     fn virtual_at(&self, start: FileAddr) -> Option<&Virtual> {
         let found = self.virtuals.binary_search_by_key(&start, |one| one.function).ok()?;
         Some(&self.virtuals[found])
+    }
+
+    /// What the name of the function at `start` rests on; `None` where it has none.
+    pub(in crate::binary) fn source_at(&self, start: FileAddr) -> Option<NameSource> {
+        let startup = self.startup_at(start).map(|_| NameSource::Startup);
+        startup.or_else(|| self.virtual_at(start).map(|_| NameSource::Rtti))
     }
 
     fn startup_at(&self, start: FileAddr) -> Option<Startup> {

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use super::super::symbols::text::{is_identifier, split_scope};
 use super::super::symbols::Literals;
-use super::super::{FunctionMatch, FunctionRange, Matches, NamePattern, NameSource, SymbolKind};
+use super::super::{FunctionMatch, FunctionRange, Matches, NamePattern, NameSource, SymbolKind, UnwindTables};
 use super::owners::{Owner, Virtual};
 use super::{Image, Recovered, RecoveredName, Sureness, VtableNames};
 use crate::base::FileAddr;
@@ -22,9 +22,6 @@ impl Recovered {
     /// The functions whose name matches, in address order, at most `limit` of them. Hints do not match; thunks only a
     /// pattern that contains `thunk`.
     pub fn functions_named(&self, pattern: &NamePattern, limit: usize) -> Matches {
-        if let Some(function) = self.numbered(pattern.text()) {
-            return one(function, format!("sub_{:x}", function.start.0));
-        }
         let mut matcher = Matcher::new(pattern);
         let thunks = if matcher.thunks() { Thunks::Seen } else { Thunks::PassedOver };
         let literals = matcher.literals.take();
@@ -89,19 +86,16 @@ impl Recovered {
         [owner.class].into_iter().chain(base).map(|class| self.image.slice(&self.types.get(class).name))
     }
 
-    /// The function that `sub_<hex>` means, with or without its hint.
-    fn numbered(&self, text: &str) -> Option<FunctionRange> {
-        let digits = text.trim().strip_prefix("sub_")?.split(' ').next()?;
-        let start = FileAddr(u64::from_str_radix(digits, 16).ok()?);
-        self.unwind.find_function(start).filter(|function| function.start == start)
+    /// Whether patterns find the function at `start` by its name.
+    pub(super) fn is_findable(&self, start: FileAddr) -> bool {
+        self.virtual_at(start).is_none_or(|one| one.owners.len() <= MAX_FOLDED)
     }
 }
 
 /// Whether a file can hold a name that a pattern matches, by its bytes alone: what a match must contain stands in its
 /// data, or rdbg writes it.
 pub(in crate::binary) fn may_match(image: &Image, known: &VtableNames, pattern: &NamePattern) -> bool {
-    pattern.text().starts_with("sub_")
-        || may_be_plain(known, pattern) && may_hold(image, known, literals_of(pattern).as_ref())
+    may_be_plain(known, pattern) && may_hold(image, known, literals_of(pattern).as_ref())
 }
 
 /// Whether a file can hold a name that these literals admit.
@@ -179,15 +173,15 @@ enum Thunks {
 }
 
 /// A pattern made ready to test many names.
-struct Matcher<'a> {
+pub(super) struct Matcher<'a> {
     pattern: &'a NamePattern,
-    literals: Option<Literals>,
+    pub literals: Option<Literals>,
     /// A plain pattern without leading `::` and the mark of what is not certain.
     plain: &'a str,
 }
 
 impl<'a> Matcher<'a> {
-    fn new(pattern: &'a NamePattern) -> Matcher<'a> {
+    pub fn new(pattern: &'a NamePattern) -> Matcher<'a> {
         let text = pattern.text().trim();
         let plain = text.strip_prefix("::").unwrap_or(text);
         Matcher { pattern, literals: literals_of(pattern), plain: plain.trim_end_matches('?') }
@@ -198,7 +192,7 @@ impl<'a> Matcher<'a> {
         self.pattern.text().contains("thunk")
     }
 
-    fn accepts(&self, text: &str) -> bool {
+    pub fn accepts(&self, text: &str) -> bool {
         if text.starts_with("thunk to ") && !self.thunks() {
             return false;
         }
@@ -216,7 +210,7 @@ fn ends_with_components(name: &str, end: &str) -> bool {
     !end.is_empty() && name.strip_suffix(end).is_some_and(|before| before.is_empty() || before.ends_with("::"))
 }
 
-fn collect(mut found: Vec<RecoveredName>, limit: usize) -> Matches {
+pub(super) fn collect(mut found: Vec<RecoveredName>, limit: usize) -> Matches {
     found.sort_unstable_by_key(|name| name.function);
     let total = found.len();
     let functions = found.into_iter().take(limit).map(matched).collect();
@@ -234,7 +228,16 @@ fn matched(name: RecoveredName) -> FunctionMatch {
     }
 }
 
-fn one(function: FunctionRange, text: String) -> Matches {
+/// The function that `sub_<hex>` means, with or without its hint.
+pub(in crate::binary) fn numbered(unwind: &UnwindTables, text: &str) -> Option<FunctionRange> {
+    let digits = text.trim().strip_prefix("sub_")?.split(' ').next()?;
+    let start = FileAddr(u64::from_str_radix(digits, 16).ok()?);
+    unwind.find_function(start).filter(|function| function.start == start)
+}
+
+/// The one function that a pattern means, which has no name.
+pub(in crate::binary) fn one(function: FunctionRange) -> Matches {
+    let text = format!("sub_{:x}", function.start.0);
     let name = RecoveredName { text, function, sureness: Sureness::Certain, source: NameSource::EhFrame };
     Matches { functions: vec![matched(name)], total: 1 }
 }

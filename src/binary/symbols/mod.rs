@@ -18,5 +18,7 @@ pub use demangle::{base_name, demangle, demangle_without_parameters};
 pub use index::SymbolIndex;
 pub(in crate::binary) use literals::Literals;
 pub use pattern::NamePattern;
+pub(in crate::binary) use scan::Strings;
 pub use signature::{parse_signature, MethodKind, Signature};
 pub use symbol::{FunctionMatch, Matches, NameSource, Symbol, SymbolKind};
+pub(in crate::binary) use table::u32_at;

@@ -11,10 +11,10 @@ const PIECE: usize = 256 << 10;
 
 /// A string table (gABI, "String Table"): names that end in NUL. One may be the end of another.
 #[derive(Clone, Copy)]
-pub(super) struct Strings<'a>(pub &'a [u8]);
+pub(in crate::binary) struct Strings<'a>(pub &'a [u8]);
 
 /// Where the strings lie that can hold a wanted name, in order, apart from each other.
-pub(super) struct Candidates(Vec<Range<usize>>);
+pub(in crate::binary) struct Candidates(Vec<Range<usize>>);
 
 impl Strings<'_> {
     /// The strings that `literals` admit.

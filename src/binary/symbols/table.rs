@@ -147,7 +147,7 @@ fn from_dynamic(image: &Arc<Image>, dynamic: &Dynamic) -> Option<Table> {
     Some(Table { image: image.clone(), symbols, strings, source: NameSource::Dynsym })
 }
 
-pub(super) fn u32_at(bytes: &[u8], at: usize) -> u32 {
+pub(in crate::binary) fn u32_at(bytes: &[u8], at: usize) -> u32 {
     bytes.get(at..at + 4).and_then(|raw| raw.try_into().ok()).map_or(0, u32::from_le_bytes)
 }
 

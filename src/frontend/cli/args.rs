@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use crate::api::CacheRequest;
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
 /// A native debugger and breakpoint tracer for Linux x86-64.
@@ -88,8 +89,12 @@ pub enum Verb {
     Break(Box<Break>),
     /// Run a trace script, in bpftrace's language
     Trace(Box<Trace>),
-    /// What is known of a file's functions
+    /// What is known of a file's functions, or where the names of a process's modules come from
     Symbols(Symbols),
+    /// Write what can be known of a file's names to a pack, so that it need not be found out again
+    Index(Index),
+    /// The packs that are kept
+    Cache(Cache),
     /// Send a command to a live session
     Ctl(Ctl),
     /// The processes that could be attached to
@@ -252,15 +257,54 @@ pub struct Trace {
 
 /// `rdbg symbols`.
 #[derive(Debug, Args)]
+#[command(group = ArgGroup::new("whose").required(true).args(["file", "pid"]))]
 pub struct Symbols {
     /// An ELF file
-    pub file: PathBuf,
+    pub file: Option<PathBuf>,
+    /// Where the names of each module of a process come from; it is not attached to
+    #[arg(long, value_parser = clap::value_parser!(i32).range(1..), conflicts_with_all = ["regex", "limit"])]
+    pub pid: Option<i32>,
+    /// Where the names come from, how many, and what is missing and why, instead of the names
+    #[arg(long, conflicts_with_all = ["regex", "limit"])]
+    pub sources: bool,
     /// Only names that match
     #[arg(long, value_name = "RE", allow_hyphen_values = true)]
     pub regex: Option<String>,
     /// How many to list; 0 lists all
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub limit: u32,
+}
+
+/// `rdbg index`.
+#[derive(Debug, Args)]
+pub struct Index {
+    /// An ELF file; an unstripped one, with -o, for its stripped copies
+    pub file: PathBuf,
+    /// The pack to write, for --symbols-from; without it the pack goes into the cache, for a stripped file
+    #[arg(short = 'o', value_name = "PACK")]
+    pub output: Option<PathBuf>,
+}
+
+/// `rdbg cache`.
+#[derive(Debug, Args)]
+pub struct Cache {
+    /// Remove every pack
+    #[arg(long)]
+    pub clear: bool,
+    /// Keep no more than so many MB of packs, from now on
+    #[arg(long, value_name = "MB", conflicts_with = "clear")]
+    pub limit: Option<u32>,
+}
+
+impl Cache {
+    /// What is to be done.
+    pub fn request(&self) -> CacheRequest {
+        match self.limit {
+            Some(megabytes) => CacheRequest::Limit(u64::from(megabytes) * 1_000_000),
+            None if self.clear => CacheRequest::Clear,
+            None => CacheRequest::Show,
+        }
+    }
 }
 
 /// `rdbg ctl`.

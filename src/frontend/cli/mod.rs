@@ -6,6 +6,4 @@ pub mod plan;
 #[cfg(test)]
 mod tests;
 
-pub use plan::{
-    parse_args, AtEntry, Batch, Options, OutputKind, Plan, Scripted, SessionPlan, SymbolsPlan, TracePlan, TraceScript,
-};
+pub use plan::{parse_args, AtEntry, Batch, Options, OutputKind, Plan, Scripted, SessionPlan, TracePlan, TraceScript};

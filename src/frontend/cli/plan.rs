@@ -6,9 +6,12 @@ use std::path::PathBuf;
 use clap::error::ErrorKind;
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
 
-use super::args::{Attach, Break, Cli, Common, Ctl, Follow, Run, Trace, TraceOutput, Verb, WaitMethod, Waiting};
+use super::args::{
+    Attach, Break, Cli, Common, Ctl, Follow, Run, Symbols, Trace, TraceOutput, Verb, WaitMethod, Waiting,
+};
 use crate::api::{
-    BreakpointAction, BreakpointSpec, Command, FollowFork, ModuleFilter, TargetSelector, Toggle, TraceFormat, Where,
+    BreakpointAction, BreakpointSpec, Command, FollowFork, ModuleFilter, NamesQuestion, NamesRequest, TargetSelector,
+    Toggle, TraceFormat, Where,
 };
 use crate::base::Pid;
 use crate::frontend::repl::parse::find_spec;
@@ -38,8 +41,8 @@ pub enum Plan {
     },
     /// A trace script.
     Trace(TracePlan),
-    /// The functions of a file.
-    Symbols(SymbolsPlan),
+    /// A question about the names of files.
+    Names(NamesRequest),
     /// The processes of the machine.
     Processes {
         /// Only these.
@@ -97,23 +100,6 @@ pub enum AtEntry {
     Stay,
     /// It goes on.
     GoOn,
-}
-
-/// `rdbg symbols`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SymbolsPlan {
-    /// The file.
-    pub file: PathBuf,
-    /// Which names.
-    pub regex: Option<String>,
-    /// How many; `None`: all.
-    pub limit: Option<u32>,
-    /// `--symbols-from`.
-    pub symbols_from: Vec<PathBuf>,
-    /// `--force`.
-    pub force: Toggle,
-    /// `--vtable-names`.
-    pub vtable_names: Option<PathBuf>,
 }
 
 /// What applies everywhere.
@@ -193,15 +179,32 @@ pub fn parse_args(args: impl IntoIterator<Item = OsString>) -> Result<(Plan, Opt
         Verb::Trace(args) => Plan::Trace(trace_plan(*args)?),
         Verb::Symbols(args) => {
             check_regex(args.regex.as_deref())?;
-            let limit = Some(args.limit).filter(|limit| *limit > 0);
-            let (symbols_from, force) = (cli.common.symbols_from.clone(), on(cli.common.force));
-            let vtable_names = cli.common.vtable_names.clone();
-            Plan::Symbols(SymbolsPlan { file: args.file, regex: args.regex, limit, symbols_from, force, vtable_names })
+            Plan::Names(names_request(symbols_question(args), &cli.common))
         }
+        Verb::Index(args) => {
+            Plan::Names(names_request(NamesQuestion::Index { file: args.file, output: args.output }, &cli.common))
+        }
+        Verb::Cache(args) => Plan::Names(names_request(NamesQuestion::Cache(args.request()), &cli.common)),
         Verb::Ctl(ctl) => control_plan(ctl)?,
         Verb::Ps(ps) => Plan::Processes { matching: ps.matching },
     };
     Ok((plan, options(cli.common, &matches)?))
+}
+
+fn names_request(question: NamesQuestion, common: &Common) -> NamesRequest {
+    let (symbols_from, force) = (common.symbols_from.clone(), on(common.force));
+    NamesRequest { question, symbols_from, force, vtable_names: common.vtable_names.clone() }
+}
+
+fn symbols_question(args: Symbols) -> NamesQuestion {
+    match (args.file, args.pid) {
+        (Some(file), _) if args.sources => NamesQuestion::Sources { file },
+        (Some(file), _) => {
+            let limit = Some(args.limit).filter(|limit| *limit > 0);
+            NamesQuestion::Functions { file, regex: args.regex, limit }
+        }
+        (None, pid) => NamesQuestion::SourcesOf { pid: Pid(pid.unwrap_or_default()) },
+    }
 }
 
 fn wrong(message: impl std::fmt::Display) -> clap::Error {

@@ -1,7 +1,9 @@
 use std::ffi::OsString;
 
 use super::*;
-use crate::api::{BreakpointAction, Command, FollowFork, ModuleFilter, TargetSelector, Toggle, Where};
+use crate::api::{
+    BreakpointAction, CacheRequest, Command, FollowFork, ModuleFilter, NamesQuestion, TargetSelector, Toggle, Where,
+};
 use crate::base::Pid;
 
 fn parse(line: &str) -> Result<(Plan, Options), clap::Error> {
@@ -75,7 +77,14 @@ fn the_other_verbs() {
     let (plan, _) = parse("ctl condition 2 'arg0 == 3'").unwrap();
     assert!(matches!(plan, Plan::Control { command, .. } if command == Command::Condition { id: 2, condition }));
     assert!(matches!(parse("ctl 'info threads'").unwrap().0, Plan::Control { command: Command::ListThreads, .. }));
-    assert!(matches!(parse("symbols f --regex a").unwrap().0, Plan::Symbols(SymbolsPlan { limit: None, .. })));
+    let question = |line: &str| match parse(line).unwrap().0 {
+        Plan::Names(request) => request.question,
+        plan => panic!("{plan:?}"),
+    };
+    assert!(matches!(question("symbols f --regex a"), NamesQuestion::Functions { limit: None, .. }));
+    assert!(matches!(question("symbols --pid 4"), NamesQuestion::SourcesOf { pid: Pid(4) }));
+    assert_eq!(question("cache --limit 5"), NamesQuestion::Cache(CacheRequest::Limit(5_000_000)));
+    assert!(parse("symbols").is_err() && parse("symbols f --pid 4").is_err() && parse("index").is_err());
     assert_eq!(parse("ps --match a").unwrap().0, Plan::Processes { matching: Some("a".into()) });
 }
 

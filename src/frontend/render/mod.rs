@@ -3,6 +3,7 @@
 pub mod clock;
 pub mod event;
 pub mod json;
+mod names;
 pub mod places;
 pub mod reply;
 pub mod safe;

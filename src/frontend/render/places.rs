@@ -10,7 +10,7 @@ pub fn full_address(addr: VirtAddr) -> String {
     format!("{:#018x}", addr.0)
 }
 
-/// `epoll_ctl+0 libc.so.6 at epoll_ctl.c:30`; the bare address where nothing is known.
+/// `epoll_ctl+0 libc.so.6 at epoll_ctl.c:30`, `twice(int) [inlined in main+45] a.out at a.cpp:7`; the bare address where nothing is known.
 pub fn place_text(place: &Place, style: Style) -> String {
     placed(place, "", style)
 }
@@ -19,6 +19,10 @@ fn placed(place: &Place, arguments: &str, style: Style) -> String {
     let module = place.module.as_ref().map(|module| format!(" {module}")).unwrap_or_default();
     let line = place.line.as_ref().map(|one| format!(" at {}:{}", one.file, one.line)).unwrap_or_default();
     let text = match (&place.function, place.file_addr) {
+        (Some(function), _) if place.inlined_into.is_some() => {
+            let into = place.inlined_into.as_deref().unwrap_or_default();
+            format!("{}{arguments} [inlined in {into}+{}]{module}", style.function(function), place.offset)
+        }
         (Some(function), _) => format!("{}+{}{arguments}{module}", style.function(function), place.offset),
         (None, Some(at)) if place.module.is_some() => format!("{at}{module}"),
         (None, _) => format!("{}{module}", place.addr),

@@ -30,6 +30,7 @@ pub fn reply_text(reply: &Reply, detail: Detail, style: Style) -> String {
         }
         Reply::Source { source } => source_text(source, style),
         Reply::Modules { rows } => tables::modules(rows),
+        Reply::NameSources { rows } => super::names::name_sources(rows),
         Reply::Inferiors { rows } => tables::inferiors(rows),
         Reply::Signals { rows } => tables::signals(rows),
         Reply::Registers { rows } => tables::registers(rows),

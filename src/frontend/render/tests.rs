@@ -14,6 +14,7 @@ fn place() -> Place {
         file_addr: Some(FileAddr(0x10_7890)),
         module: Some("libc.so.6".into()),
         function: Some("epoll_ctl".into()),
+        inlined_into: None,
         offset: 0,
         line: None,
     }

@@ -38,6 +38,14 @@ pub const COMMANDS: &[CommandSpec] = &[
     row(G, "info sharedlibrary", &["info sh", "info dll"], "info sharedlibrary", "The loaded modules", |rest| {
         nothing_after(rest, Command::ListModules)
     }),
+    row(
+        G,
+        "info symbols-source",
+        &[],
+        "info symbols-source",
+        "Where each module's names come from, how many, and what is missing and why",
+        |rest| nothing_after(rest, Command::ListNameSources),
+    ),
     row(G, "info functions", &["info fun"], "info functions [REGEX]", "Functions whose name matches", parse_functions)
         .completing(Completes::Symbols),
     row(G, "info symbol", &["info sym"], "info symbol EXPR", "Which symbol holds an address", parse_symbol),

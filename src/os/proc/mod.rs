@@ -8,9 +8,10 @@ pub mod status;
 use std::ffi::OsString;
 use std::io;
 use std::os::unix::ffi::OsStringExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
-use crate::base::{Mapping, Pid, RunRecord, Tid};
+use crate::base::{Mapping, MappingSource, Pid, RunRecord, Tid};
 
 pub use maps::parse_maps;
 pub use rows::{find_by_name, list_processes, matches_name, ProcessRow};
@@ -77,6 +78,29 @@ pub fn group_dir(pid: Pid) -> PathBuf {
 /// The root directory of a process, as files of its mount namespace are reached (proc(5), /proc/PID/root).
 pub fn root_of(pid: Pid) -> PathBuf {
     group_dir(pid).join("root")
+}
+
+/// A path by which a mapped file can be opened: through the process's root, or the very file that is mapped where another
+/// one has its name by now.
+pub fn openable_path(pid: Pid, mapping: &Mapping) -> Option<PathBuf> {
+    let MappingSource::File { path, deleted } = &mapping.source else { return None };
+    let through_root = path.strip_prefix("/").ok().map(|rest| group_dir(pid).join("root").join(rest));
+    let found = through_root.as_ref().filter(|_| !deleted).and_then(|path| std::fs::metadata(path).ok());
+    if found.as_ref().is_some_and(|file| (file.dev(), file.ino()) == mapping.file_id) {
+        return through_root;
+    }
+    // Also for a file that was deleted or replaced; the link is followed only with CAP_SYS_ADMIN or
+    // CAP_CHECKPOINT_RESTORE (proc(5)).
+    let range = mapping.range;
+    let by_range = PathBuf::from(format!("/proc/{pid}/map_files/{:x}-{:x}", range.start.0, range.end.0));
+    if std::fs::metadata(&by_range).is_ok() {
+        return Some(by_range);
+    }
+    if read_exe(pid).ok().as_ref() == Some(path) {
+        return Some(group_dir(pid).join("exe"));
+    }
+    // On overlayfs the numbers in maps are the lower layer's on some kernels: another device says nothing.
+    found.filter(|file| file.dev() != mapping.file_id.0).and(through_root)
 }
 
 /// The auxiliary vector, up to AT_NULL (getauxval(3)), as (type, value) pairs.

@@ -111,7 +111,7 @@ impl CallPlan {
         if !matches!(plan.source, Source::Raw) || !loaded.module.is_stripped() {
             return plan;
         }
-        let forward = loaded.module.recovered().forward_of(loaded.to_file(at));
+        let forward = loaded.module.forward_of(loaded.to_file(at));
         match forward.and_then(|forward| CallPlan::forwarding(&forward)) {
             Some(source) => CallPlan { source, ..plan },
             None => plan,
