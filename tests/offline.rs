@@ -1,5 +1,7 @@
 //! Files only: no process is traced.
 
+#[path = "offline/packs.rs"]
+mod packs;
 #[path = "offline/rooms.rs"]
 mod rooms;
 #[path = "offline/rtti.rs"]

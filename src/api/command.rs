@@ -83,6 +83,8 @@ pub enum Command {
     Registers { set: RegisterSet },
     /// `info locals`, `info args`: of the selected frame.
     Variables { set: VariableSet },
+    /// `whatis`, `ptype`: the type of an expression, or of a type's name.
+    TypeOf { expression: String, detail: TypeDetail },
     /// Evaluate and format an expression; the format is gdb's letter.
     Print { expression: String, format: Option<char> },
     /// `set EXPR = EXPR`.
@@ -113,6 +115,16 @@ pub enum Command {
     Kill,
     /// End the session.
     Quit { leave: Leave },
+}
+
+/// How much of a type is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TypeDetail {
+    /// Its name.
+    Name,
+    /// Its members.
+    Definition,
 }
 
 /// Which variables of a frame.

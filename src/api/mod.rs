@@ -14,7 +14,7 @@ pub mod watch;
 
 pub use command::{
     BreakpointAction, BreakpointSpec, Command, FollowFork, FrameMove, Leave, ModuleFilter, RegisterSet, SignalPolicy,
-    StepKind, TargetSelector, Toggle, VariableSet, Where,
+    StepKind, TargetSelector, Toggle, TypeDetail, VariableSet, Where,
 };
 pub use event::{CaughtAt, Event, FrameExit, StopReason};
 pub use names::{CacheRequest, NameSourceRow, NameSourcesRow, NamesQuestion, NamesRequest};

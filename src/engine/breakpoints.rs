@@ -26,7 +26,8 @@ pub(super) struct Breakpoint {
     pub(super) client: ClientId,
     pub(super) pattern: Pattern,
     pub(super) means: Means,
-    pub(super) condition: Option<Expression>,
+    /// That holds in every place; one over variables is each location's own.
+    pub(super) condition: Option<Arc<Expression>>,
     pub(super) enabled: Toggle,
     pub(super) hits: u64,
     pub(super) ignore: u64,
@@ -73,6 +74,8 @@ pub(super) struct Location {
     /// Mangled; the shown one first.
     pub(super) names: Vec<String>,
     pub(super) hits: u64,
+    /// The breakpoint's condition, over the variables that are in scope here; made at the first hit.
+    pub(super) condition: Option<Arc<Expression>>,
     /// How its arguments are read; made at the first hit that is shown.
     pub(super) plan: Option<Arc<CallPlan>>,
 }
@@ -172,7 +175,7 @@ impl<I: Inferior> Engine<I> {
         if let (Where::Watch(watch), Means::Registers { length, .. }) = (&mut spec.location, means) {
             watch.length = Some(length);
         }
-        let condition = spec.condition.as_deref().map(|text| self.compile_condition(text)).transpose()?;
+        let condition = self.condition_everywhere(spec.condition.as_deref())?;
         self.next.breakpoint += 1;
         let id = self.next.breakpoint;
         let breakpoint = Breakpoint {
@@ -192,7 +195,7 @@ impl<I: Inferior> Engine<I> {
             spec,
         };
         self.breakpoints.insert(id, breakpoint);
-        if let Err(error) = self.place_breakpoint(id) {
+        if let Err(error) = self.place_breakpoint(id).and_then(|()| self.check_condition(id)) {
             self.delete_breakpoint(id);
             return Err(error);
         }
@@ -221,11 +224,6 @@ impl<I: Inferior> Engine<I> {
             Some(loaded) => Pattern::InModule { module: loaded.module.name(), at: loaded.bias.to_file(at) },
             None => Pattern::Absolute(at),
         }
-    }
-
-    pub(super) fn compile_condition(&self, text: &str) -> Result<Expression, ApiError> {
-        let names = self.names_of(self.selected_pid().ok());
-        Expression::compile(text, &names).map_err(|error| super::expressions::explain(&error, text))
     }
 
     /// Deletes it and restores what only it had patched.
@@ -292,10 +290,14 @@ impl<I: Inferior> Engine<I> {
     /// Tests a hit's condition, and counts it; what is to be done of it, `None`: nothing.
     pub(super) fn passes(&mut self, id: u32, location: Option<u32>, tid: Tid, regs: &Regs) -> Option<BreakpointAction> {
         let pid = self.threads.get(&tid)?.pid;
+        let condition = self.condition_at(id, location, pid);
         let space = self.spaces.get(&self.processes.get(&pid)?.space)?;
         let breakpoint = self.breakpoints.get_mut(&id)?;
-        if let Some(condition) = &breakpoint.condition {
-            match holds(condition, regs, &self.inferior, pid, space) {
+        if let Some(condition) = condition {
+            let held = condition.and_then(|condition| {
+                holds(&condition, regs, &self.inferior, pid, space).map_err(|error| error.to_string())
+            });
+            match held {
                 Ok(false) => return None,
                 Ok(true) => {}
                 Err(error) => {

@@ -68,6 +68,7 @@ impl<I: Inferior> Engine<I> {
             Command::ListSignals => Ok(self.list_signals(&[])),
             Command::Registers { set } => self.registers(&set),
             Command::Variables { set } => self.list_variables(set),
+            Command::TypeOf { expression, detail } => self.type_of(&expression, detail),
             Command::Print { expression, format } => self.print(&expression, format),
             Command::Assign { assignment } => self.assign(&assignment),
             Command::Examine { spec, expression } => self.examine(&spec, expression.as_deref()),
@@ -116,10 +117,7 @@ impl<I: Inferior> Engine<I> {
     }
 
     fn set_condition(&mut self, id: u32, condition: Option<String>) -> Outcome {
-        let compiled = condition.as_deref().map(|text| self.compile_condition(text)).transpose()?;
-        let breakpoint = self.breakpoint_mut(id)?;
-        breakpoint.condition = compiled;
-        breakpoint.spec.condition = condition;
+        self.change_condition(id, condition)?;
         Ok(Reply::Done)
     }
 

@@ -1,11 +1,13 @@
 //! What the names in an expression mean in the target, and where its values come from.
 
 use std::cell::Cell;
+use std::collections::BTreeMap;
 
 use crate::api::ApiError;
 use crate::arch::Register;
 use crate::base::{Inferior, MemError, Pid, ReadMem, Regs, VirtAddr};
 use crate::binary::{NamePattern, SymbolKind};
+use crate::engine::described_names::Kept;
 use crate::engine::memory::RawMemory;
 use crate::engine::state::{Engine, Space};
 use crate::lang::{Environment, LangError, Names, RegisterId, RegisterName, Type, Value};
@@ -17,7 +19,9 @@ const ARGUMENTS: [&str; 6] = ["rdi", "rsi", "rdx", "rcx", "r8", "r9"];
 /// Names as they are in one address space.
 pub(super) struct TargetNames<'a> {
     pub(super) space: Option<&'a Space>,
-    pub(super) history: &'a [Value],
+    pub(super) history: &'a [Kept],
+    /// Convenience variables.
+    pub(super) variables: &'a BTreeMap<String, Kept>,
     /// Whether a register was asked for: then a thread must stand still before the expression means anything.
     pub(super) asked_register: Cell<bool>,
 }
@@ -60,12 +64,34 @@ impl Names for TargetNames<'_> {
     }
 
     fn variable(&self, name: &str) -> Option<Value> {
+        match self.kept(name)? {
+            Kept::Plain(value) => Some(*value),
+            Kept::Described { .. } => None,
+        }
+    }
+}
+
+impl<'a> TargetNames<'a> {
+    /// A value of the history, or a convenience variable.
+    pub(super) fn kept(&self, name: &str) -> Option<&'a Kept> {
         let from_end = match name {
             "" => 0,
             "$" => 1,
-            _ => return self.history.get(name.parse::<usize>().ok()?.checked_sub(1)?).copied(),
+            _ => {
+                let Ok(number) = name.parse::<usize>() else { return self.variables.get(name) };
+                return self.history.get(number.checked_sub(1)?);
+            }
         };
-        self.history.iter().rev().nth(from_end).copied()
+        self.history.iter().rev().nth(from_end)
+    }
+
+    /// Whether a symbol of exactly this name is a function.
+    pub(super) fn is_function(&self, name: &str) -> bool {
+        let modules = self.space.map(|space| space.modules.modules()).unwrap_or_default();
+        modules.iter().any(|one| {
+            let symbols = one.module.symbols();
+            symbols.find_exact(name).is_some_and(|symbol| symbol.kind == SymbolKind::Function)
+        })
     }
 }
 
@@ -99,18 +125,18 @@ impl<I: Inferior> Engine<I> {
     /// The names of a process's address space.
     pub(super) fn names_of(&self, pid: Option<Pid>) -> TargetNames<'_> {
         let space = pid.and_then(|pid| self.processes.get(&pid)).and_then(|one| self.spaces.get(&one.space));
-        TargetNames { space, history: &self.history, asked_register: Cell::new(false) }
+        TargetNames { space, history: &self.history, variables: &self.kept, asked_register: Cell::new(false) }
     }
 
     /// Registers of the selected frame's thread, or zeros where no thread stands still: an address needs none.
     pub(super) fn evaluate(&self, text: &str) -> Result<Value, ApiError> {
-        let pid = self.selected_pid().ok();
-        let names = self.names_of(pid);
-        let expression = crate::lang::Expression::compile(text, &names).map_err(|error| explain(&error, text))?;
-        if names.asked_register.get() {
-            self.selected_tid()?;
-        }
-        self.with_environment(|environment| expression.evaluate(environment).map_err(|error| explain(&error, text)))
+        self.with_names(|names, environment| {
+            let expression = crate::lang::Expression::compile(text, names).map_err(|error| explain(&error, text))?;
+            if names.plain.asked_register.get() {
+                self.selected_tid()?;
+            }
+            expression.evaluate(environment).map_err(|error| explain(&error, text))
+        })
     }
 
     /// Calls `use_it` with the environment of the selected frame.

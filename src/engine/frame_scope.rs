@@ -4,6 +4,7 @@ use std::cell::OnceCell;
 
 use super::inlined::ShownFrame;
 use super::memory::{CachedMemory, RawMemory};
+use super::site_scope::ARGUMENTS;
 use super::state::{Engine, Space};
 use crate::arch::{ArgumentPlace, IntegerRegister, SseRegister};
 use crate::base::{FileAddr, Inferior, ReadMem, Regs, Tid, VectorRegs, VirtAddr};
@@ -64,6 +65,25 @@ impl FrameScope<'_> {
         TypedValue { ty: variable.ty, place }
     }
 
+    /// The general register that holds a variable in the innermost frame, by its DWARF number.
+    pub(super) fn register_of(&self, types: &Types<'_>, variable: &Variable) -> Option<u16> {
+        if !self.is_innermost() {
+            return None;
+        }
+        if self.passed(types, variable).is_some() {
+            let argument = self.passed.get()?.iter().find(|one| one.entry == variable.entry)?;
+            return match (argument.place, argument.means) {
+                (ArgumentPlace::Integer(index), Passed::ByValue) => ARGUMENTS.get(usize::from(index.0)).copied(),
+                _ => None,
+            };
+        }
+        let function = self.chain.first().map(|one| one.entry);
+        match types.locate(variable.entry, function, self.lookup(), self).ok()?.as_slice() {
+            [Piece { source: Source::Register(number), bits: None, .. }] => Some(*number).filter(|one| *one < 16),
+            _ => None,
+        }
+    }
+
     /// An argument where the caller put it: the slot that unoptimised code gives it holds nothing before the prologue's
     /// end.
     fn passed(&self, types: &Types<'_>, variable: &Variable) -> Option<Held> {
@@ -74,7 +94,7 @@ impl FrameScope<'_> {
         let passed = self.passed.get_or_init(|| types.arguments_at_entry(function));
         let argument = passed.iter().find(|one| one.entry == variable.entry)?;
         let integer = |index: IntegerRegister| {
-            let number = [5, 4, 1, 2, 8, 9].get(usize::from(index.0)).copied()?;
+            let number = ARGUMENTS.get(usize::from(index.0)).copied()?;
             self.frame.regs.get(number).map(u64::to_le_bytes)
         };
         let sse = |index: SseRegister| Some((self.vectors)()?.xmm[usize::from(index.0) % 16]);
@@ -254,6 +274,51 @@ impl FrameState for FrameScope<'_> {
         };
         let types = loaded.module.dwarf().types();
         types.value_at_call(loaded.to_file(frame.pc), number, &caller)
+    }
+}
+
+/// Where a value may be looked for: in a frame, or in the module's static memory only.
+pub(super) struct StaticScope<'a> {
+    pub(super) loaded: &'a LoadedModule,
+    pub(super) memory: &'a dyn ReadMem,
+    /// The thread pointer of the selected thread; 0 where there is none.
+    pub(super) fs_base: u64,
+}
+
+impl FrameState for StaticScope<'_> {
+    fn register(&self, _: u16) -> Option<u64> {
+        None
+    }
+
+    fn cfa(&self) -> Option<u64> {
+        None
+    }
+
+    fn bias(&self) -> u64 {
+        self.loaded.to_virt(FileAddr(0)).0
+    }
+
+    fn read(&self, at: u64, into: &mut [u8]) -> Option<()> {
+        self.memory.read_exact(VirtAddr(at), into).ok()
+    }
+
+    fn thread_local(&self, offset: u64) -> Option<u64> {
+        thread_local(self.loaded, self.fs_base, offset)
+    }
+
+    fn entry_register(&self, _: u16) -> Option<u64> {
+        None
+    }
+}
+
+impl StaticScope<'_> {
+    /// The value of a variable that has one place all the time.
+    pub(super) fn value(&self, types: &Types<'_>, variable: &Variable) -> TypedValue {
+        let place = match types.locate(variable.entry, None, FileAddr(0), self) {
+            Ok(pieces) => held(&pieces, types.size(variable.ty), self.memory, &|_| None),
+            Err(reason) => Held::Unknown(reason),
+        };
+        TypedValue { ty: variable.ty, place }
     }
 }
 

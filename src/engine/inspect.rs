@@ -13,7 +13,7 @@ use crate::binary::NamePattern;
 use crate::engine::breakpoints::Breakpoint;
 use crate::engine::memory::RawMemory;
 use crate::engine::names::{describe_names, hex};
-use crate::lang::{self, Assignment, ExamineFormat, ExamineKind, Format, Place, Value};
+use crate::lang::{self, ExamineFormat, ExamineKind, Format, Value};
 use crate::target::breakpoint::CleanMemory;
 use crate::target::task::{Origin, Role, RunState, StopKind};
 
@@ -25,35 +25,7 @@ const STRING_LIMIT: usize = 4096;
 const EXAMINE_LIMIT: u32 = 65_536;
 
 impl<I: Inferior> Engine<I> {
-    /// `print`.
-    pub(super) fn print(&mut self, expression: &str, format: Option<char>) -> Result<Reply, ApiError> {
-        let value = self.evaluate(expression)?;
-        let format = parse_format(format)?;
-        let text = self.with_environment(|environment| lang::format_labelled(&value, format, environment, self));
-        self.history.push(value);
-        Ok(Reply::Text { text: format!("${} = {text}", self.history.len()) })
-    }
-
-    /// `set EXPR = EXPR`.
-    pub(super) fn assign(&mut self, text: &str) -> Result<Reply, ApiError> {
-        let names = self.names_of(self.selected_pid().ok());
-        let explain = |error| super::expressions::explain(&error, text);
-        let assignment = Assignment::compile(text, &names).map_err(explain)?;
-        let tid = self.selected_tid()?;
-        let (to, value) = self.with_environment(|environment| assignment.resolve(environment)).map_err(explain)?;
-        match to {
-            Place::Register(register) => self.set_register(tid, register.id, value)?,
-            Place::Memory { at, size } => {
-                let pid = self.selected_pid()?;
-                let bytes = value.to_raw().to_le_bytes();
-                self.write_through_sites(pid, at, &bytes[..size.min(8)])?;
-            }
-            Place::Variable(name) => return Err(ApiError::user(format!("there is no variable ${name} to set"))),
-        }
-        Ok(Reply::Done)
-    }
-
-    fn set_register(&mut self, tid: Tid, id: lang::RegisterId, value: Value) -> Result<(), ApiError> {
+    pub(super) fn set_register(&mut self, tid: Tid, id: lang::RegisterId, value: Value) -> Result<(), ApiError> {
         if self.selected_frame().is_ok_and(|(_, shown)| shown.physical != 0) {
             return Err(
                 ApiError::user("registers can be set in the innermost frame only").with_hint("`frame 0` selects it")
@@ -67,7 +39,7 @@ impl<I: Inferior> Engine<I> {
     }
 
     /// Writes the program's memory; under a site the byte that the site stands for changes.
-    fn write_through_sites(&mut self, pid: Pid, at: VirtAddr, bytes: &[u8]) -> Result<(), ApiError> {
+    pub(super) fn write_through_sites(&mut self, pid: Pid, at: VirtAddr, bytes: &[u8]) -> Result<(), ApiError> {
         let space = self.processes.get(&pid).map(|one| one.space);
         let sites = space.and_then(|id| self.spaces.get_mut(&id)).map(|one| &mut one.sites);
         let mut patched = bytes.to_vec();
@@ -382,7 +354,7 @@ impl<I: Inferior> lang::Labels for Engine<I> {
     }
 }
 
-fn parse_format(letter: Option<char>) -> Result<Format, ApiError> {
+pub(super) fn parse_format(letter: Option<char>) -> Result<Format, ApiError> {
     let Some(letter) = letter else { return Ok(Format::Natural) };
     Format::from_letter(letter).map_err(|error| ApiError::user(error.to_string()))
 }

@@ -123,7 +123,9 @@ pub struct Engine<I: Inferior> {
     pub(super) pinned: Option<super::pinning::Pinned>,
     pub(super) sources: super::source::Sources,
     pub(super) launched: Option<(PathBuf, Vec<std::ffi::OsString>)>,
-    pub(super) history: Vec<crate::lang::Value>,
+    pub(super) history: Vec<super::described_names::Kept>,
+    /// Convenience variables, by name without the `$`.
+    pub(super) kept: std::collections::BTreeMap<String, super::described_names::Kept>,
     pub(super) examine_next: Option<VirtAddr>,
     pub(super) next: Counters,
     pub(super) ended: bool,
@@ -192,6 +194,7 @@ impl<I: Inferior> Engine<I> {
             sources: Default::default(),
             launched: None,
             history: Vec::new(),
+            kept: std::collections::BTreeMap::new(),
             examine_next: None,
             next: Counters::default(),
             ended: false,

@@ -66,13 +66,15 @@ impl<I: Inferior> Engine<I> {
     /// The first byte that an expression means, and how many where it says: those of a place in memory, or of the
     /// variable that the address is the first of.
     fn evaluate_region(&self, text: &str) -> Result<(VirtAddr, Option<u64>), ApiError> {
-        let names = self.names_of(self.selected_pid().ok());
         let explain = |error| super::expressions::explain(&error, text);
-        let expression = Expression::compile(text, &names).map_err(explain)?;
-        if names.asked_register.get() {
-            self.selected_tid()?;
-        }
-        match self.with_environment(|environment| expression.place(environment)).map_err(explain)? {
+        let place = self.with_names(|names, environment| {
+            let expression = Expression::compile(text, names).map_err(explain)?;
+            if names.plain.asked_register.get() {
+                self.selected_tid()?;
+            }
+            expression.place(environment).map_err(explain)
+        })?;
+        match place {
             Some(Place::Memory { at, size }) => Ok((at, Some(size as u64))),
             _ => {
                 let at = self.evaluate_address(text)?;

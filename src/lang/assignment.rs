@@ -16,7 +16,7 @@ pub struct Assignment {
 #[derive(Clone, Debug)]
 enum Target {
     Variable(String),
-    Storage(Expression, Span),
+    Storage(Box<Expression>, Span),
 }
 
 /// Whether a token assigns: `=`, `+=`...
@@ -38,13 +38,17 @@ impl Assignment {
             Some(op) => {
                 compiler.at = 0;
                 let operand = compiler.expression()?;
-                Some((op, compiler.emitter.value(operand)?))
+                Some((op, compiler.rvalue(operand)?))
             }
             None => None,
         };
         compiler.at = operator + 1;
         let operand = compiler.expression()?;
-        let mut value = compiler.emitter.value(operand)?;
+        if matches!(target, Target::Variable(_)) && left.is_none() {
+            let value = Expression::finish(&mut compiler, operand)?;
+            return compiler.at_end().map(|()| Assignment { target, value });
+        }
+        let mut value = compiler.rvalue(operand)?;
         if let Some((op, left)) = left {
             value = compiler.apply(op, left, value)?;
         }
@@ -53,9 +57,14 @@ impl Assignment {
         }
         let operand = Operand { kind: OperandKind::Value, ..value };
         let value = Expression::finish(&mut compiler, operand)?;
-        match compiler.token().kind {
-            TokenKind::End => Ok(Assignment { target, value }),
-            _ => Err(Fault::Trailing(compiler.found()).at(compiler.span())),
+        compiler.at_end().map(|()| Assignment { target, value })
+    }
+
+    /// The convenience variable that is assigned to, by its name without the `$`.
+    pub fn variable(&self) -> Option<&str> {
+        match &self.target {
+            Target::Variable(name) => Some(name),
+            Target::Storage(..) => None,
         }
     }
 
@@ -73,7 +82,7 @@ impl Assignment {
 fn stray(compiler: &Compiler<'_>) -> LangError {
     match compiler.token().kind {
         TokenKind::End => Fault::NoAssignment.at(compiler.span()),
-        _ => Fault::Trailing(compiler.found()).at(compiler.span()),
+        _ => Fault::Trailing(compiler.found_text()).at(compiler.span()),
     }
 }
 
@@ -96,5 +105,5 @@ fn target(compiler: &mut Compiler<'_>) -> Result<Target, LangError> {
     if !storage.is_assignable() && compiler.token().kind != TokenKind::End {
         return Err(Fault::NotAssignable.at(operand.span));
     }
-    Ok(Target::Storage(storage, operand.span))
+    Ok(Target::Storage(Box::new(storage), operand.span))
 }

@@ -36,6 +36,11 @@ pub(super) enum Op {
     EqualsLiteral(u32),
     /// The length of the string at the top.
     StringLength,
+    /// Replaces an object's address by that of its virtual base, whose offset is so many bytes before the address point
+    /// of its virtual table.
+    VirtualBase(u32),
+    /// Pops.
+    Drop,
 }
 
 impl Op {
@@ -43,7 +48,7 @@ impl Op {
     pub(super) fn growth(self) -> isize {
         match self {
             Op::Push(_) | Op::Register(_) => 1,
-            Op::Binary(_) | Op::JumpIfFalse(_) | Op::JumpIfTrue(_) | Op::StringsEqual => -1,
+            Op::Binary(_) | Op::JumpIfFalse(_) | Op::JumpIfTrue(_) | Op::StringsEqual | Op::Drop => -1,
             _ => 0,
         }
     }

@@ -2,9 +2,11 @@
 
 use super::arith::{self, UnaryOp};
 use super::code::{Code, Op};
+use super::debug::DebugType;
 use super::emitter::{Emitter, Operand, OperandKind};
 use super::lexer::{self, Token, TokenKind};
 use super::operator::{BinaryOp, Infix, Logical};
+use super::typed::TypedValue;
 use super::{symbol, typename, Fault, LangError, Names, RegisterName, Span, Type, Value};
 
 /// How deep the functions below may call each other; a pair of parentheses takes three.
@@ -16,7 +18,9 @@ pub(super) struct Compiler<'a> {
     pub(super) tokens: Vec<Token>,
     pub(super) at: usize,
     pub(super) emitter: Emitter,
-    names: &'a dyn Names,
+    pub(super) names: &'a dyn Names,
+    /// Values that are not in memory.
+    pub(super) held: Vec<(TypedValue, u16)>,
     nesting: usize,
     end: Token,
 }
@@ -24,9 +28,13 @@ pub(super) struct Compiler<'a> {
 impl<'a> Compiler<'a> {
     /// Splits the text; nothing is compiled yet.
     pub(super) fn new(text: &'a str, names: &'a dyn Names) -> Result<Compiler<'a>, LangError> {
-        let tokens = lexer::tokens(text)?;
+        let mut tokens = lexer::tokens(text)?;
+        if names.debug().is_some() {
+            // `a.b` is a member, unless it is a symbol's name, as Go has them.
+            tokens = lexer::split_members(text, tokens, &|name| names.symbol(name).is_some());
+        }
         let end = Token { kind: TokenKind::End, span: Span::new(text.len(), text.len()) };
-        Ok(Compiler { text, tokens, at: 0, emitter: Emitter::default(), names, nesting: 0, end })
+        Ok(Compiler { text, tokens, at: 0, emitter: Emitter::default(), names, held: Vec::new(), nesting: 0, end })
     }
 
     pub(super) fn token(&self) -> &Token {
@@ -38,10 +46,18 @@ impl<'a> Compiler<'a> {
     }
 
     /// What stands at `at`, for an error message.
-    pub(super) fn found(&self) -> String {
+    pub(super) fn found_text(&self) -> String {
         match self.span().of(self.text) {
             "" => "the end".to_owned(),
             text => format!("`{}`", text.chars().take(40).collect::<String>()),
+        }
+    }
+
+    /// That nothing is left.
+    pub(super) fn at_end(&self) -> Result<(), LangError> {
+        match self.token().kind {
+            TokenKind::End => Ok(()),
+            _ => Err(Fault::Trailing(self.found_text()).at(self.span())),
         }
     }
 
@@ -59,7 +75,7 @@ impl<'a> Compiler<'a> {
         if self.accept(text) {
             return Ok(());
         }
-        Err(Fault::Unexpected { wanted, found: self.found() }.at(self.span()))
+        Err(Fault::Unexpected { wanted, found: self.found_text() }.at(self.span()))
     }
 
     /// The code so far; the compiler goes on with none.
@@ -86,7 +102,7 @@ impl<'a> Compiler<'a> {
     /// A whole expression, and its value on the stack.
     fn value(&mut self) -> Result<Operand, LangError> {
         let operand = self.expression()?;
-        self.emitter.value(operand)
+        self.rvalue(operand)
     }
 
     /// A whole expression.
@@ -113,12 +129,12 @@ impl<'a> Compiler<'a> {
         let ty = arith::conditional(left.ty, right.ty).map_err(|fault| fault.at(span))?;
         // Either branch may have come here, so the conversion is not left out when the right one needs none.
         self.emitter.emit(Op::Cast(ty), span)?;
-        Ok(Operand { kind: OperandKind::Value, ty, span })
+        Ok(Operand { kind: OperandKind::Value, ty, span, origin: None })
     }
 
     /// The value of an operand that is to be true or false.
     fn condition(&mut self, operand: Operand) -> Result<Operand, LangError> {
-        let value = self.emitter.value(operand)?;
+        let value = self.rvalue(operand)?;
         UnaryOp::Not.result(value.ty).map_err(|fault| fault.at(value.span))?;
         Ok(value)
     }
@@ -137,9 +153,9 @@ impl<'a> Compiler<'a> {
                 Infix::Logical(Logical::And) => self.short_circuit(left, level, Op::JumpIfFalse(0))?,
                 Infix::Logical(Logical::Or) => self.short_circuit(left, level, Op::JumpIfTrue(0))?,
                 Infix::Binary(op) => {
-                    let left = self.emitter.value(left)?;
+                    let left = self.rvalue(left)?;
                     let right = self.deeper(|compiler| compiler.binary(level + 1))?;
-                    let right = self.emitter.value(right)?;
+                    let right = self.rvalue(right)?;
                     self.apply(op, left, right)?
                 }
             };
@@ -152,7 +168,9 @@ impl<'a> Compiler<'a> {
         let span = left.span.to(right.span);
         let ty = op.result(left.ty, right.ty).map_err(|fault| fault.at(span))?;
         self.emitter.emit(Op::Binary(op), span)?;
-        Ok(Operand { kind: OperandKind::Value, ty, span })
+        // A pointer that was moved points to the same type.
+        let moved = |one: Operand| one.origin.filter(|_| ty.is_pointer() && one.ty == ty);
+        Ok(Operand { kind: OperandKind::Value, ty, span, origin: moved(left).or_else(|| moved(right)) })
     }
 
     /// `&&` and `||` after their left operand; `jump` leaves when that decides.
@@ -169,7 +187,7 @@ impl<'a> Compiler<'a> {
         let span = left.span.to(right.span);
         self.emitter.push(Value::int(decided), span)?;
         self.emitter.land(to_end);
-        Ok(Operand { kind: OperandKind::Value, ty: Type::INT, span })
+        Ok(Operand { kind: OperandKind::Value, ty: Type::INT, span, origin: None })
     }
 
     fn unary(&mut self) -> Result<Operand, LangError> {
@@ -184,53 +202,96 @@ impl<'a> Compiler<'a> {
                 _ => self.postfix(),
             };
         };
-        if let Some(op) = UnaryOp::parse(punct) {
-            self.at += 1;
-            let operand = self.unary()?;
-            let value = self.emitter.value(operand)?;
-            let span = start.to(value.span);
-            let ty = op.result(value.ty).map_err(|fault| fault.at(span))?;
-            self.emitter.emit(Op::Unary(op), span)?;
-            return Ok(Operand { kind: OperandKind::Value, ty, span });
-        }
+        // The functions that call each other for a parenthesis hold little: the depth that is allowed must fit the stack.
         match punct {
-            "*" => {
-                self.at += 1;
-                let operand = self.unary()?;
-                let pointer = self.emitter.value(operand)?;
-                self.dereference(pointer, start.to(operand.span))
-            }
-            "&" => {
-                self.at += 1;
-                let operand = self.unary()?;
-                address(operand, start.to(operand.span))
-            }
-            "{" => {
-                self.at += 1;
-                let ty = self.type_name()?;
-                self.require("}", "`}`")?;
-                let pointer = ty.pointer().map_err(|fault| fault.at(start))?;
-                let value = self.unary()?;
-                let value = self.emitter.value(value)?;
-                let span = start.to(value.span);
-                self.emitter.cast(value, pointer, span)?;
-                Ok(Operand { kind: OperandKind::Memory, ty, span })
-            }
-            "(" => self.cast_or_parenthesis(),
-            _ => self.postfix(),
+            "*" => self.contents(start),
+            "&" => self.address_prefix(start),
+            "{" => self.braces(start),
+            "(" if self.starts_cast() => self.cast(start),
+            _ => match UnaryOp::parse(punct) {
+                Some(op) => self.unary_operator(op, start),
+                None => self.postfix(),
+            },
         }
     }
 
-    fn cast_or_parenthesis(&mut self) -> Result<Operand, LangError> {
-        let start = self.span();
+    fn unary_operator(&mut self, op: UnaryOp, start: Span) -> Result<Operand, LangError> {
+        self.at += 1;
+        let operand = self.unary()?;
+        let value = self.rvalue(operand)?;
+        let span = start.to(value.span);
+        let ty = op.result(value.ty).map_err(|fault| fault.at(span))?;
+        self.emitter.emit(Op::Unary(op), span)?;
+        Ok(Operand { kind: OperandKind::Value, ty, span, origin: None })
+    }
+
+    /// `*pointer`.
+    fn contents(&mut self, start: Span) -> Result<Operand, LangError> {
+        self.at += 1;
+        let operand = self.unary()?;
+        let pointer = self.rvalue(operand)?;
+        self.dereference(pointer, start.to(operand.span))
+    }
+
+    /// `&thing`.
+    fn address_prefix(&mut self, start: Span) -> Result<Operand, LangError> {
+        self.at += 1;
+        let operand = self.unary()?;
+        let span = start.to(operand.span);
+        match operand.origin {
+            Some(_) => self.address_of(operand, span),
+            None => address(operand, span),
+        }
+    }
+
+    /// `{type} address`.
+    fn braces(&mut self, start: Span) -> Result<Operand, LangError> {
+        self.at += 1;
+        if let Some((ty, used)) = self.described_type(self.at) {
+            self.at += used;
+            self.require("}", "`}`")?;
+            let address = self.unary()?;
+            self.rvalue(address)?;
+            return self.in_memory(ty, start.to(address.span));
+        }
+        let ty = self.type_name()?;
+        self.require("}", "`}`")?;
+        let pointer = ty.pointer().map_err(|fault| fault.at(start))?;
+        let value = self.unary()?;
+        let value = self.rvalue(value)?;
+        let span = start.to(value.span);
+        self.emitter.cast(value, pointer, span)?;
+        Ok(Operand { kind: OperandKind::Memory, ty, span, origin: None })
+    }
+
+    /// Whether a type's name and `)` follow the `(`.
+    fn starts_cast(&self) -> bool {
         let after = self.tokens.get(self.at + 1..).unwrap_or(&[]);
-        let Some(ty) = typename::parse(self.text, after) else { return self.postfix() };
-        let (ty, used) = ty?;
+        typename::parse(self.text, after).is_some() || self.cast_type().is_some()
+    }
+
+    /// The described type between parentheses.
+    fn cast_type(&self) -> Option<(DebugType, usize)> {
+        let ends =
+            |used: usize| self.tokens.get(self.at + 1 + used).map(|one| &one.kind) == Some(&TokenKind::Punct(")"));
+        self.described_type(self.at + 1).filter(|(_, used)| ends(*used))
+    }
+
+    fn cast(&mut self, start: Span) -> Result<Operand, LangError> {
+        let after = self.tokens.get(self.at + 1..).unwrap_or(&[]);
+        let Some(named) = typename::parse(self.text, after) else {
+            let Some((ty, used)) = self.cast_type() else { return self.postfix() };
+            self.at += 2 + used;
+            let operand = self.unary()?;
+            let span = start.to(operand.span);
+            return self.described_cast(operand, ty, span);
+        };
+        let (ty, used) = named?;
         self.at += 1 + used;
         self.require(")", "`)`")?;
         let operand = self.unary()?;
         let span = start.to(operand.span);
-        let value = self.emitter.value(operand)?;
+        let value = self.rvalue(operand)?;
         self.emitter.cast(value, ty, span)
     }
 
@@ -242,7 +303,7 @@ impl<'a> Compiler<'a> {
                 self.at += used;
                 Ok(ty)
             }
-            None => Err(Fault::Unexpected { wanted: "a type", found: self.found() }.at(self.span())),
+            None => Err(Fault::Unexpected { wanted: "a type", found: self.found_text() }.at(self.span())),
         }
     }
 
@@ -261,10 +322,19 @@ impl<'a> Compiler<'a> {
                 (ty, end)
             }
             None => {
+                let described = if self.at_punct("(") { self.described_type(self.at + 1) } else { None };
+                if let Some((ty, used)) = described {
+                    self.at += 1 + used;
+                    let span = start.to(self.span());
+                    self.require(")", "`)`")?;
+                    let named = Operand { kind: OperandKind::Symbol, ty: self.arithmetic(ty), span, origin: Some(ty) };
+                    return self.constant(Value::from_raw(self.size_of(named), Type::ULONG), span);
+                }
                 let mark = self.emitter.mark();
                 let operand = self.unary()?;
                 self.emitter.rewind(mark);
-                (operand.ty, operand.span)
+                let size = Value::from_raw(self.size_of(operand), Type::ULONG);
+                return self.constant(size, start.to(operand.span));
             }
         };
         let size = Value::from_raw(ty.size() as u64, Type::ULONG);
@@ -273,45 +343,73 @@ impl<'a> Compiler<'a> {
 
     fn constant(&mut self, value: Value, span: Span) -> Result<Operand, LangError> {
         self.emitter.push(value, span)?;
-        Ok(Operand { kind: OperandKind::Value, ty: value.ty(), span })
+        Ok(Operand { kind: OperandKind::Value, ty: value.ty(), span, origin: None })
     }
 
     /// The thing at the address on the stack. An integer is taken for a pointer to `long`, as gdb does.
     fn dereference(&mut self, pointer: Operand, span: Span) -> Result<Operand, LangError> {
+        if let Some(target) = self.described_target(pointer, span)? {
+            return Ok(target);
+        }
         if pointer.ty == Type::CODE {
-            return Ok(Operand { kind: OperandKind::Symbol, ty: Type::CODE, span });
+            return Ok(Operand { kind: OperandKind::Symbol, ty: Type::CODE, span, origin: None });
         }
         if let Some(ty) = pointer.ty.pointee() {
-            return Ok(Operand { kind: OperandKind::Memory, ty, span });
+            return Ok(Operand { kind: OperandKind::Memory, ty, span, origin: None });
         }
         if !pointer.ty.is_integer() {
             return Err(Fault::NotPointer(pointer.ty).at(span));
         }
         let pointer_type = Type::LONG.pointer().map_err(|fault| fault.at(span))?;
         self.emitter.cast(pointer, pointer_type, span)?;
-        Ok(Operand { kind: OperandKind::Memory, ty: Type::LONG, span })
+        Ok(Operand { kind: OperandKind::Memory, ty: Type::LONG, span, origin: None })
     }
 
     fn postfix(&mut self) -> Result<Operand, LangError> {
         let mut operand = self.primary()?;
         loop {
-            if self.at_punct("(") {
-                return Err(Fault::Call.at(operand.span.to(self.span())));
-            }
-            if !self.accept("[") {
-                return Ok(operand);
-            }
-            let left = self.emitter.value(operand)?;
-            let index = self.value()?;
-            let span = left.span.to(self.span());
-            self.require("]", "`]`")?;
-            let refuse = Fault::Operands { operator: "[]", left: left.ty, right: index.ty };
-            if !left.ty.is_pointer() && !index.ty.is_pointer() {
-                return Err(refuse.at(span));
-            }
-            let sum = self.apply(BinaryOp::Add, left, index).map_err(|error| refuse.at(error.span))?;
-            operand = self.dereference(sum, span)?;
+            operand = match self.token().kind {
+                TokenKind::Punct("(") => return Err(Fault::Call.at(operand.span.to(self.span()))),
+                TokenKind::Punct("." | "->") => self.selection(operand)?,
+                TokenKind::Punct("[") => self.subscript(operand)?,
+                _ => return Ok(operand),
+            };
         }
+    }
+
+    /// `.name` and `->name` behind an operand.
+    fn selection(&mut self, operand: Operand) -> Result<Operand, LangError> {
+        let is_arrow = self.at_punct("->");
+        self.at += 1;
+        let span = self.span();
+        if self.token().kind != TokenKind::Name {
+            return Err(Fault::Unexpected { wanted: "a member's name", found: self.found_text() }.at(span));
+        }
+        let name = span.of(self.text).to_owned();
+        self.at += 1;
+        let whole = operand.span.to(span);
+        if !is_arrow {
+            return self.member(operand, &name, whole);
+        }
+        let pointer = self.rvalue(operand)?;
+        let target = self.dereference(pointer, whole)?;
+        self.member(target, &name, whole)
+    }
+
+    /// `[index]` behind an operand.
+    fn subscript(&mut self, operand: Operand) -> Result<Operand, LangError> {
+        self.at += 1;
+        let left = self.rvalue(operand)?;
+        let index = self.value()?;
+        let span = left.span.to(self.span());
+        self.require("]", "`]`")?;
+        let refuse = Fault::Operands { operator: "[]", left: left.ty, right: index.ty };
+        if !left.ty.is_pointer() && !index.ty.is_pointer() {
+            return Err(refuse.at(span));
+        }
+        let sum = self.apply(BinaryOp::Add, left, index).map_err(|error| refuse.at(error.span))?;
+        let sum = Operand { origin: left.origin.or(index.origin).filter(|_| sum.ty.is_pointer()), ..sum };
+        self.dereference(sum, span)
     }
 
     fn primary(&mut self) -> Result<Operand, LangError> {
@@ -341,7 +439,7 @@ impl<'a> Compiler<'a> {
                 Ok(Operand { span: span.to(end), ..inner })
             }
             TokenKind::End if self.at == 0 => Err(Fault::Empty.at(span)),
-            _ => Err(Fault::Unexpected { wanted: "an expression", found: self.found() }.at(span)),
+            _ => Err(Fault::Unexpected { wanted: "an expression", found: self.found_text() }.at(span)),
         }
     }
 
@@ -352,7 +450,7 @@ impl<'a> Compiler<'a> {
 
     fn read_register(&mut self, name: RegisterName, span: Span) -> Result<Operand, LangError> {
         self.emitter.emit(Op::Register(name), span)?;
-        Ok(Operand { kind: OperandKind::Register(name), ty: name.ty, span })
+        Ok(Operand { kind: OperandKind::Register(name), ty: name.ty, span, origin: None })
     }
 
     fn variable(&mut self) -> Result<Operand, LangError> {
@@ -366,6 +464,9 @@ impl<'a> Compiler<'a> {
         }
         if let Some(register) = self.names.register(name) {
             return self.read_register(register, span);
+        }
+        if let Some(found) = self.names.debug().and_then(|debug| debug.kept(name)) {
+            return self.found(found, span);
         }
         match self.names.variable(name) {
             Some(value) => self.constant(value, span),
@@ -393,15 +494,15 @@ impl<'a> Compiler<'a> {
         if typename::parse(self.text, std::slice::from_ref(self.token())).is_some() {
             return Err(Fault::TypeAsValue.at(span));
         }
+        if let Some(operand) = self.described_name(span)? {
+            return Ok(operand);
+        }
         let rest = self.text.get(span.start as usize..).unwrap_or("");
         let Some((at, len)) = symbol::longest(rest, self.names) else {
             return Err(Fault::NoSymbol(name.to_owned()).at(span));
         };
-        let end = span.start + len as u32;
-        while self.token().kind != TokenKind::End && self.span().start < end {
-            self.at += 1;
-        }
-        self.symbol(Value::code(at), Span { start: span.start, end })
+        let span = self.pass(span, len);
+        self.symbol(Value::code(at), span)
     }
 
     /// One argument of a string function: a literal, or an address that is left on the stack.
@@ -425,7 +526,7 @@ impl<'a> Compiler<'a> {
             return Ok(span);
         }
         let comma = self.at_punct(",");
-        let fault = Fault::Unexpected { wanted: "`)`", found: self.found() };
+        let fault = Fault::Unexpected { wanted: "`)`", found: self.found_text() };
         Err(if comma { Fault::Arguments { name, wanted }.at(span) } else { fault.at(self.span()) })
     }
 
@@ -447,7 +548,7 @@ impl<'a> Compiler<'a> {
             }
             (None, None) => self.emitter.emit(Op::StringsEqual, span)?,
         }
-        Ok(Operand { kind: OperandKind::Value, ty: Type::INT, span })
+        Ok(Operand { kind: OperandKind::Value, ty: Type::INT, span, origin: None })
     }
 
     fn strlen(&mut self, start: Span) -> Result<Operand, LangError> {
@@ -458,7 +559,7 @@ impl<'a> Compiler<'a> {
             return self.constant(Value::int(until_nul(&text).len() as i32), span);
         }
         self.emitter.emit(Op::StringLength, span)?;
-        Ok(Operand { kind: OperandKind::Value, ty: Type::INT, span })
+        Ok(Operand { kind: OperandKind::Value, ty: Type::INT, span, origin: None })
     }
 }
 
@@ -467,10 +568,10 @@ fn address(operand: Operand, span: Span) -> Result<Operand, LangError> {
     match operand.kind {
         OperandKind::Memory => {
             let ty = operand.ty.pointer().map_err(|fault| fault.at(span))?;
-            Ok(Operand { kind: OperandKind::Value, ty, span })
+            Ok(Operand { kind: OperandKind::Value, ty, span, origin: None })
         }
         OperandKind::Symbol => Ok(Operand { kind: OperandKind::Value, span, ..operand }),
-        OperandKind::Value | OperandKind::Register(_) => Err(Fault::NoAddress.at(span)),
+        OperandKind::Value | OperandKind::Register(_) | OperandKind::Held(_) => Err(Fault::NoAddress.at(span)),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Appends instructions to code, and keeps account of the machine's stack.
 
 use super::code::{Code, Op, STACK};
+use super::debug::DebugType;
 use super::value::convertible;
 use super::{Fault, LangError, RegisterName, Span, Type, Value};
 
@@ -15,6 +16,8 @@ pub(super) enum OperandKind {
     Register(RegisterName),
     /// The address of a symbol.
     Symbol,
+    /// Nothing: the compiler holds the value of that number, which is not in memory.
+    Held(u32),
 }
 
 /// A part of an expression that code was emitted for.
@@ -23,6 +26,8 @@ pub(super) struct Operand {
     pub(super) kind: OperandKind,
     pub(super) ty: Type,
     pub(super) span: Span,
+    /// Its type as debug information has it.
+    pub(super) origin: Option<DebugType>,
 }
 
 /// Code under construction.
@@ -109,7 +114,7 @@ impl Emitter {
         if operand.ty != ty {
             self.emit(Op::Cast(ty), span)?;
         }
-        Ok(Operand { kind: OperandKind::Value, ty, span })
+        Ok(Operand { kind: OperandKind::Value, ty, span, origin: None })
     }
 
     /// The code.

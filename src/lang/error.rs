@@ -157,6 +157,26 @@ pub enum Fault {
     /// The difference of pointers into things of different sizes.
     #[error("pointers to different types cannot be subtracted")]
     PointerDifference,
+    /// A value that the compiler kept nowhere.
+    #[error("the value has been optimized out")]
+    OptimisedOut,
+    /// A value whose place cannot be told.
+    #[error("the value cannot be told: {0}")]
+    Unknown(String),
+    /// A record or array where a number is needed.
+    #[error("a value of type `{0}` is not a number")]
+    NotNumber(String),
+    /// `.` or `->` of something without members.
+    #[error("a value of type `{0}` has no members")]
+    NoMembers(String),
+    /// No member of that name.
+    #[error("there is no member named {name} in `{of}`")]
+    NoMember {
+        /// As written.
+        name: String,
+        /// The record's type.
+        of: String,
+    },
     /// A string without an end.
     #[error("no NUL within {0} bytes")]
     Unterminated(u64),

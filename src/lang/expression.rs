@@ -4,8 +4,10 @@ use crate::base::VirtAddr;
 
 use super::code::Code;
 use super::compiler::Compiler;
+use super::debug::DebugType;
 use super::emitter::{Operand, OperandKind};
 use super::lexer::TokenKind;
+use super::typed::{Held, TypedValue};
 use super::{machine, Environment, Fault, LangError, Names, RegisterName, Type, Value};
 
 /// Storage that an expression names, or an assignment writes to.
@@ -17,7 +19,7 @@ pub enum Place {
     Memory {
         /// The first one.
         at: VirtAddr,
-        /// How many, at most 8.
+        /// How many; more than 8 of a record or array.
         size: usize,
     },
     /// A convenience variable, by its name without the `$`.
@@ -30,6 +32,23 @@ pub struct Expression {
     code: Code,
     ty: Type,
     kind: OperandKind,
+    origin: Option<DebugType>,
+    /// A value that is not in memory, with the module of its type.
+    held: Option<(TypedValue, u16)>,
+}
+
+/// What an expression came to.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// A number or address, of a type without description.
+    Plain(Value),
+    /// A value of a described type.
+    Described {
+        /// The value.
+        value: TypedValue,
+        /// The module of its type.
+        module: u16,
+    },
 }
 
 impl Expression {
@@ -44,14 +63,52 @@ impl Expression {
             TokenKind::Punct(punct) if super::assignment::is_operator(punct) => {
                 Err(Fault::AssignmentInExpression.at(span))
             }
-            _ => Err(Fault::Trailing(compiler.found()).at(span)),
+            _ => Err(Fault::Trailing(compiler.found_text()).at(span)),
         }
     }
 
     /// Takes the code of `operand` from the compiler. That of a thing in memory ends with reading it.
     pub(super) fn finish(compiler: &mut Compiler<'_>, operand: Operand) -> Result<Expression, LangError> {
-        compiler.emitter.value(operand)?;
-        Ok(Expression { code: compiler.take_code(), ty: operand.ty, kind: operand.kind })
+        let held = match operand.kind {
+            OperandKind::Held(index) => compiler.held.get(index as usize).cloned(),
+            OperandKind::Memory if operand.ty.is_opaque() => None,
+            _ => {
+                compiler.emitter.value(operand)?;
+                None
+            }
+        };
+        let Operand { ty, kind, origin, .. } = operand;
+        Ok(Expression { code: compiler.take_code(), ty, kind, origin, held })
+    }
+
+    /// Whether evaluating it later can come to a value: what is not in memory is known only now.
+    pub fn is_known_later(&self) -> bool {
+        self.held.is_none()
+    }
+
+    /// Its described type.
+    pub fn described_type(&self) -> Option<DebugType> {
+        self.origin
+    }
+
+    /// What it comes to, records and arrays too.
+    pub fn outcome(&self, env: &dyn Environment) -> Result<Outcome, LangError> {
+        if let Some((value, module)) = &self.held {
+            return Ok(Outcome::Described { value: value.clone(), module: *module });
+        }
+        let Some(DebugType { module, id }) = self.origin else { return Ok(Outcome::Plain(self.evaluate(env)?)) };
+        if let Some(Place::Memory { at, .. }) = self.place(env)? {
+            let value = TypedValue { ty: id, place: Held::Memory(at) };
+            return Ok(Outcome::Described { value, module });
+        }
+        let bytes = self.evaluate(env)?.to_raw().to_le_bytes().to_vec();
+        Ok(Outcome::Described { value: TypedValue { ty: id, place: Held::Bytes(bytes) }, module })
+    }
+
+    /// How many instructions give the address of what is in memory.
+    fn address_code(&self) -> usize {
+        // Reading it is the last one; what cannot be read as a whole is not read.
+        self.code.ops.len().saturating_sub(usize::from(!self.ty.is_opaque()))
     }
 
     /// The type of its value.
@@ -59,8 +116,16 @@ impl Expression {
         self.ty
     }
 
-    /// Computes its value. Allocates nothing.
+    /// Computes its value; of a record or array its address. Allocates nothing.
     pub fn evaluate(&self, env: &dyn Environment) -> Result<Value, LangError> {
+        if let Some((value, _)) = &self.held {
+            let fault = match &value.place {
+                Held::Unknown(reason) => Fault::Unknown(reason.clone()),
+                Held::OptimisedOut | Held::Torn(..) => Fault::OptimisedOut,
+                _ => Fault::NoAddress,
+            };
+            return Err(fault.at(Default::default()));
+        }
         machine::run(&self.code, self.code.ops.len(), env)
     }
 
@@ -69,10 +134,10 @@ impl Expression {
         match self.kind {
             OperandKind::Register(name) => Ok(Some(Place::Register(name))),
             OperandKind::Memory => {
-                let address = machine::run(&self.code, self.code.ops.len().saturating_sub(1), env)?;
+                let address = machine::run(&self.code, self.address_code(), env)?;
                 Ok(Some(Place::Memory { at: address.as_addr(), size: self.ty.size() }))
             }
-            OperandKind::Value | OperandKind::Symbol => Ok(None),
+            OperandKind::Value | OperandKind::Symbol | OperandKind::Held(_) => Ok(None),
         }
     }
 

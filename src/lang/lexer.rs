@@ -32,10 +32,10 @@ pub(super) enum TokenKind {
 }
 
 /// Operators and brackets, longer ones before their prefixes.
-const PUNCTS: [&str; 43] = [
-    "<<=", ">>=", "&&", "||", "==", "!=", "<=", ">=", "<<", ">>", "+=", "-=", "*=", "/=", "%=", "&=", "|=", "^=", "::",
-    "=", "+", "-", "*", "/", "%", "&", "|", "^", "~", "!", "<", ">", "?", ":", "(", ")", "[", "]", "{", "}", ",", ".",
-    ";",
+const PUNCTS: [&str; 44] = [
+    "<<=", ">>=", "->", "&&", "||", "==", "!=", "<=", ">=", "<<", ">>", "+=", "-=", "*=", "/=", "%=", "&=", "|=", "^=",
+    "::", "=", "+", "-", "*", "/", "%", "&", "|", "^", "~", "!", "<", ">", "?", ":", "(", ")", "[", "]", "{", "}", ",",
+    ".", ";",
 ];
 
 /// All tokens of the text, [`TokenKind::End`] last.
@@ -57,6 +57,28 @@ pub(super) fn tokens(text: &str) -> Result<Vec<Token>, LangError> {
         }
         at += len;
     }
+}
+
+/// Names with dots taken apart, but for those that `is_symbol` knows: `a.b` is `a`, `.` and `b`.
+pub(super) fn split_members(text: &str, tokens: Vec<Token>, is_symbol: &dyn Fn(&str) -> bool) -> Vec<Token> {
+    let mut split = Vec::with_capacity(tokens.len());
+    for token in tokens {
+        let name = token.span.of(text);
+        if token.kind != TokenKind::Name || !name.contains('.') || is_symbol(name) {
+            split.push(token);
+            continue;
+        }
+        let mut start = token.span.start as usize;
+        for (index, part) in name.split('.').enumerate() {
+            if index > 0 {
+                split.push(Token { kind: TokenKind::Punct("."), span: Span::new(start, start + 1) });
+                start += 1;
+            }
+            split.push(Token { kind: TokenKind::Name, span: Span::new(start, start + part.len()) });
+            start += part.len();
+        }
+    }
+    split
 }
 
 /// The token that `rest` starts with and its length; `at` is where `rest` starts in the text.

@@ -72,6 +72,16 @@ fn step(op: Op, code: &Code, stack: &mut Stack, env: &dyn Environment) -> Result
             let text = code.texts.get(index as usize).ok_or(Fault::BadCode)?;
             truth(equals_literal(stack.pop()?.as_addr(), text, env)?)
         }
+        Op::VirtualBase(before) => {
+            let object = stack.pop()?.as_addr();
+            let table = load(object, Type::ULONG, env)?.bits();
+            let offset = load(VirtAddr(table.wrapping_sub(u64::from(before))), Type::ULONG, env)?.bits();
+            Value::from_raw(object.0.wrapping_add(offset), Type::ULONG)
+        }
+        Op::Drop => {
+            stack.pop()?;
+            return Ok(None);
+        }
         Op::StringLength => Value::int(string_length(stack.pop()?.as_addr(), env)? as i32),
     };
     stack.push(result)?;
@@ -80,7 +90,7 @@ fn step(op: Op, code: &Code, stack: &mut Stack, env: &dyn Environment) -> Result
 
 fn load(at: VirtAddr, ty: Type, env: &dyn Environment) -> Result<Value, Fault> {
     let mut word = [0; 8];
-    env.read(at, &mut word[..ty.size()])?;
+    env.read(at, word.get_mut(..ty.size()).ok_or(Fault::BadCode)?)?;
     Ok(Value::from_raw(u64::from_le_bytes(word), ty))
 }
 

@@ -8,6 +8,8 @@ mod arith;
 pub mod assignment;
 mod code;
 mod compiler;
+pub mod debug;
+mod described;
 mod emitter;
 pub mod environment;
 pub mod error;
@@ -29,14 +31,22 @@ pub mod types;
 pub mod value;
 
 pub use assignment::Assignment;
+pub use debug::{DebugNames, DebugType, Found};
 pub use environment::Environment;
 pub use error::{Fault, LangError, Span};
 pub use examine::{ExamineFormat, ExamineKind, Unit};
-pub use expression::{Expression, Place};
+pub use expression::{Expression, Outcome, Place};
 pub use format::{format_labelled, format_value, Format, Label, Labels, NoLabels};
 pub use names::{Names, RegisterId, RegisterName};
 pub use types::{Scalar, Type};
 pub use value::Value;
+
+/// The type that a text names: `struct S *`.
+pub fn described_type(text: &str, names: &dyn Names) -> Option<DebugType> {
+    let compiler = compiler::Compiler::new(text, names).ok()?;
+    let (ty, used) = compiler.described_type(0)?;
+    (used + 1 == compiler.tokens.len()).then_some(ty)
+}
 
 #[cfg(test)]
 mod fake;

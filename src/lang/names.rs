@@ -2,6 +2,7 @@
 
 use crate::base::VirtAddr;
 
+use super::debug::DebugNames;
 use super::{Type, Value};
 
 /// A register, as whoever implements [`Names`] and [`super::Environment`] numbers it; means nothing to the language.
@@ -46,6 +47,11 @@ pub trait Names {
 
     /// The address of a symbol, which may be qualified, demangled and have its arguments: `A::f(int)`.
     fn symbol(&self, name: &str) -> Option<VirtAddr>;
+
+    /// What debug information knows, where there is any.
+    fn debug(&self) -> Option<&dyn DebugNames> {
+        None
+    }
 
     /// The value of `$name`: `1` and `` for the history's `$1` and `$`, or a convenience variable. It is asked after
     /// registers, and what it gives is fixed in the compiled expression.

@@ -13,16 +13,22 @@ const CANDIDATES: usize = 16;
 /// The symbol with the longest name at the start of `rest`, and that name's length. Names may have template arguments
 /// and parameters: `A<int>::f(char)`.
 pub(super) fn longest(rest: &str, names: &dyn Names) -> Option<(VirtAddr, usize)> {
-    let ends = candidates(rest);
+    longest_by(rest, lexer::name_length(rest), &|name| names.symbol(name))
+}
+
+/// What the longest name at the start of `rest` means, of those that mean something, and that name's length. The shortest
+/// one that is tried has `first` bytes.
+pub(super) fn longest_by<T>(rest: &str, first: usize, meaning: &dyn Fn(&str) -> Option<T>) -> Option<(T, usize)> {
+    let ends = candidates(rest, first);
     ends.iter().rev().find_map(|end| {
         let name = rest.get(..*end)?;
-        names.symbol(name).or_else(|| names.symbol(name.strip_prefix("::")?)).map(|at| (at, *end))
+        meaning(name).or_else(|| meaning(name.strip_prefix("::")?)).map(|found| (found, *end))
     })
 }
 
 /// Where a name at the start of `rest` may end, shortest first.
-fn candidates(rest: &str) -> Vec<usize> {
-    let mut end = lexer::name_length(rest);
+fn candidates(rest: &str, first: usize) -> Vec<usize> {
+    let mut end = first;
     let mut ends = vec![end];
     while ends.len() < CANDIDATES {
         let tail = rest.get(end..).unwrap_or("");

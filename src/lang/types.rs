@@ -35,6 +35,8 @@ pub enum Scalar {
     Double,
     /// The address of an instruction: what a symbol's bare name gives.
     Code,
+    /// What is neither number nor address, of so many bytes: a record, an array, a number of 16 bytes.
+    Opaque(u32),
 }
 
 /// A scalar type, or a pointer to one.
@@ -118,6 +120,7 @@ impl Type {
             Some(Scalar::Void | Scalar::Bool | Scalar::Char | Scalar::I8 | Scalar::U8) => 1,
             Some(Scalar::I16 | Scalar::U16) => 2,
             Some(Scalar::I32 | Scalar::U32 | Scalar::Float) => 4,
+            Some(Scalar::Opaque(size)) => size as usize,
             _ => 8,
         }
     }
@@ -143,7 +146,12 @@ impl Type {
 
     /// Whether it is an integer, `bool` and `char` among them.
     pub fn is_integer(self) -> bool {
-        !self.is_address() && !self.is_float() && self != Type::VOID
+        !self.is_address() && !self.is_float() && !self.is_opaque() && self != Type::VOID
+    }
+
+    /// Whether it is neither a number nor an address.
+    pub fn is_opaque(self) -> bool {
+        matches!(self.as_scalar(), Some(Scalar::Opaque(_)))
     }
 
     /// `float` or `double`.
@@ -208,6 +216,7 @@ impl fmt::Display for Type {
             Scalar::Float => "float",
             Scalar::Double => "double",
             Scalar::Code => "void (*)()",
+            Scalar::Opaque(_) => "an aggregate",
         })?;
         if self.levels > 0 {
             f.write_str(" ")?;

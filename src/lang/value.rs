@@ -121,7 +121,8 @@ impl Value {
 /// Whether C can convert between the types: everything becomes `void`, `void` nothing, and floats are no addresses.
 pub(super) fn convertible(from: Type, to: Type) -> Result<(), Fault> {
     let mixed = (from.is_float() && to.is_address()) || (from.is_address() && to.is_float());
-    if mixed || (from == Type::VOID && to != Type::VOID) {
+    let opaque = from.is_opaque() || to.is_opaque();
+    if mixed || opaque || (from == Type::VOID && to != Type::VOID) {
         return Err(Fault::Conversion { from, to });
     }
     Ok(())
@@ -138,7 +139,7 @@ pub(super) fn mask(bytes: usize) -> u64 {
 
 /// The low bytes of `raw` that the type has, extended to 64 bits by its sign.
 fn extend(raw: u64, ty: Type) -> u64 {
-    let unused = 64 - 8 * ty.size() as u32;
+    let unused = 64 - 8 * ty.size().clamp(1, 8) as u32;
     if ty.is_signed() {
         (((raw << unused) as i64) >> unused) as u64
     } else {

@@ -143,3 +143,188 @@ fn a_function_without_debug_information_says_so() {
     let output = batch(&fixture, &[], &["info locals"]);
     assert!(output.stderr.contains("there is no debug information for the function at 0x"), "{}", output.stderr);
 }
+
+/// What each expression is, by gdb or by rdbg.
+fn printed(text: &str) -> Vec<String> {
+    let address = Regex::new("0x[0-9a-f]{4,}").expect("a constant");
+    let shown = text
+        .lines()
+        .filter_map(|line| line.split_once(" = "))
+        .filter(|(name, _)| name.starts_with('$') || *name == "type");
+    let fixed = Regex::new(r", static \w+ = [^,}]*").expect("a constant");
+    shown.map(|(_, value)| fixed.replace_all(&address.replace_all(value, "0xN"), "").into_owned()).collect()
+}
+
+#[track_caller]
+fn same_answers(fixture: &Fixture, stop: &[&str], commands: &[&str], about: &str) {
+    let mut ours = vec!["break stop_here", "continue"];
+    ours.extend(stop);
+    ours.extend(commands);
+    let ours = printed(&batch(fixture, &[], &ours).stdout);
+    let mut gdb = Command::new("gdb");
+    gdb.args(["-nx", "-q", "-batch", "-ex", "set width 0", "-ex", "break stop_here", "-ex", "run"]);
+    for one in stop.iter().chain(commands) {
+        gdb.args(["-ex", one]);
+    }
+    let output = gdb.arg(fixture.path()).output().expect("gdb runs");
+    let theirs = printed(&String::from_utf8_lossy(&output.stdout));
+    assert_eq!(ours.len(), commands.len(), "{about}: {ours:#?}");
+    for ((command, own), other) in commands.iter().zip(&ours).zip(&theirs) {
+        assert_eq!(own, other, "{about}: `{command}`, rdbg's and gdb's");
+    }
+}
+
+const EXPRESSIONS: [&str; 55] = [
+    "print small.x",
+    "print small.y * 2",
+    "print nested.matrix[1][2]",
+    "print nested.named.inner->y",
+    "print nested.number + 1",
+    "print *nested.named.inner",
+    "print &small",
+    "print (long)octet + 1",
+    "print bits.middle",
+    "print bits.wide + 1",
+    "print bits.flag",
+    "print holder.held.y",
+    "print flags",
+    "print flags & READ",
+    "print names[1]",
+    "print *names",
+    "print buffer[1]",
+    "print &buffer[1]",
+    "print run[12] + run[13]",
+    "print rows[1]",
+    "print sizeof(small)",
+    "print sizeof(struct Nested)",
+    "print outer::global",
+    "print Derived::count",
+    "print of_thread",
+    "print function",
+    "print functions[0]",
+    "print single",
+    "print whole / 2",
+    "print huge",
+    "print reference.x",
+    "print bad",
+    "print (Small *)&small",
+    "print ((Small *)&small)->y",
+    "print truth ? 3 : 4",
+    "print inner - seed",
+    "print hidden.secret",
+    "print holder.inside",
+    "print ONE",
+    "print Colour::Red",
+    "print tiny",
+    "print wide[1]",
+    "print *&small",
+    "print nested.matrix[0]",
+    "print &nested.matrix",
+    "print unit",
+    "print/x small",
+    "print/x run[2]",
+    "print/d octet",
+    "print/c buffer[0]",
+    "whatis small",
+    "whatis &nested.matrix",
+    "whatis names",
+    "whatis bits.wide",
+    "whatis rows[0]",
+];
+
+#[test]
+fn expressions_over_variables_have_gdbs_answers() {
+    for variant in [Variant::O0, Variant::CLANG_O0, Variant::DWARF4] {
+        let fixture = Fixture::build("values", variant);
+        same_answers(&fixture, &["continue", "up"], &EXPRESSIONS, variant.name);
+    }
+}
+
+#[test]
+fn an_object_is_shown_by_its_own_class() {
+    let fixture = Fixture::build("values", Variant::O0);
+    let to_objects = ["break stop_here", "continue", "continue", "continue", "up"];
+    let ours = |commands: &[&str]| printed(&batch(&fixture, &[], &[&to_objects[..], commands].concat()).stdout);
+    let shown = ours(&["print base", "print left", "print base->base + left->left", "print left->base"]);
+    assert_eq!(shown, ["(Derived *) 0xN", "(Derived *) 0xN", "3", "1"]);
+    assert_eq!(ours(&["set print object off", "print left"]), ["(Left *) 0xN"]);
+    same_answers(
+        &fixture,
+        &["continue", "continue", "up"],
+        &["print derived", "print derived.left", "print *base"],
+        "objects",
+    );
+}
+
+#[test]
+fn variables_are_set_and_results_are_kept() {
+    for variant in [Variant::O0, Variant::CLANG_O0] {
+        let fixture = Fixture::build("variables", variant);
+        let commands = [
+            "break f",
+            "continue",
+            "set var n = 40",
+            "print n",
+            "set var p->x = 5",
+            "print *p",
+            "print $.x + $1",
+            "set $mine = p",
+            "print $mine->x",
+            "print $2",
+            "print total",
+            "whatis $mine",
+            "print p->name",
+        ];
+        let output = batch(&fixture, &[], &commands);
+        let shown = printed(&output.stdout);
+        let record = "{x = 5, next = 0x0, name = \"a\\000\\000\\000\\000\\000\\000\", b = 2}";
+        let name = "\"a\\000\\000\\000\\000\\000\\000\"";
+        assert_eq!(shown, ["40", record, "45", "5", record, "0", "struct P *", name], "{}", output.stderr);
+    }
+}
+
+#[test]
+fn a_condition_reads_variables_where_they_are_at_its_place() {
+    let inside = super::source::line_in("variables.c", "inside");
+    for variant in [Variant::O0, Variant::CLANG_O0] {
+        let fixture = Fixture::build("variables", variant);
+        let at_line = format!("break variables.c:{inside} if local == 16 && k == RED");
+        let commands = [
+            "break f if p->x == 3 && n == 7",
+            "continue",
+            "print n",
+            "delete",
+            &at_line,
+            "continue",
+            "print n",
+            "delete",
+        ];
+        let output = batch(&fixture, &[], &commands);
+        assert_eq!(printed(&output.stdout), ["7", "8"], "{}{}", output.stdout, output.stderr);
+    }
+    let fixture = Fixture::build("variables", Variant::O0);
+    let output = batch(&fixture, &[], &["break f if nosuch == 3", "info breakpoints"]);
+    assert!(output.stderr.contains("no symbol \"nosuch\" in the current context"), "{}", output.stderr);
+    assert!(!output.stdout.contains("nosuch"), "{}", output.stdout);
+}
+
+#[test]
+fn what_is_corrupt_is_shown_as_far_as_it_goes() {
+    let fixture = Fixture::build("values", Variant::O0);
+    let to_damaged = ["break damaged", "continue"];
+    let started = std::time::Instant::now();
+    let output = batch(
+        &fixture,
+        &[],
+        &[&to_damaged[..], &["print *corrupt", "print *thousand", "print thousand->size"]].concat(),
+    );
+    assert!(started.elapsed() < std::time::Duration::from_secs(20), "{:?}", started.elapsed());
+    let shown = printed(&output.stdout);
+    assert!(shown[0].starts_with("std::vector of length 46116"), "{}", shown[0]);
+    assert!(
+        shown[1].starts_with("std::map with 1000 elements = {[0] = \"value 0\", [1] = \"value 1\""),
+        "{}",
+        shown[1]
+    );
+    assert!(shown[1].contains("[199] = \"value 199\"...}"), "{}", shown[1]);
+}

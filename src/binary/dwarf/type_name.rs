@@ -59,7 +59,14 @@ impl<'a> Types<'a> {
     fn entry_name(&self, entry: &Entry<'a>) -> String {
         let own = self.qualified_name(entry.id);
         if !own.is_empty() {
-            return shortened(own);
+            let tag = match entry.tag {
+                gimli::DW_TAG_structure_type => "struct ",
+                gimli::DW_TAG_union_type => "union ",
+                gimli::DW_TAG_enumeration_type => "enum ",
+                gimli::DW_TAG_base_type if !self.is_c(entry.id) => return plain_integer(&own).to_owned(),
+                _ => return shortened(own),
+            };
+            return if self.is_c(entry.id) { format!("{tag}{own}") } else { shortened(own) };
         }
         match entry.tag {
             gimli::DW_TAG_structure_type => "struct {...}",
@@ -70,6 +77,15 @@ impl<'a> Types<'a> {
             _ => "<unnamed type>",
         }
         .to_owned()
+    }
+
+    /// Whether an entry's unit is in C, where a tag is no type's name by itself.
+    fn is_c(&self, id: EntryId) -> bool {
+        let language = self.session.unit(id.unit).ok().and_then(|open| open.root.language);
+        matches!(
+            language,
+            Some(gimli::DW_LANG_C | gimli::DW_LANG_C89 | gimli::DW_LANG_C99 | gimli::DW_LANG_C11 | gimli::DW_LANG_C17)
+        )
     }
 
     fn parameters(&self, function: EntryId, depth: u32) -> String {
@@ -142,6 +158,12 @@ impl<'a> Types<'a> {
         }
     }
 
+    /// A static member's qualified name.
+    pub fn member_name(&self, id: TypeId, member: &super::Member) -> String {
+        let class = self.view(id).id.entry.map(|entry| self.qualified_name(entry)).unwrap_or_default();
+        format!("{class}::{}", member.name.as_deref().unwrap_or_default())
+    }
+
     /// What is written in front of an enumerator: the namespaces and classes of its enumeration, and of a scoped one its name.
     pub fn enumerator_scope(&self, id: TypeId) -> String {
         let entry = self.view(id).id.entry.and_then(|id| self.session.entry(id).ok());
@@ -158,6 +180,19 @@ impl<'a> Types<'a> {
     }
 }
 
+/// An integer's name as C++ programs write it; compilers write all its words.
+fn plain_integer(name: &str) -> &str {
+    match name {
+        "short int" => "short",
+        "short unsigned int" => "unsigned short",
+        "long int" => "long",
+        "long unsigned int" => "unsigned long",
+        "long long int" => "long long",
+        "long long unsigned int" => "unsigned long long",
+        name => name,
+    }
+}
+
 /// What everybody calls by another name, and the blanks that C++ has not needed since 2011.
 fn shortened(name: String) -> String {
     const TRAITS: &str = "std::char_traits<char>";
@@ -171,6 +206,7 @@ fn shortened(name: String) -> String {
         "std::string",
     );
     let mut name = name.replace(&format!("std::basic_string_view<char, {TRAITS} >"), "std::string_view");
+    name = name.replace("std::string >", "std::string>").replace("std::string_view >", "std::string_view>");
     while name.contains("> >") {
         name = name.replace("> >", ">>");
     }

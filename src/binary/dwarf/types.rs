@@ -147,6 +147,15 @@ impl<'a> Types<'a> {
         (self.view(defined).shape != Shape::Incomplete).then_some(defined)
     }
 
+    /// A typedef's own type, typedefs in it kept.
+    pub fn unaliased(&self, id: TypeId) -> TypeId {
+        let entry = id.entry.filter(|_| id.stars == 0).and_then(|id| self.session.entry(id).ok());
+        match entry {
+            Some(entry) if entry.tag == gimli::DW_TAG_typedef => TypeId::of(self.target(&entry)),
+            _ => id,
+        }
+    }
+
     /// Its size, bytes.
     pub fn size(&self, id: TypeId) -> u64 {
         self.view(id).size

@@ -62,9 +62,9 @@ impl Recovered {
             Some((name, alternatives, self.forward(function)))
         });
         let hinted = self.hinted().par_iter().map(|(function, text)| {
-            let (text, function) = (text.clone(), *function);
-            let name = RecoveredName { text, function, sureness: Sureness::Hint, source: NameSource::Hint };
-            (name, String::new(), None)
+            let text = text.clone();
+            let name = RecoveredName { text, function: *function, sureness: Sureness::Hint, source: NameSource::Hint };
+            (name, String::new(), self.forward(*function))
         });
         let mut all: Vec<_> = named.chain(hinted).collect();
         all.par_sort_unstable_by_key(|(name, ..)| name.function);

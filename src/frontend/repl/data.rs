@@ -4,7 +4,7 @@ use super::breakpoints::nothing_after;
 use super::parse::{engine, ParseError, Parsed};
 use super::table::{row, CommandSpec, Completes, Group};
 use super::words::{unquote, Rest};
-use crate::api::{Command, RegisterSet, VariableSet};
+use crate::api::{Command, RegisterSet, TypeDetail, VariableSet};
 
 const G: Group = Group::Data;
 /// How many functions `info functions` lists.
@@ -26,6 +26,14 @@ pub const COMMANDS: &[CommandSpec] = &[
     row(G, "x", &[], "x[/COUNT FORMAT SIZE] [EXPR]", "Show memory: x/4xg $rsp, x/s $rdi, x/5i $pc", parse_examine)
         .repeats()
         .completing(Completes::Symbols),
+    row(G, "whatis", &[], "whatis EXPR|TYPE", "The type of an expression", |rest| {
+        engine(Command::TypeOf { expression: rest.needed("the expression")?, detail: TypeDetail::Name })
+    })
+    .completing(Completes::Symbols),
+    row(G, "ptype", &["pt"], "ptype EXPR|TYPE", "The definition of a type, or of an expression's", |rest| {
+        engine(Command::TypeOf { expression: rest.needed("the expression")?, detail: TypeDetail::Definition })
+    })
+    .completing(Completes::Symbols),
     row(G, "info locals", &["info lo"], "info locals", "The variables in scope in the selected frame", |rest| {
         nothing_after(rest, Command::Variables { set: VariableSet::Locals })
     }),

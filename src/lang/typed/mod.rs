@@ -1,6 +1,7 @@
 //! Values by their types in the debug information: reading them, looking into them, and showing them.
 
 mod containers;
+mod describe;
 mod hashed;
 mod numbers;
 mod objects;
@@ -9,6 +10,8 @@ mod show;
 mod smart;
 mod strings;
 mod trees;
+
+pub use describe::describe;
 
 use std::cell::Cell;
 use std::ops::Range;

@@ -9,5 +9,5 @@ mod frame_pointer;
 mod signal_frame;
 mod walk;
 
-pub use frame::{Frame, FrameAddress, FrameRegs, HowFound};
+pub use frame::{Frame, FrameAddress, FrameRegs, HowFound, RSP};
 pub use walk::{walk, StackWalk, WalkEnd};
