@@ -40,6 +40,7 @@ mod live {
     mod startup;
     mod stepping;
     mod survival;
+    mod syscalls;
     mod trace;
     mod trace_quick;
     mod values;

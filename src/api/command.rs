@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::catching::CatchSpec;
 use super::source::SourceQuery;
 use super::stepping::{LineStepKind, SkipChange};
+use super::syscalls::SyscallSpec;
 use super::trace::TraceSpec;
 use super::watch::WatchSpec;
 use crate::base::{Pid, Signal};
@@ -204,6 +205,8 @@ pub enum Where {
     Catch(CatchSpec),
     /// No place in the code but bytes: their accesses, by debug registers of the CPU.
     Watch(WatchSpec),
+    /// No place in the code but system calls.
+    Syscalls(SyscallSpec),
 }
 
 /// Which modules a breakpoint looks in.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::reply::{FrameRow, FunctionCall, InferiorRow, Place, ThreadRef};
 use super::session::ClientId;
 use super::source::SourceText;
+use super::syscalls::CaughtCall;
 use super::trace::TraceStream;
 use super::watch::WatchHit;
 use crate::base::{Pid, Signal};
@@ -28,8 +29,18 @@ pub enum Event {
         call: Option<FunctionCall>,
         source: Option<Box<SourceText>>,
     },
-    /// A breakpoint in log mode was hit. `client` set the breakpoint; `time_ns` is CLOCK_REALTIME.
-    Hit { breakpoint: u32, client: ClientId, count: u64, time_ns: u64, thread: ThreadRef, call: FunctionCall },
+    /// A breakpoint in log mode was hit. `client` set the breakpoint; `time_ns` is CLOCK_REALTIME; `returned` is what a
+    /// system call returned.
+    Hit {
+        breakpoint: u32,
+        client: ClientId,
+        count: u64,
+        time_ns: u64,
+        thread: ThreadRef,
+        call: FunctionCall,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        returned: Option<String>,
+    },
     /// Hits that were counted but not shown since the queue was full.
     Lost { count: u64 },
     /// A breakpoint in log mode has reached its count; it is disabled.
@@ -66,6 +77,8 @@ pub enum StopReason {
     Breakpoint { ids: Vec<u32> },
     /// One or more watchpoints.
     Watch { hits: Vec<WatchHit> },
+    /// One or more breakpoints on system calls.
+    Syscall { hits: Vec<CaughtCall> },
     /// A step ended.
     Step,
     /// A `finish` came back; rax is the value.

@@ -9,6 +9,7 @@ pub mod reply;
 pub mod session;
 pub mod source;
 pub mod stepping;
+pub mod syscalls;
 pub mod trace;
 pub mod watch;
 
@@ -27,5 +28,6 @@ pub use reply::{
 pub use session::{ClientId, Outcome, Request, Session, Subscription};
 pub use source::{SourceLine, SourceQuery, SourceText};
 pub use stepping::{LineStepKind, SkipChange, SkipRule};
+pub use syscalls::{CaughtCall, SyscallSide, SyscallSpec};
 pub use trace::{QuickSpec, TraceFormat, TraceScope, TraceSpec, TraceStream};
 pub use watch::{WatchAccess, WatchHit, WatchSpec};

@@ -99,13 +99,21 @@ pub enum SyscallStop {
         number: u64,
         /// Its parameters.
         arguments: [u64; 6],
+        /// Where the thread stands: behind the instruction that makes the call.
+        pc: VirtAddr,
+        /// Its stack pointer.
+        sp: VirtAddr,
     },
     /// It has been made.
     Return {
         /// What it returns; a negative number up to -4095 is an errno.
         value: u64,
+        /// Where the thread stands.
+        pc: VirtAddr,
+        /// Its stack pointer.
+        sp: VirtAddr,
     },
-    /// The task stands in no syscall-stop, or the kernel does not say.
+    /// The task stands in no syscall-stop, the call is one of 32-bit code, or the kernel does not say.
     Other,
 }
 

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use super::catching::Catching;
 use super::state::{Engine, Space};
 use super::watching::Means;
-use crate::api::{ApiError, BreakpointAction, BreakpointSpec, ClientId, Event, ModuleFilter, Toggle, WatchHit, Where};
+use crate::api::{
+    ApiError, BreakpointAction, BreakpointSpec, ClientId, Event, FunctionCall, ModuleFilter, Toggle, WatchHit, Where,
+};
 use crate::base::{AddrRange, FileAddr, Inferior, Regs, Tid, VirtAddr};
 use crate::binary::dwarf::SourceName;
 use crate::binary::NamePattern;
@@ -14,6 +16,7 @@ use crate::engine::expressions::ThreadEnvironment;
 use crate::engine::memory::RawMemory;
 use crate::lang::Expression;
 use crate::target::breakpoint::Owner;
+use crate::target::syscalls::CallSet;
 use crate::target::task::SpaceId;
 use crate::target::value::CallPlan;
 
@@ -62,6 +65,8 @@ pub(super) enum Pattern {
     Line { file: SourceName, line: u32 },
     /// At an address of no module.
     Absolute(VirtAddr),
+    /// At no place: system calls.
+    Calls(CallSet),
 }
 
 /// One place of a breakpoint.
@@ -213,6 +218,7 @@ impl<I: Inferior> Engine<I> {
             Where::Catch(spec) => Pattern::Names(super::catching::pattern_of(spec.event)?),
             Where::Hardware(place) => self.parse_where(place)?,
             Where::Watch(spec) => self.pattern_at(self.evaluate_address(&spec.expression)?),
+            Where::Syscalls(spec) => super::syscalls::parse_calls(spec)?,
         })
     }
 
@@ -229,7 +235,10 @@ impl<I: Inferior> Engine<I> {
     /// Deletes it and restores what only it had patched.
     pub(super) fn delete_breakpoint(&mut self, id: u32) {
         self.disarm_breakpoint(id);
-        self.breakpoints.remove(&id);
+        let removed = self.breakpoints.remove(&id);
+        if removed.is_some_and(|one| one.means == Means::Syscalls) {
+            self.wanted_calls_changed();
+        }
     }
 
     /// Takes all its sites away.
@@ -250,6 +259,9 @@ impl<I: Inferior> Engine<I> {
             return;
         }
         breakpoint.enabled = state;
+        if breakpoint.means == Means::Syscalls {
+            return self.wanted_calls_changed();
+        }
         if state == Toggle::Off {
             self.disarm_breakpoint(id);
             return;
@@ -271,15 +283,26 @@ impl<I: Inferior> Engine<I> {
 
     /// What this hit means to one breakpoint. `regs` have pc at the site.
     pub(super) fn judge(&mut self, id: u32, location: u32, tid: Tid, regs: &Regs) -> Verdict {
-        let Some(pid) = self.threads.get(&tid).map(|one| one.pid) else { return Verdict::GoOn };
+        match self.passes(id, Some(location), tid, regs) {
+            Some(BreakpointAction::Stop) => Verdict::Stop,
+            Some(BreakpointAction::Count) | None => Verdict::GoOn,
+            Some(BreakpointAction::Trace) => self.trace_call(id, location, tid, regs),
+            Some(BreakpointAction::Log { .. }) => {
+                self.log_hit(id, location, tid, regs);
+                Verdict::GoOn
+            }
+        }
+    }
+
+    /// Tests a hit's condition, and counts it; what is to be done of it, `None`: nothing.
+    pub(super) fn passes(&mut self, id: u32, location: Option<u32>, tid: Tid, regs: &Regs) -> Option<BreakpointAction> {
+        let pid = self.threads.get(&tid)?.pid;
         let condition = self.condition_at(id, location, pid);
-        let Some(space) = self.processes.get(&pid).and_then(|one| self.spaces.get(&one.space)) else {
-            return Verdict::GoOn;
-        };
-        let Some(breakpoint) = self.breakpoints.get_mut(&id) else { return Verdict::GoOn };
+        let space = self.spaces.get(&self.processes.get(&pid)?.space)?;
+        let breakpoint = self.breakpoints.get_mut(&id)?;
         if let Some(catching) = &breakpoint.catching {
             if !catching.wants(regs, &RawMemory { inferior: &self.inferior, pid }) {
-                return Verdict::GoOn;
+                return None;
             }
         }
         if let Some(condition) = condition {
@@ -287,47 +310,45 @@ impl<I: Inferior> Engine<I> {
                 holds(&condition, regs, &self.inferior, pid, space).map_err(|error| error.to_string())
             });
             match held {
-                Ok(false) => return Verdict::GoOn,
+                Ok(false) => return None,
                 Ok(true) => {}
                 Err(error) => {
                     // As gdb: a condition that cannot be evaluated stops, else the user waits for ever.
                     let text = format!("the condition of breakpoint {id} failed: {error}");
                     self.emit(Event::Notice { text });
-                    return Verdict::Stop;
+                    return Some(BreakpointAction::Stop);
                 }
             }
         }
         breakpoint.hits += 1;
-        if let Some(Some(one)) = breakpoint.locations.get_mut(location as usize) {
+        if let Some(Some(one)) = location.and_then(|at| breakpoint.locations.get_mut(at as usize)) {
             one.hits += 1;
         }
         if breakpoint.ignore > 0 {
             breakpoint.ignore -= 1;
-            return Verdict::GoOn;
+            return None;
         }
-        match breakpoint.spec.action {
-            BreakpointAction::Stop => Verdict::Stop,
-            BreakpointAction::Count => Verdict::GoOn,
-            BreakpointAction::Trace => self.trace_call(id, location, tid, regs),
-            BreakpointAction::Log { count } => {
-                self.log_hit(id, location, tid, regs, count);
-                Verdict::GoOn
-            }
-        }
+        Some(breakpoint.spec.action)
     }
 
-    /// Reports a hit of a breakpoint in log mode, and ends it at its count.
-    fn log_hit(&mut self, id: u32, location: u32, tid: Tid, regs: &Regs, count: Option<u64>) {
+    /// Reports a hit of a breakpoint in log mode at one of its places.
+    fn log_hit(&mut self, id: u32, location: u32, tid: Tid, regs: &Regs) {
         let call = self.watched_call(id).unwrap_or_else(|| {
             self.stand_at_site(tid, regs);
             self.call_at(id, location, tid, regs)
         });
+        self.tell_hit(id, tid, call, None);
+    }
+
+    /// Reports a hit of a breakpoint in log mode, and ends it at its count.
+    pub(super) fn tell_hit(&mut self, id: u32, tid: Tid, call: FunctionCall, returned: Option<String>) {
         let Some(breakpoint) = self.breakpoints.get(&id) else { return };
         let (client, hits) = (breakpoint.client, breakpoint.hits);
+        let BreakpointAction::Log { count } = breakpoint.spec.action else { return };
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         if let Some(thread) = self.thread_ref(tid) {
             let time_ns = now.as_nanos() as u64;
-            self.emit(Event::Hit { breakpoint: id, client, count: hits, time_ns, thread, call });
+            self.emit(Event::Hit { breakpoint: id, client, count: hits, time_ns, thread, call, returned });
         }
         if count.is_some_and(|count| hits >= count) {
             self.enable_breakpoint(id, Toggle::Off);

@@ -50,13 +50,18 @@ impl<I: Inferior> Engine<I> {
     }
 
     /// The condition that a hit is judged by; `None`: there is none. Compiled at a place's first hit.
-    pub(super) fn condition_at(&mut self, id: u32, location: u32, pid: Pid) -> Option<Result<Arc<Expression>, String>> {
+    pub(super) fn condition_at(
+        &mut self,
+        id: u32,
+        location: Option<u32>,
+        pid: Pid,
+    ) -> Option<Result<Arc<Expression>, String>> {
         let breakpoint = self.breakpoints.get(&id)?;
         if let Some(compiled) = &breakpoint.condition {
             return Some(Ok(compiled.clone()));
         }
         let text = breakpoint.spec.condition.as_deref()?;
-        let place = breakpoint.locations.get(location as usize).and_then(Option::as_ref);
+        let place = location.and_then(|at| breakpoint.locations.get(at as usize)).and_then(Option::as_ref);
         if let Some(compiled) = place.and_then(|one| one.condition.clone()) {
             return Some(Ok(compiled));
         }
@@ -66,7 +71,7 @@ impl<I: Inferior> Engine<I> {
             Err(error) => return Some(Err(error.message)),
         };
         let breakpoint = self.breakpoints.get_mut(&id)?;
-        if let Some(Some(one)) = breakpoint.locations.get_mut(location as usize) {
+        if let Some(Some(one)) = location.and_then(|at| breakpoint.locations.get_mut(at as usize)) {
             one.condition = Some(compiled.clone());
         }
         Some(Ok(compiled))

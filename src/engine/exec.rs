@@ -10,6 +10,7 @@ impl<I: Inferior> Engine<I> {
     /// has the leader's tid now, and the other threads are gone (ptrace(2), "execve(2) under ptrace").
     pub(super) fn on_exec(&mut self, tid: Tid) {
         let Some(pid) = self.threads.get(&tid).map(|one| one.pid) else { return };
+        self.calls_after_exec(tid);
         let others: Vec<Tid> = self.threads_of(pid).into_iter().filter(|one| *one != tid).collect();
         for other in others {
             self.threads.remove(&other);

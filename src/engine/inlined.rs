@@ -117,7 +117,7 @@ impl<I: Inferior> Engine<I> {
                 let stands_at = |one: &ShownFrame| one.line.as_ref().is_some_and(|(_, at, _)| at == line);
                 Some(begun.saturating_sub(inside.iter().position(stands_at).unwrap_or(0)))
             }
-            Pattern::InModule { .. } | Pattern::Absolute(_) => Some(begun),
+            Pattern::InModule { .. } | Pattern::Absolute(_) | Pattern::Calls(_) => Some(begun),
         });
         if let Some(count) = entered.max().filter(|count| *count > 0) {
             self.set_entered(tid, pc, count);

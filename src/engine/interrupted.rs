@@ -106,6 +106,7 @@ impl<I: Inferior> Engine<I> {
         if !as_seen || self.inferior.signal_masks(tid).is_none_or(|masks| masks.has_effect(signal)) {
             return;
         }
+        self.call_made_again(tid, &regs);
         let limit = call.deadline.and_then(|deadline| self.shorten(tid, call, deadline, &mut regs));
         regs.rax = call.number;
         regs.orig_rax = u64::MAX;
@@ -128,6 +129,7 @@ impl<I: Inferior> Engine<I> {
         }
         if self.inferior.signal_masks(tid).is_some_and(|masks| masks.has_effect(signal)) {
             let _ = self.inferior.set_regs(tid, &Regs { rax: EINTR, rip: call.after.0, ..regs });
+            self.call_not_made_again(tid);
         }
     }
 

@@ -51,6 +51,7 @@ mod state;
 mod stepping;
 mod stops;
 mod strays;
+mod syscalls;
 mod trace;
 mod trace_scope;
 mod variables;

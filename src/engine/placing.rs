@@ -25,6 +25,10 @@ const NEAREST: usize = 3;
 impl<I: Inferior> Engine<I> {
     /// Places a new breakpoint in every space; says what the user should know where it found nothing.
     pub(super) fn place_breakpoint(&mut self, id: u32) -> Result<(), ApiError> {
+        if self.breakpoints.get(&id).is_some_and(|one| one.means == Means::Syscalls) {
+            self.wanted_calls_changed();
+            return Ok(());
+        }
         let spaces: Vec<SpaceId> =
             self.debugged().iter().filter_map(|pid| Some(self.processes.get(pid)?.space)).collect();
         if let Some(Pattern::Absolute(at)) = self.breakpoints.get(&id).map(|one| &one.pattern) {
@@ -162,7 +166,7 @@ impl<I: Inferior> Engine<I> {
                 let function = FunctionMatch::nameless(*at);
                 Some(Matches { functions: vec![function], total: 1 })
             }
-            Pattern::InModule { .. } | Pattern::Absolute(_) => None,
+            Pattern::InModule { .. } | Pattern::Absolute(_) | Pattern::Calls(_) => None,
         }
     }
 

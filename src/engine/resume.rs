@@ -52,8 +52,12 @@ impl<I: Inferior> Engine<I> {
         if !thread.reached.is_empty() && self.judge_kept(tid, RegisterSet::default()) == Verdict::Stop {
             return;
         }
+        if self.tell_calls(tid) == Verdict::Stop {
+            return;
+        }
         let Some(thread) = self.threads.get_mut(&tid) else { return };
-        let reported = thread.reported_at.take();
+        // Amid a call nothing stands before a site: what is behind the call is hit when that has returned.
+        let reported = thread.reported_at.take().filter(|_| kind != StopKind::Syscall);
         let owed = thread.owed;
         if let StopKind::Group(_) = kind {
             // The group stays stopped until SIGCONT, as it would without rdbg; LISTEN reports that.

@@ -131,6 +131,8 @@ pub struct Engine<I: Inferior> {
     pub(super) examine_next: Option<VirtAddr>,
     pub(super) next: Counters,
     pub(super) ended: bool,
+    /// System calls that breakpoints wait for.
+    pub(super) wanted_calls: super::syscalls::WantedCalls,
     /// The trace script that runs.
     pub(super) trace: Option<Box<crate::engine::trace::Tracing>>,
 }
@@ -198,6 +200,7 @@ impl<I: Inferior> Engine<I> {
             examine_next: None,
             next: Counters::default(),
             ended: false,
+            wanted_calls: Default::default(),
             trace: None,
         }
     }
@@ -330,6 +333,7 @@ impl<I: Inferior> Engine<I> {
             redone: None,
             registers_seen: 0,
             reached: Vec::new(),
+            calls: Default::default(),
         };
         self.threads.insert(tid, thread);
     }

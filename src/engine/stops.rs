@@ -37,7 +37,7 @@ impl<I: Inferior> Engine<I> {
                 self.on_new_task(tid, event)
             }
             WaitStatus::Event(PtraceEvent::VforkDone) => self.on_vfork_done(tid),
-            WaitStatus::SyscallStop => self.on_traced_call(tid),
+            WaitStatus::SyscallStop => self.on_syscall_stop(tid),
             WaitStatus::Event(PtraceEvent::Stop) => {
                 self.on_traced_stop(tid);
                 self.note_broken_call(tid);
@@ -55,6 +55,9 @@ impl<I: Inferior> Engine<I> {
             return;
         }
         if !thread.reached.is_empty() && self.judge_kept(tid, RegisterSet::default()) == Verdict::Stop {
+            return;
+        }
+        if self.tell_calls(tid) == Verdict::Stop {
             return;
         }
         let Some(thread) = self.threads.get(&tid) else { return };
@@ -169,9 +172,10 @@ impl<I: Inferior> Engine<I> {
 
     /// Resumes, remembering how. A task that has gone in the meantime reports so itself.
     pub(super) fn resume_task(&mut self, tid: Tid, how: ResumeHow, signal: Option<Signal>) {
-        let how = self.traced_resume(tid, how);
+        let how = self.resume_to_call(tid, how, signal);
         self.entered.remove(&tid);
         self.mend_call(tid, signal);
+        self.calls_go_on(tid, signal);
         if let Err(error) = self.write_registers(tid) {
             if !matches!(error, InferiorError::Gone(_)) {
                 self.emit(Event::Notice { text: format!("thread {tid} runs without its watchpoints: {error}") });

@@ -27,6 +27,8 @@ pub(super) enum Means {
     Patch,
     /// Debug registers, for so many bytes from each of its places on.
     Registers { trigger: Trigger, length: u64 },
+    /// Syscall-stops.
+    Syscalls,
 }
 
 impl<I: Inferior> Engine<I> {
@@ -38,6 +40,7 @@ impl<I: Inferior> Engine<I> {
                 Ok((self.parse_where(place)?, means))
             }
             Where::Watch(spec) => self.parse_watch(spec),
+            Where::Syscalls(spec) => Ok((super::syscalls::parse_calls(spec)?, Means::Syscalls)),
             place => Ok((self.parse_where(place)?, Means::Patch)),
         }
     }

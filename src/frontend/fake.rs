@@ -176,6 +176,7 @@ impl Canned {
                 time_ns: 0,
                 thread: thread_ref(),
                 call: call.clone(),
+                returned: None,
             };
             let mut events: Vec<Event> = (1..=count).map(hit).collect();
             events.push(Event::LogDone { breakpoint: self.breakpoints, client, hits: count });

@@ -19,6 +19,9 @@ use super::error::{errno_text, last_errno};
 use super::mem::{load, store, MemFiles};
 use super::{proc, refusal, Doorbell};
 
+/// Calls of 64-bit code (include/uapi/linux/audit.h, AUDIT_ARCH_X86_64).
+const AUDIT_ARCH_X86_64: u32 = 0xc000_003e;
+
 /// Tracing through ptrace(2). Requests are obeyed only from the thread that seized, hence it cannot leave its thread.
 #[derive(Debug)]
 pub struct LiveInferior {
@@ -378,11 +381,13 @@ impl Inferior for LiveInferior {
             if got < 0 {
                 return Err(failed("the system call", tid, last_errno()));
             }
+            let (pc, sp) = (VirtAddr(info.instruction_pointer), VirtAddr(info.stack_pointer));
             Ok(match info.op {
+                _ if info.arch != AUDIT_ARCH_X86_64 => SyscallStop::Other,
                 libc::PTRACE_SYSCALL_INFO_ENTRY => {
-                    SyscallStop::Entry { number: info.u.entry.nr, arguments: info.u.entry.args }
+                    SyscallStop::Entry { number: info.u.entry.nr, arguments: info.u.entry.args, pc, sp }
                 }
-                libc::PTRACE_SYSCALL_INFO_EXIT => SyscallStop::Return { value: info.u.exit.sval as u64 },
+                libc::PTRACE_SYSCALL_INFO_EXIT => SyscallStop::Return { value: info.u.exit.sval as u64, pc, sp },
                 _ => SyscallStop::Other,
             })
         }

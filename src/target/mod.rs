@@ -3,6 +3,7 @@
 pub mod address_space;
 pub mod breakpoint;
 pub mod broken_call;
+pub mod calls_under_way;
 pub mod debug_register;
 #[cfg(test)]
 pub(crate) mod fake_memory;

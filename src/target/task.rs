@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::broken_call::{BrokenCall, RedoneCall};
+use super::calls_under_way::ThreadCalls;
 use super::debug_register::Reached;
 use crate::base::{Pid, ResumeHow, Signal, TaskUid, VirtAddr};
 
@@ -50,6 +51,8 @@ pub struct Thread {
     pub registers_seen: u64,
     /// Watched bytes that it has reached and that have not been judged: the world stood or was being stopped.
     pub reached: Vec<Reached>,
+    /// System calls that it is in, while breakpoints wait for some.
+    pub calls: ThreadCalls,
 }
 
 /// A pc that was set as soon as a trap was reported.
@@ -79,7 +82,8 @@ pub enum StopKind {
     Signal(Signal),
     /// Group-stop.
     Group(Signal),
-    /// Syscall-stop, or the event-stop of a fork, clone or exec: it is inside a system call, and can make no other.
+    /// Syscall-stop at a call's entry, or the event-stop of a fork, clone or exec: it is inside a system call, and can make
+    /// no other.
     Syscall,
 }
 

@@ -244,3 +244,29 @@ fn a_running_one_is_logged_while_it_serves_and_is_left_as_it_was() {
     process.signal("TERM");
     assert_eq!(process.wait(Duration::from_secs(60)).code(), 0);
 }
+
+/// Its binds and listens as the kernel gets them.
+#[test]
+fn its_system_calls_are_caught_from_its_start_on() {
+    let home = Home::new();
+    let Some((envoy, _)) = envoy(&home) else { return };
+    let config = EnvoyConfig::new();
+    let mut words = vec!["run".to_owned(), "--ex".into(), "catch syscall --log listen accept4".into()];
+    words.extend(["--ex", "catch syscall bind if *(short*)($rsi) == 2", "--ex", "continue", "--"].map(str::to_owned));
+    words.push(envoy.path().display().to_string());
+    words.extend(config.args());
+    let mut rdbg = home.start(words);
+    let line = rdbg.expect_line("Catchpoint 2, entering bind(fd=", LONG).text;
+    assert!(line.contains("addr={sa_family=AF_INET, sin_port="), "{line}");
+    rdbg.send("bt 4");
+    rdbg.expect_line("bind+", LONG);
+    rdbg.send("continue");
+    let line = rdbg.expect("its return", |line| line.text.starts_with("Catchpoint 2, bind(fd="), LONG).text;
+    assert!(line.contains("sa_family=AF_INET") && line.contains(" = 0 at "), "{line}");
+    rdbg.send("delete 2");
+    rdbg.send("continue");
+    let line = rdbg.expect_line("listen(fd=", LONG).text;
+    assert!(line.contains("envoy") && line.ends_with(" = 0"), "{line}");
+    rdbg.signal("TERM");
+    rdbg.wait(LONG);
+}

@@ -1,11 +1,9 @@
 //! System calls of traced threads: each reports its entry and its return.
 
 use super::super::breakpoints::Verdict;
-use super::super::state::{Engine, World};
+use super::super::state::Engine;
 use super::{At, Tracing};
-use crate::api::StopReason;
-use crate::base::{Inferior, Pid, ResumeHow, SyscallStop, Tid};
-use crate::target::task::Role;
+use crate::base::{Inferior, SyscallStop, Tid};
 use crate::trace::SyscallHit;
 
 /// accept(2) and accept4(2).
@@ -14,43 +12,29 @@ const ACCEPTS: [u64; 2] = [43, 288];
 const EXECVE: u64 = 59;
 
 impl<I: Inferior> Engine<I> {
-    /// How a thread goes on: to its next system call where the trace wants to see it.
-    pub(in crate::engine) fn traced_resume(&self, tid: Tid, how: ResumeHow) -> ResumeHow {
-        let wanted = how == ResumeHow::Continue && self.trace.as_ref().is_some_and(|one| one.wants_calls());
-        if wanted && self.process_of(tid).is_some_and(|one| one.role == Role::Debugged) {
-            ResumeHow::Syscall
-        } else {
-            how
-        }
+    /// Whether the trace wants to see system calls.
+    pub(in crate::engine) fn trace_sees_calls(&self) -> bool {
+        self.trace.as_ref().is_some_and(|one| one.wants_calls())
     }
 
-    /// Threads that run report their system calls only after they have stood once.
-    pub(in crate::engine) fn begin_seeing_calls(&mut self, pid: Pid) {
-        if self.trace.as_ref().is_some_and(|one| one.wants_calls()) {
-            self.note_sleepers(pid);
-            self.stop_world();
-            self.resume_world();
-        }
+    /// Whether a thread is being stopped for a sample.
+    pub(in crate::engine) fn is_sampled(&self, tid: Tid) -> bool {
+        self.trace.as_ref().is_some_and(|one| one.sampled.contains(&tid))
     }
 
-    /// A thread stands at the entry or return of a system call.
-    pub(in crate::engine) fn on_traced_call(&mut self, tid: Tid) {
-        let mut verdict = Verdict::GoOn;
-        if let (Some(mut tracing), Ok(stop)) = (self.trace.take(), self.inferior.syscall_stop(tid)) {
-            verdict = match stop {
-                SyscallStop::Entry { number, arguments } => {
-                    let call = SyscallHit { number, arguments };
-                    self.call_entered(&mut tracing, tid, call)
-                }
-                SyscallStop::Return { value } => self.call_returned(&mut tracing, tid, value),
-                SyscallStop::Other => Verdict::GoOn,
-            };
-            self.after_hit(tracing, tid);
-        }
-        match verdict {
-            Verdict::Stop if self.world == World::Running => self.stop_for(tid, StopReason::SystemCall),
-            _ => self.go_on(tid),
-        }
+    /// A thread stands at the entry or return of a system call. [`Verdict::Stop`]: the trace wants it to stay there.
+    pub(in crate::engine) fn on_traced_call(&mut self, tid: Tid, stop: SyscallStop) -> Verdict {
+        let Some(mut tracing) = self.trace.take() else { return Verdict::GoOn };
+        let verdict = match stop {
+            SyscallStop::Entry { number, arguments, .. } => {
+                let call = SyscallHit { number, arguments };
+                self.call_entered(&mut tracing, tid, call)
+            }
+            SyscallStop::Return { value, .. } => self.call_returned(&mut tracing, tid, value),
+            SyscallStop::Other => Verdict::GoOn,
+        };
+        self.after_hit(tracing, tid);
+        verdict
     }
 
     fn call_entered(&mut self, tracing: &mut Tracing, tid: Tid, call: SyscallHit) -> Verdict {

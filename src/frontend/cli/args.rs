@@ -148,7 +148,7 @@ pub struct Run {
 
 /// `rdbg break`.
 #[derive(Debug, Args)]
-#[command(group = ArgGroup::new("place").required(true).args(["regex", "name", "basename", "at", "address"]))]
+#[command(group = ArgGroup::new("place").required(true).args(["regex", "name", "basename", "at", "address", "syscall"]))]
 #[command(group = ArgGroup::new("target").args(["pid", "attach", "waitfor", "program", "session"]))]
 pub struct Break {
     /// Functions whose demangled name, with parameters, matches
@@ -166,6 +166,9 @@ pub struct Break {
     /// An expression that gives an address
     #[arg(long, value_name = "EXPR")]
     pub address: Option<String>,
+    /// System calls: names, numbers and groups (group:network), with commas between them
+    #[arg(long, value_name = "CALLS")]
+    pub syscall: Option<String>,
     /// Only in this module, e.g. libc.so.6
     #[arg(long, value_name = "LIB")]
     pub module: Option<String>,

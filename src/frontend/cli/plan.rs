@@ -15,7 +15,7 @@ use crate::api::{
 use crate::base::Pid;
 use crate::frontend::repl::parse::find_spec;
 use crate::frontend::repl::table::Group;
-use crate::frontend::repl::{line_place, parse_line, plain_spec, Detail, Parsed, DEFAULT_LIMIT};
+use crate::frontend::repl::{calls_place, line_place, parse_line, plain_spec, Detail, Parsed, DEFAULT_LIMIT};
 
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq)]
@@ -302,12 +302,13 @@ fn break_plan(args: Break) -> Result<Plan, clap::Error> {
     check_regex(args.regex.as_deref())?;
     let no_line = |text: &str| wrong(format!("--at: `{text}` is no FILE:LINE"));
     let line = args.at.map(|text| line_place(&text).ok_or_else(|| no_line(&text))).transpose()?;
-    let location = match (args.regex, args.name, args.basename, args.address.map(Where::Address).or(line)) {
+    let calls = args.syscall.map(|list| calls_place(&list));
+    let location = match (args.regex, args.name, args.basename, args.address.map(Where::Address).or(line).or(calls)) {
         (Some(regex), ..) => Where::Regex(regex),
         (_, Some(name), ..) => Where::Name(name),
         (_, _, Some(name), _) => Where::BaseName(name),
         (_, _, _, Some(place)) => place,
-        _ => return Err(wrong("say where: --regex, --name, --basename, --at or --address")),
+        _ => return Err(wrong("say where: --regex, --name, --basename, --at, --address or --syscall")),
     };
     let spec = BreakpointSpec {
         module: args.module.map_or(ModuleFilter::Any, ModuleFilter::Named),

@@ -7,6 +7,7 @@ use super::clock::time_of_day;
 use super::places::{call_text, framed_text, place_text, thread_text};
 use super::source::with_source;
 use super::style::Style;
+use super::syscalls::{caught_calls_text, returned_text};
 use super::watch::watch_hits_text;
 
 /// An event; empty where there is nothing to say.
@@ -18,9 +19,9 @@ pub fn event_text(event: &Event, style: Style) -> String {
             let text = stop_text(reason, thread, frame.as_ref(), call.as_ref(), style);
             with_source(text, source.as_deref(), style)
         }
-        Event::Hit { time_ns, thread, call, .. } => {
+        Event::Hit { time_ns, thread, call, returned, .. } => {
             let who = style.thread(&format!("{}[{}]", thread.name, thread.tid));
-            format!("{} {who} {}", time_of_day(*time_ns), call_text(call, style))
+            format!("{} {who} {}{}", time_of_day(*time_ns), call_text(call, style), returned_text(returned.as_deref()))
         }
         Event::Lost { count } => format!("({count} hits not shown: the output could not keep up)"),
         Event::LogDone { breakpoint, hits, .. } => format!("Breakpoint {breakpoint} is done after {hits} hits"),
@@ -71,6 +72,7 @@ pub fn reason_text(reason: &StopReason, pid: Pid, style: Style) -> String {
             format!("Breakpoint {}", ids.join(", "))
         }
         StopReason::Watch { hits } => watch_hits_text(hits),
+        StopReason::Syscall { hits } => caught_calls_text(hits, style),
         StopReason::Step => "Step".to_owned(),
         StopReason::Finished { value } => format!("Finished, returned {value:#x} ({})", *value as i64),
         StopReason::FrameLeft { how } => match how {

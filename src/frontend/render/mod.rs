@@ -9,6 +9,7 @@ pub mod reply;
 pub mod safe;
 pub mod source;
 pub mod style;
+mod syscalls;
 pub mod tables;
 mod watch;
 

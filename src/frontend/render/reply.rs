@@ -10,6 +10,7 @@ use super::event::reason_text;
 use super::places::{frame_text, how_text, place_text, thread_text};
 use super::source::{source_text, with_source};
 use super::style::Style;
+use super::syscalls::syscalls_text;
 use super::tables;
 use super::watch::watch_text;
 
@@ -61,6 +62,9 @@ pub fn breakpoint_text(row: &BreakpointRow, style: Style) -> String {
         [one] if matches!(row.location, Where::Watch(_)) => {
             let address = style.address(&one.place.addr.to_string());
             format!("Watchpoint {}: {}, {address}", row.id, where_text(&row.location))
+        }
+        [] if matches!(row.location, Where::Syscalls(_)) => {
+            format!("Catchpoint {}: {}", row.id, where_text(&row.location))
         }
         [] => format!("Breakpoint {} (pending): no module loaded so far has it", row.id),
         [one] => {
@@ -152,5 +156,6 @@ pub fn where_text(location: &Where) -> String {
         },
         Where::Hardware(place) => format!("hbreak {}", where_text(place)),
         Where::Watch(spec) => watch_text(spec),
+        Where::Syscalls(spec) => syscalls_text(spec),
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::api::{
     BreakpointAction, BreakpointRow, InferiorRow, InstructionRow, LocationRow, ModuleRow, ProcessRow, SignalRow,
-    ThreadRow, Toggle, VariableRow, VariableSet,
+    ThreadRow, Toggle, VariableRow, VariableSet, Where,
 };
 
 use super::places::{full_address, place_text};
@@ -78,7 +78,7 @@ pub fn breakpoints(rows: &[BreakpointRow], style: Style) -> String {
         if let Some(module) = &row.module {
             what.push_str(&format!(" in {module}"));
         }
-        if row.locations.is_empty() {
+        if row.locations.is_empty() && !matches!(row.location, Where::Syscalls(_)) {
             what.push_str(" (pending)");
         }
         lines.push(format!("{:<4}{kind:<6}{:<4}{:<8}{what}", row.id, yes_no(row.enabled), row.hits));

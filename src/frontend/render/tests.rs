@@ -87,6 +87,7 @@ fn hits_catches_waits_and_ends() {
         time_ns: 45_296_789_012_345,
         thread: thread(),
         call: call(),
+        returned: None,
     };
     assert_eq!(event(&hit), "12:34:56.789012 wrk:worker_0[1234] epoll_ctl(epfd=5, op=EPOLL_CTL_ADD?)");
     let caught = |at| event(&Event::Caught { process: inferior(), at });

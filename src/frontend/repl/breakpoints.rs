@@ -2,6 +2,7 @@
 
 use super::parse::{engine, ParseError, Parsed};
 use super::source::line_place;
+use super::syscalls::calls_place;
 use super::table::{row, CommandSpec, Completes, Group};
 use super::words::{split_words, unquote, Rest};
 use crate::api::{BreakpointAction, BreakpointSpec, Command, ModuleFilter, Toggle, Where};
@@ -11,7 +12,7 @@ pub const DEFAULT_LIMIT: u32 = 1000;
 
 const G: Group = Group::Breakpoints;
 const BREAK: &str =
-    "break [NAME | FILE:LINE | LINE | MODULE`NAME | *ADDR | --at FILE:LINE | --name F | --regex RE | --basename F | --address A] [--module LIB] \
+    "break [NAME | FILE:LINE | LINE | MODULE`NAME | *ADDR | --at FILE:LINE | --name F | --regex RE | --basename F | --address A | --syscall CALLS] [--module LIB] \
                      [--log [--count N]] [--limit N] [--ignore N] [if COND]";
 
 /// The rows of the table.
@@ -117,6 +118,7 @@ pub fn parse_spec(rest: &Rest<'_>) -> Result<BreakpointSpec, ParseError> {
                 set_place(rest, &mut place, Where::Name(value()?))?;
             }
             "--basename" | "-b" => set_place(rest, &mut place, Where::BaseName(value()?))?,
+            "--syscall" => set_place(rest, &mut place, calls_place(&value()?))?,
             "--address" | "-a" => set_place(rest, &mut place, Where::Address(value()?))?,
             "--at" => {
                 let text = value()?;

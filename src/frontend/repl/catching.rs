@@ -23,7 +23,7 @@ fn parse_catch(rest: &Rest<'_>) -> Result<BreakpointSpec, ParseError> {
     let (word, tail) = rest.text.split_once(char::is_whitespace).unwrap_or((rest.text, ""));
     let events = [CatchEvent::Throw, CatchEvent::Rethrow, CatchEvent::Catch, CatchEvent::Panic];
     let event = events.into_iter().find(|event| event.word() == word);
-    let event = event.ok_or_else(|| rest.wrong("throw, rethrow, catch or panic is what can be caught"))?;
+    let event = event.ok_or_else(|| rest.wrong("throw, rethrow, catch, panic or syscall is what can be caught"))?;
     let mut spec = parse_spec(&Rest { text: tail.trim(), ..*rest })?;
     let types = match spec.location {
         Where::Name(text) | Where::Regex(text) => Some(text),
@@ -49,6 +49,6 @@ mod tests {
         assert_eq!(at("throw"), catch(CatchEvent::Throw, None));
         assert_eq!(at("catch ^std::runtime --log"), catch(CatchEvent::Catch, Some("^std::runtime")));
         assert_eq!(at("panic if $rdi != 0"), catch(CatchEvent::Panic, None));
-        assert!(parse("syscall").is_err() && parse("").is_err() && parse("throw a.cc:3").is_err());
+        assert!(parse("load").is_err() && parse("").is_err() && parse("throw a.cc:3").is_err());
     }
 }

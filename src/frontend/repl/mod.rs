@@ -21,6 +21,7 @@ mod lldb;
 mod running;
 mod source;
 mod stack;
+mod syscalls;
 mod watch;
 
 #[cfg(test)]
@@ -31,4 +32,5 @@ mod session_tests;
 pub use breakpoints::{plain_spec, DEFAULT_LIMIT};
 pub use parse::{parse_line, Detail, Local, ParseError, Parsed};
 pub use source::line_place;
+pub use syscalls::calls_place;
 pub use words::split_words;

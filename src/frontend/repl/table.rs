@@ -2,7 +2,7 @@
 
 use super::parse::{ParseError, Parsed};
 use super::words::Rest;
-use super::{breakpoints, catching, data, general, lines, lldb, running, source, stack, watch};
+use super::{breakpoints, catching, data, general, lines, lldb, running, source, stack, syscalls, watch};
 
 /// One command.
 pub struct CommandSpec {
@@ -90,6 +90,7 @@ pub fn all_commands() -> impl Iterator<Item = &'static CommandSpec> {
         breakpoints::COMMANDS,
         catching::COMMANDS,
         watch::COMMANDS,
+        syscalls::COMMANDS,
         running::COMMANDS,
         lines::COMMANDS,
         stack::COMMANDS,
