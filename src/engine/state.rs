@@ -22,6 +22,8 @@ use crate::target::task::{Process, Role, RunState, SpaceId, Thread};
 /// How many events a front end may be behind before it loses some. The queue grows as it fills: one of fixed size would
 /// take all its memory at once.
 const EVENT_QUEUE: usize = 65_536;
+/// The most reports that are handled before the next request is, so that neither keeps the other waiting.
+const REPORTS_BETWEEN_REQUESTS: u32 = 64;
 
 /// What reaches the engine besides its tracees and its front ends.
 pub enum Input {
@@ -210,6 +212,7 @@ impl<I: Inferior> Engine<I> {
         while !self.ended {
             self.doorbell.take();
             if self.take_queued() {
+                self.take_reports_that_came();
                 continue;
             }
             if self.threads.is_empty() && self.late.is_empty() {
@@ -240,6 +243,17 @@ impl<I: Inferior> Engine<I> {
             Err(_) => return false,
         }
         true
+    }
+
+    /// Handles reports that have come already: clients that ask without end must not keep the tasks waiting.
+    fn take_reports_that_came(&mut self) {
+        for _ in 0..REPORTS_BETWEEN_REQUESTS {
+            if self.ended || self.threads.is_empty() {
+                return;
+            }
+            let Ok(Some((tid, status))) = self.next_report(Wait::Poll) else { return };
+            self.handle(tid, status);
+        }
     }
 
     /// Waits for a request or an input while nothing is traced.

@@ -41,7 +41,8 @@ impl<I: Inferior> Engine<I> {
         }
     }
 
-    /// A frame's arguments on one line; `None` without debug information.
+    /// A frame's arguments on one line; `None` where the debug information tells of none: there is none, or the function is
+    /// written in assembly.
     pub(super) fn frame_arguments(&self, tid: Tid, shown: &ShownFrame) -> Option<Vec<api::Argument>> {
         self.with_scope(tid, shown, |scope| self.brief_arguments(scope)).flatten()
     }
@@ -49,6 +50,9 @@ impl<I: Inferior> Engine<I> {
     fn brief_arguments(&self, scope: &FrameScope<'_>) -> Option<Vec<api::Argument>> {
         let function = scope.chain.last()?;
         let types = scope.loaded.module.dwarf().types();
+        if types.is_assembly(function.entry) {
+            return None;
+        }
         let style = Style { extent: Extent::Brief, ..self.settings.style() };
         let inspector = Inspector::new(&types, scope.memory, self, style);
         let variables = types.arguments(function);

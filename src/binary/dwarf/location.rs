@@ -118,6 +118,13 @@ impl Types<'_> {
         }
     }
 
+    /// Whether a unit was written in assembly: its functions have parameters that it tells nothing of.
+    pub fn is_assembly(&self, entry: EntryId) -> bool {
+        let root = self.session.root(entry.unit).and_then(|root| self.session.entry(root)).ok();
+        let language = root.and_then(|root| root.get(gimli::DW_AT_language));
+        matches!(language, Some(gimli::AttributeValue::Language(gimli::DW_LANG_Mips_Assembler)))
+    }
+
     fn frame_base(&self, function: EntryId, at: FileAddr, state: &dyn FrameState) -> Option<u64> {
         let entry = self.session.entry(function).ok()?;
         let open = self.session.unit(function.unit).ok()?;
