@@ -91,7 +91,11 @@ impl Inspector<'_, '_> {
         if let Some(text) = self.show_opaque(value, view) {
             return text;
         }
-        match self.types.definition(value.ty).filter(|_| self.style.extent == Extent::Whole) {
+        if self.style.extent == Extent::Brief {
+            // Its definition may stand in any unit: not worth reading them all for one word.
+            return "...".to_owned();
+        }
+        match self.types.definition(value.ty) {
             Some(ty) => self.show_within(&TypedValue { ty, place: value.place.clone() }, depth + 1),
             None => "<incomplete type>".to_owned(),
         }
