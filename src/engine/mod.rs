@@ -21,6 +21,7 @@ mod hits;
 mod inlined;
 mod inspect;
 mod interrupted;
+mod jit;
 mod leave;
 mod line_step;
 mod memory;

@@ -7,7 +7,7 @@ use crossbeam_channel::{Receiver, Sender};
 use rustc_hash::FxHashMap;
 
 use crate::api::{ApiError, ClientId, Event, Request, StopReason, Subscription};
-use crate::base::{Inferior, InferiorError, Pid, Signal, TaskUid, Tid, VirtAddr, WaitStatus};
+use crate::base::{Inferior, InferiorError, Pid, Progress, Signal, TaskUid, Tid, VirtAddr, WaitStatus};
 use crate::engine::breakpoints::Breakpoint;
 use crate::engine::remote::Wait;
 use crate::engine::settings::Settings;
@@ -66,6 +66,8 @@ pub struct Space {
     pub guarded: Option<crate::os::GuardedId>,
     /// The safety net.
     pub(super) net: super::net::Net,
+    /// The map of its JIT.
+    pub(super) jit: super::jit::JitSeen,
 }
 
 /// What the user's commands refer to when they name nothing.
@@ -135,6 +137,8 @@ pub struct Engine<I: Inferior> {
     pub(super) ended: bool,
     /// System calls that breakpoints wait for.
     pub(super) wanted_calls: super::syscalls::WantedCalls,
+    /// What commands that take their time tell.
+    pub(super) progress: Progress,
     /// The trace script that runs.
     pub(super) trace: Option<Box<crate::engine::trace::Tracing>>,
 }
@@ -203,8 +207,14 @@ impl<I: Inferior> Engine<I> {
             next: Counters::default(),
             ended: false,
             wanted_calls: Default::default(),
+            progress: Progress::default(),
             trace: None,
         }
+    }
+
+    /// The same engine, telling there how far it is.
+    pub(super) fn reporting_to(self, progress: Progress) -> Self {
+        Self { progress, ..self }
     }
 
     /// Serves until the session ends.
@@ -281,8 +291,10 @@ impl<I: Inferior> Engine<I> {
 
     fn take_request(&mut self, request: Request) {
         match request {
-            Request::Command { client, command, answer } => {
+            Request::Command { client, command, answer, ticket } => {
+                self.progress.begin(ticket);
                 let outcome = self.obey(client, command);
+                self.progress.end();
                 // A front end that no longer waits for its answer is no failure of the command.
                 let _ = answer.send(outcome);
             }
@@ -365,6 +377,7 @@ impl<I: Inferior> Engine<I> {
             slots: Vec::new(),
             guarded: None,
             net: Default::default(),
+            jit: Default::default(),
         };
         self.spaces.insert(id, space);
         id

@@ -46,6 +46,7 @@ impl<I: Inferior> Engine<I> {
         if let (StopReason::Breakpoint { ids }, Ok(regs)) = (&reason, self.inferior.regs(tid)) {
             self.enter_at_breakpoints(tid, regs.pc(), ids);
         }
+        self.refresh_jit();
         let (frame, call) = self.stop_place(tid);
         let source = self.source_around_selected();
         let Some(thread) = self.thread_ref(tid) else { return };
