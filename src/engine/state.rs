@@ -137,6 +137,7 @@ pub struct Engine<I: Inferior> {
     pub(super) ended: bool,
     /// System calls that breakpoints wait for.
     pub(super) wanted_calls: super::syscalls::WantedCalls,
+    pub(super) filtered: super::call_filter::FilteredProcesses,
     /// The trace script that runs.
     pub(super) trace: Option<Box<crate::engine::trace::Tracing>>,
 }
@@ -206,6 +207,7 @@ impl<I: Inferior> Engine<I> {
             next: Counters::default(),
             ended: false,
             wanted_calls: Default::default(),
+            filtered: Default::default(),
             trace: None,
         }
     }
