@@ -43,6 +43,7 @@ mod live {
     mod survival;
     mod syscalls;
     mod trace;
+    mod trace_filter;
     mod trace_quick;
     mod values;
     mod waitfor;

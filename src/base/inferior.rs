@@ -135,6 +135,8 @@ pub struct TraceOptions {
     pub kill_on_exit: bool,
     /// PTRACE_O_TRACEEXIT: stop at each task's exit.
     pub report_exit: bool,
+    /// PTRACE_O_TRACESECCOMP: stop at each call that a filter of rdbg's own is to report.
+    pub report_filtered: bool,
 }
 
 /// The parts of `siginfo_t` that rdbg uses (sigaction(2)).
@@ -323,9 +325,9 @@ pub trait Inferior {
     /// nothing before.
     fn is_dead(&self, pid: Pid, tid: Tid) -> bool;
 
-    /// Whether system calls of the task are filtered, or it is not known (seccomp(2)): one that rdbg has it make could
-    /// be its end.
-    fn filters_syscalls(&self, tid: Tid) -> bool;
+    /// Whether system calls of the task are filtered by more than `own` filters, or it is not known (seccomp(2)): one that
+    /// rdbg has it make could be its end.
+    fn filters_syscalls(&self, tid: Tid, own: u32) -> bool;
 
     /// Whether two tasks share their memory (kcmp(2), KCMP_VM); `None` where the kernel does not say.
     fn shares_memory(&self, one: Tid, other: Tid) -> Option<bool>;

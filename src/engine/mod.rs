@@ -7,6 +7,7 @@ mod arming;
 mod attach;
 mod breakpoints;
 mod cache;
+mod call_filter;
 mod catching;
 mod commands;
 mod conditions;

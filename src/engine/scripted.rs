@@ -466,7 +466,7 @@ impl Inferior for Scripted {
     }
 
     /// So that no system call is made in a scripted task.
-    fn filters_syscalls(&self, _: Tid) -> bool {
+    fn filters_syscalls(&self, _: Tid, _: u32) -> bool {
         true
     }
 

@@ -91,6 +91,8 @@ pub struct Engine<I: Inferior> {
     pub(super) doorbell: crate::os::Doorbell,
     pub(super) guardian: crate::os::Guardian,
     pub(super) subscribers: Vec<Subscriber>,
+    /// What is told when the report in hand has been dealt with: see `emit`.
+    outbox: Vec<Event>,
     pub(super) threads: FxHashMap<Tid, Thread>,
     pub(super) processes: BTreeMap<Pid, Process>,
     pub(super) spaces: FxHashMap<SpaceId, Space>,
@@ -138,6 +140,7 @@ pub struct Engine<I: Inferior> {
     pub(super) pause: super::pause::Pause,
     /// System calls that breakpoints wait for.
     pub(super) wanted_calls: super::syscalls::WantedCalls,
+    pub(super) filtered: super::call_filter::FilteredProcesses,
     /// The trace script that runs.
     pub(super) trace: Option<Box<crate::engine::trace::Tracing>>,
 }
@@ -174,6 +177,7 @@ impl<I: Inferior> Engine<I> {
             doorbell,
             guardian: crate::os::Guardian::default(),
             subscribers: Vec::new(),
+            outbox: Vec::new(),
             threads: FxHashMap::default(),
             processes: BTreeMap::new(),
             spaces: FxHashMap::default(),
@@ -207,6 +211,7 @@ impl<I: Inferior> Engine<I> {
             ended: false,
             pause: Default::default(),
             wanted_calls: Default::default(),
+            filtered: Default::default(),
             trace: None,
         }
     }
@@ -214,6 +219,7 @@ impl<I: Inferior> Engine<I> {
     /// Serves until the session ends.
     pub fn run(&mut self) {
         while !self.ended {
+            self.empty_outbox();
             self.doorbell.take();
             if self.take_queued() {
                 self.take_reports_that_came();
@@ -234,6 +240,7 @@ impl<I: Inferior> Engine<I> {
                 Err(error) => self.emit(Event::Notice { text: format!("waiting failed: {error}") }),
             }
         }
+        self.empty_outbox();
     }
 
     /// Handles one request or input, if one is queued.
@@ -288,6 +295,7 @@ impl<I: Inferior> Engine<I> {
         match request {
             Request::Command { client, command, answer } => {
                 let outcome = self.obey(client, command);
+                self.empty_outbox();
                 // A front end that no longer waits for its answer is no failure of the command.
                 let _ = answer.send(outcome);
             }
@@ -310,9 +318,24 @@ impl<I: Inferior> Engine<I> {
         self.ended = true;
     }
 
-    /// Tells every front end. One whose queue is full loses the event, and is told how many it has lost when there is
-    /// room again: the tracees never wait for a reader.
+    /// Tells every front end, in order. A logged hit, and what follows it, is told when its thread has been resumed: the
+    /// thread does not stand while front ends are woken, and who has read of the hit knows that it is over.
     pub(super) fn emit(&mut self, event: Event) {
+        match self.outbox.is_empty() && !matches!(event, Event::Hit { .. }) {
+            true => self.tell(event),
+            false => self.outbox.push(event),
+        }
+    }
+
+    pub(super) fn empty_outbox(&mut self) {
+        let mut events = std::mem::take(&mut self.outbox);
+        events.drain(..).for_each(|event| self.tell(event));
+        self.outbox = events;
+    }
+
+    /// One whose queue is full loses the event, and is told how many it has lost when there is room again: the tracees
+    /// never wait for a reader.
+    fn tell(&mut self, event: Event) {
         self.subscribers.retain_mut(|one| {
             if one.to.events.len() >= EVENT_QUEUE {
                 one.lost += 1;

@@ -304,6 +304,9 @@ impl Inferior for LiveInferior {
         if options.report_exit {
             flags |= libc::PTRACE_O_TRACEEXIT;
         }
+        if options.report_filtered {
+            flags |= libc::PTRACE_O_TRACESECCOMP;
+        }
         match request(libc::PTRACE_SEIZE, tid, ptr::null_mut(), flags as usize as *mut c_void) {
             Ok(()) => Ok(()),
             Err(errno) => Err(refusal::explain_seize(tid, errno)),
@@ -402,6 +405,9 @@ impl Inferior for LiveInferior {
                 _ if info.arch != AUDIT_ARCH_X86_64 => SyscallStop::Other,
                 libc::PTRACE_SYSCALL_INFO_ENTRY => {
                     SyscallStop::Entry { number: info.u.entry.nr, arguments: info.u.entry.args, pc, sp }
+                }
+                libc::PTRACE_SYSCALL_INFO_SECCOMP => {
+                    SyscallStop::Entry { number: info.u.seccomp.nr, arguments: info.u.seccomp.args, pc, sp }
                 }
                 libc::PTRACE_SYSCALL_INFO_EXIT => SyscallStop::Return { value: info.u.exit.sval as u64, pc, sp },
                 _ => SyscallStop::Other,
@@ -549,8 +555,9 @@ impl Inferior for LiveInferior {
         !proc::read_status(tid).is_ok_and(|status| !matches!(status.state, 'Z' | 'X'))
     }
 
-    fn filters_syscalls(&self, tid: Tid) -> bool {
-        !proc::read_status(tid).is_ok_and(|status| status.seccomp == 0)
+    fn filters_syscalls(&self, tid: Tid, own: u32) -> bool {
+        !proc::read_status(tid)
+            .is_ok_and(|status| status.seccomp == 0 || own > 0 && status.seccomp_filters == Some(own))
     }
 
     fn shares_memory(&self, one: Tid, other: Tid) -> Option<bool> {

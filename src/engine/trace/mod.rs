@@ -15,7 +15,7 @@ mod task;
 mod timers;
 
 use std::cell::RefCell;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs::File;
 use std::sync::Arc;
 
@@ -171,6 +171,20 @@ impl Tracing {
         self.calls.wanted() || self.quick.as_ref().is_some_and(|one| !one.calls.is_empty())
     }
 
+    /// The system calls that alone a launched program needs to report; none where it is to report all, and where the
+    /// trace can become a session at the prompt, which could let the program go.
+    pub(super) fn calls_to_filter(&self) -> Vec<u32> {
+        let can_stop = self.quick.as_ref().is_some_and(|one| one.can_stop());
+        if can_stop || !self.calls.any_entry.is_empty() || !self.calls.any_exit.is_empty() {
+            return Vec::new();
+        }
+        let accepts = if self.calls.accepted.is_empty() { &[][..] } else { &calls::ACCEPTS };
+        let quick = self.quick.iter().flat_map(|one| &one.calls);
+        let numbers = self.calls.entry.keys().chain(self.calls.exit.keys()).chain(accepts).chain(quick);
+        let numbers: BTreeSet<u32> = numbers.filter_map(|number| u32::try_from(*number).ok()).collect();
+        numbers.into_iter().collect()
+    }
+
     /// Whether the script has called `exit`, or the trace has had all its calls.
     fn is_done(&self) -> bool {
         self.machine.exit().is_some() || self.quick.as_ref().is_some_and(|one| one.is_done())
@@ -178,6 +192,13 @@ impl Tracing {
 }
 
 impl TracedCalls {
+    /// Whether a call's return is to be seen.
+    fn wants_return(&self, number: u64) -> bool {
+        !self.any_exit.is_empty()
+            || self.exit.contains_key(&number)
+            || !self.accepted.is_empty() && calls::ACCEPTS.contains(&number)
+    }
+
     /// Whether threads have to report their system calls.
     fn wanted(&self) -> bool {
         !(self.entry.is_empty()

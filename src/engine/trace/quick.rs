@@ -71,6 +71,11 @@ impl Quick {
         self.limit.is_some_and(|limit| self.counts.reported >= limit)
     }
 
+    /// Whether one of its calls can be a stop.
+    pub(super) fn can_stop(&self) -> bool {
+        self.stop_if.is_some()
+    }
+
     /// When a call is counted: with its condition.
     fn counted_at(&self) -> Moment {
         self.condition.as_ref().map_or(Moment::Entry, |one| one.moment)
