@@ -26,6 +26,7 @@ mod live {
     mod line_stepping;
     mod modules;
     mod names;
+    mod pause;
     mod pinning;
     mod prompt;
     mod prompt_keys;
