@@ -45,7 +45,9 @@ pub trait Hit {
     /// An argument of a function at its entry.
     fn argument(&self, number: u8) -> u64;
     /// An argument of a function at its entry, by its name or number.
-    fn named_argument(&self, name: &str) -> Option<FunctionArgument>;
+    fn named_argument(&self, _name: &str) -> Option<FunctionArgument> {
+        None
+    }
     /// What a function or system call returned.
     fn return_value(&self) -> u64;
     /// The system call.
@@ -120,10 +122,6 @@ impl Hit for NoTask {
 
     fn argument(&self, _: u8) -> u64 {
         0
-    }
-
-    fn named_argument(&self, _: &str) -> Option<FunctionArgument> {
-        None
     }
 
     fn return_value(&self) -> u64 {
