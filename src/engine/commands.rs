@@ -49,8 +49,13 @@ impl<I: Inferior> Engine<I> {
             }
             other => {
                 self.refresh_jit();
-                let outcome = self.look(other);
-                self.still_wanted().and(outcome)
+                if let Some(answer) = self.look_back(&other) {
+                    return answer;
+                }
+                self.note_what_is_seen();
+                let answer = self.look(other);
+                self.inferior.witness().rest();
+                self.still_wanted().and(answer)
             }
         }
     }
@@ -64,7 +69,7 @@ impl<I: Inferior> Engine<I> {
     }
 
     /// Commands that change nothing in the target's course.
-    fn look(&mut self, command: Command) -> Outcome {
+    pub(super) fn look(&mut self, command: Command) -> Outcome {
         match command {
             Command::Backtrace { limit, all_threads } => self.backtrace(limit, all_threads),
             Command::Frame { select } => self.select_frame(select),
