@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use crossbeam_channel::{Receiver, Sender};
 use rustc_hash::FxHashMap;
 
-use crate::api::{ApiError, ClientId, Event, Request, StopReason, Subscription};
+use crate::api::{ApiError, ClientId, DisplayRow, Event, Request, StopReason, Subscription};
 use crate::base::{Inferior, InferiorError, Pid, Signal, TaskUid, Tid, VirtAddr, WaitStatus};
 use crate::engine::breakpoints::Breakpoint;
 use crate::engine::remote::Wait;
@@ -133,6 +133,8 @@ pub struct Engine<I: Inferior> {
     /// Convenience variables, by name without the `$`.
     pub(super) kept: std::collections::BTreeMap<String, super::described_names::Kept>,
     pub(super) examine_next: Option<VirtAddr>,
+    /// What is shown at every stop.
+    pub(super) displays: Vec<DisplayRow>,
     pub(super) next: Counters,
     pub(super) ended: bool,
     /// System calls that breakpoints wait for.
@@ -156,6 +158,7 @@ pub(super) struct Counters {
     pub(super) process: u32,
     pub(super) space: u32,
     pub(super) breakpoint: u32,
+    pub(super) display: u32,
 }
 
 impl<I: Inferior> Engine<I> {
@@ -204,6 +207,7 @@ impl<I: Inferior> Engine<I> {
             history: Vec::new(),
             kept: std::collections::BTreeMap::new(),
             examine_next: None,
+            displays: Vec::new(),
             next: Counters::default(),
             ended: false,
             wanted_calls: Default::default(),
