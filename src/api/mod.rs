@@ -20,7 +20,7 @@ pub use command::{
     StepKind, TargetSelector, Toggle, TypeDetail, VariableSet, Where,
 };
 pub use displays::{DisplayChange, DisplayRow};
-pub use event::{CaughtAt, Event, FrameExit, StopReason};
+pub use event::{CaughtAt, Event, FrameExit, PauseOver, StopReason};
 pub use names::{CacheRequest, NameSourceRow, NameSourcesRow, NamesQuestion, NamesRequest};
 pub use reply::{
     ApiError, Argument, BreakpointRow, ErrorKind, FrameRow, FunctionCall, HowFound, InferiorRow, InstructionRow,

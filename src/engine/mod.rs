@@ -33,6 +33,7 @@ mod names;
 mod net;
 #[cfg(test)]
 mod order_tests;
+mod pause;
 mod pinning;
 mod placing;
 mod printing;

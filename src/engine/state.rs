@@ -35,6 +35,8 @@ pub enum Input {
     Tick(crate::engine::trace::Tick),
     /// The trace is to end.
     TraceDone,
+    /// Somebody may have stood for as long as `set pause-budget` says.
+    PauseOver,
 }
 
 /// Whether threads run.
@@ -137,6 +139,7 @@ pub struct Engine<I: Inferior> {
     pub(super) displays: Vec<DisplayRow>,
     pub(super) next: Counters,
     pub(super) ended: bool,
+    pub(super) pause: super::pause::Pause,
     /// System calls that breakpoints wait for.
     pub(super) wanted_calls: super::syscalls::WantedCalls,
     pub(super) filtered: super::call_filter::FilteredProcesses,
@@ -210,6 +213,7 @@ impl<I: Inferior> Engine<I> {
             displays: Vec::new(),
             next: Counters::default(),
             ended: false,
+            pause: Default::default(),
             wanted_calls: Default::default(),
             filtered: Default::default(),
             trace: None,
@@ -247,12 +251,12 @@ impl<I: Inferior> Engine<I> {
     fn take_queued(&mut self) -> bool {
         if let Ok(input) = self.inputs.try_recv() {
             self.take_input(input);
-            return true;
+        } else if let Ok(request) = self.requests.try_recv() {
+            self.take_request(request);
+        } else {
+            return false;
         }
-        match self.requests.try_recv() {
-            Ok(request) => self.take_request(request),
-            Err(_) => return false,
-        }
+        self.mind_pause();
         true
     }
 
@@ -283,6 +287,7 @@ impl<I: Inferior> Engine<I> {
             Input::Watch(event) => self.on_watch(event),
             Input::Tick(tick) => self.on_tick(tick),
             Input::TraceDone => self.finish_trace(),
+            Input::PauseOver => self.on_pause_over(),
             Input::Terminate(_) => {
                 self.leave_all(crate::api::Leave::Default);
                 self.end();
@@ -445,13 +450,24 @@ impl<I: Inferior> Engine<I> {
     /// The selected thread, which must be stopped.
     pub(super) fn selected_tid(&self) -> Result<Tid, ApiError> {
         let pid = self.selected_pid()?;
-        let of_pid = |tid: &Tid| self.threads.get(tid).is_some_and(|one| one.pid == pid);
-        let chosen = self.selection.tid.filter(of_pid).or_else(|| self.threads_of(pid).first().copied());
-        let tid = chosen.ok_or_else(|| ApiError::target(format!("process {pid} has no thread left")))?;
-        match self.threads.get(&tid) {
-            Some(thread) if thread.is_stopped() => Ok(tid),
-            _ => Err(ApiError::user(format!("thread {tid} is running"))
-                .with_hint("interrupt it first (Ctrl-C, or `interrupt`)")),
+        let tid = self.selected_task().ok_or_else(|| ApiError::target(format!("process {pid} has no thread left")))?;
+        if self.stands(tid) {
+            return Ok(tid);
         }
+        let why = if self.is_kept(tid) { " (its pause budget was over)" } else { "" };
+        Err(ApiError::user(format!("thread {tid} is running{why}"))
+            .with_hint("interrupt it first (Ctrl-C, or `interrupt`)"))
+    }
+
+    /// The selected thread, whether it stands or runs.
+    pub(super) fn selected_task(&self) -> Option<Tid> {
+        let pid = self.selected_pid().ok()?;
+        let of_pid = |tid: &Tid| self.threads.get(tid).is_some_and(|one| one.pid == pid);
+        self.selection.tid.filter(of_pid).or_else(|| self.threads_of(pid).first().copied())
+    }
+
+    /// Whether a thread can be looked at: it is in a stop, or its last one is being recalled.
+    pub(super) fn stands(&self, tid: Tid) -> bool {
+        self.threads.get(&tid).is_some_and(|one| one.is_stopped()) || self.is_recalled(tid)
     }
 }
