@@ -145,6 +145,8 @@ pub struct Engine<I: Inferior> {
     pub(super) filtered: super::call_filter::FilteredProcesses,
     /// The trace script that runs.
     pub(super) trace: Option<Box<crate::engine::trace::Tracing>>,
+    /// Writes what the last trace had to tell.
+    pub(super) trace_printer: Option<std::thread::JoinHandle<()>>,
 }
 
 /// A front end that listens, and how many events it was too slow for.
@@ -217,6 +219,7 @@ impl<I: Inferior> Engine<I> {
             wanted_calls: Default::default(),
             filtered: Default::default(),
             trace: None,
+            trace_printer: None,
         }
     }
 
@@ -316,8 +319,13 @@ impl<I: Inferior> Engine<I> {
         }
     }
 
-    /// Ends the session; the loop returns.
+    /// Ends the session; the loop returns. What a trace has printed is told first, its maps too.
     pub(super) fn end(&mut self) {
+        self.finish_trace();
+        if let Some(printer) = self.trace_printer.take() {
+            // One that panicked has nothing more to tell.
+            let _ = printer.join();
+        }
         self.emit(Event::Ended);
         self.ended = true;
     }
