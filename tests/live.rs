@@ -17,6 +17,7 @@ mod live {
     mod guarded;
     mod guards;
     mod hits;
+    mod hot_sites;
     mod hundred_threads;
     mod inlined;
     mod interpretation;

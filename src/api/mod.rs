@@ -5,6 +5,7 @@ pub mod catching;
 mod command;
 pub mod event;
 pub mod names;
+pub mod rate;
 pub mod reply;
 pub mod session;
 pub mod source;
@@ -20,6 +21,7 @@ pub use command::{
 };
 pub use event::{CaughtAt, Event, FrameExit, PauseOver, StopReason};
 pub use names::{CacheRequest, NameSourceRow, NameSourcesRow, NamesQuestion, NamesRequest};
+pub use rate::MaxRate;
 pub use reply::{
     ApiError, Argument, BreakpointRow, ErrorKind, FrameRow, FunctionCall, HowFound, InferiorRow, InstructionRow,
     LocationRow, ModuleRow, Place, ProcessRow, Reply, SignalRow, Stack, SymbolRow, ThreadRef, ThreadRow, VariableRow,

@@ -19,6 +19,7 @@ mod files;
 mod finishing;
 mod frame_scope;
 mod hits;
+mod hot_sites;
 mod inlined;
 mod inspect;
 mod interrupted;
