@@ -12,7 +12,7 @@ use crate::os::{Doorbell, LiveInferior};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A program of a name that nothing else has.
+/// A program of a name that nothing else has, tests of another run neither.
 struct Program {
     _directory: tempfile::TempDir,
     path: PathBuf,
@@ -20,6 +20,7 @@ struct Program {
 }
 
 fn program(name: &str) -> Program {
+    let name = &format!("{name}-{}", std::process::id());
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join(name);
     std::fs::copy("/bin/sleep", &path).unwrap();
