@@ -46,6 +46,7 @@ mod live {
     mod trace;
     mod trace_filter;
     mod trace_quick;
+    mod trace_script;
     mod values;
     mod waitfor;
     mod watchpoints;

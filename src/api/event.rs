@@ -98,6 +98,8 @@ pub enum StopReason {
     Exec { exe: PathBuf },
     /// A system call for which a trace was to stop: the thread stands at its entry, or its return.
     SystemCall,
+    /// A trace script called `stop()` at a probe.
+    Probe { name: String },
     /// Launched or attached.
     Start,
 }

@@ -49,6 +49,7 @@ impl<I: Inferior> Engine<I> {
             self.begin_space(tid);
         }
         self.pin_process(pid);
+        self.place_watches();
         self.begin_seeing_calls(pid);
         self.inferior_row(pid).ok_or_else(|| ApiError::target(format!("process {pid} has gone")))
     }

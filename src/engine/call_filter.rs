@@ -71,7 +71,10 @@ impl<I: Inferior> Engine<I> {
             _ => Verdict::GoOn,
         };
         match traced {
-            Verdict::Stop if self.world == World::Running => self.stop_for(tid, StopReason::SystemCall),
+            Verdict::Stop if self.world == World::Running => {
+                let reason = self.take_trace_stop().unwrap_or(StopReason::SystemCall);
+                self.stop_for(tid, reason);
+            }
             _ => self.go_on(tid),
         }
     }

@@ -42,6 +42,7 @@ impl<I: Inferior> Engine<I> {
             SyscallStop::Return { value, .. } => self.call_returned(&mut tracing, tid, value),
             SyscallStop::Other => Verdict::GoOn,
         };
+        let verdict = if tracing.stop.is_some() { Verdict::Stop } else { verdict };
         self.after_hit(tracing, tid);
         verdict
     }
@@ -111,6 +112,7 @@ impl<I: Inferior> Engine<I> {
     /// A process stands at the first instruction of a program that it has just executed, without its call having been
     /// seen: the watch for an exec caught it, or rdbg launched it. Its arguments lie on its stack (System V psABI, 3.4.1).
     pub(in crate::engine) fn on_watched_exec(&mut self, tid: Tid) {
+        self.place_watches();
         let Some(mut tracing) = self.trace.take() else { return };
         let regs = self.inferior.regs(tid).unwrap_or_default();
         let argument_count = self.word_at(tid, regs.rsp).unwrap_or(0);

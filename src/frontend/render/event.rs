@@ -128,6 +128,7 @@ pub fn reason_text(reason: &StopReason, pid: Pid, style: Style) -> String {
         StopReason::Interrupt => "Stopped by interrupt".to_owned(),
         StopReason::Signal { signal } => format!("Signal {signal}"),
         StopReason::Exec { exe } => format!("Held at the first instruction of {} (pid {pid})", exe.display()),
+        StopReason::Probe { name } => format!("Stopped by the script, at {}", name),
         StopReason::SystemCall => "Stopped in a system call that is traced".to_owned(),
         StopReason::Start => "Stopped".to_owned(),
     };
