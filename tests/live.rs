@@ -10,6 +10,7 @@ mod live {
     mod breakpoints;
     mod catching;
     mod differential;
+    mod displays;
     mod eintr;
     mod envoy;
     mod families;

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::catching::CatchSpec;
+use super::displays::DisplayChange;
 use super::source::SourceQuery;
 use super::stepping::{LineStepKind, SkipChange};
 use super::syscalls::SyscallSpec;
@@ -90,6 +91,10 @@ pub enum Command {
     TypeOf { expression: String, detail: TypeDetail },
     /// Evaluate and format an expression; the format is gdb's letter.
     Print { expression: String, format: Option<char> },
+    /// What is shown at every stop.
+    Displays { change: DisplayChange },
+    /// `printf "FORMAT", EXPR, ..`, whole.
+    PrintFormatted { text: String },
     /// `set EXPR = EXPR`.
     Assign { assignment: String },
     /// gdb's `x/FMT EXPR`; `spec` is FMT without the slash, e.g. `4xg`.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::displays::DisplayRow;
 use super::reply::{FrameRow, FunctionCall, InferiorRow, Place, ThreadRef};
 use super::session::ClientId;
 use super::source::SourceText;
@@ -28,6 +29,8 @@ pub enum Event {
         frame: Option<FrameRow>,
         call: Option<FunctionCall>,
         source: Option<Box<SourceText>>,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        displays: Vec<DisplayRow>,
     },
     /// A breakpoint in log mode was hit. `client` set the breakpoint; `time_ns` is CLOCK_REALTIME; `returned` is what a
     /// system call returned.

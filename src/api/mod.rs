@@ -3,6 +3,7 @@
 
 pub mod catching;
 mod command;
+pub mod displays;
 pub mod event;
 pub mod names;
 pub mod reply;
@@ -18,6 +19,7 @@ pub use command::{
     BreakpointAction, BreakpointSpec, Command, FollowFork, FrameMove, Leave, ModuleFilter, RegisterSet, SignalPolicy,
     StepKind, TargetSelector, Toggle, TypeDetail, VariableSet, Where,
 };
+pub use displays::{DisplayChange, DisplayRow};
 pub use event::{CaughtAt, Event, FrameExit, PauseOver, StopReason};
 pub use names::{CacheRequest, NameSourceRow, NameSourcesRow, NamesQuestion, NamesRequest};
 pub use reply::{

@@ -79,6 +79,8 @@ impl<I: Inferior> Engine<I> {
             Command::Variables { set } => self.list_variables(set),
             Command::TypeOf { expression, detail } => self.type_of(&expression, detail),
             Command::Print { expression, format } => self.print(&expression, format),
+            Command::Displays { change } => self.change_displays(change),
+            Command::PrintFormatted { text } => self.print_formatted(&text),
             Command::Assign { assignment } => self.assign(&assignment),
             Command::Examine { spec, expression } => self.examine(&spec, expression.as_deref()),
             Command::Disassemble { expression, count } => self.disassemble(expression.as_deref(), count),

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use crossbeam_channel::{Receiver, Sender};
 use rustc_hash::FxHashMap;
 
-use crate::api::{ApiError, ClientId, Event, Request, StopReason, Subscription};
+use crate::api::{ApiError, ClientId, DisplayRow, Event, Request, StopReason, Subscription};
 use crate::base::{Inferior, InferiorError, Pid, Signal, TaskUid, Tid, VirtAddr, WaitStatus};
 use crate::engine::breakpoints::Breakpoint;
 use crate::engine::remote::Wait;
@@ -135,6 +135,8 @@ pub struct Engine<I: Inferior> {
     /// Convenience variables, by name without the `$`.
     pub(super) kept: std::collections::BTreeMap<String, super::described_names::Kept>,
     pub(super) examine_next: Option<VirtAddr>,
+    /// What is shown at every stop.
+    pub(super) displays: Vec<DisplayRow>,
     pub(super) next: Counters,
     pub(super) ended: bool,
     pub(super) pause: super::pause::Pause,
@@ -143,6 +145,8 @@ pub struct Engine<I: Inferior> {
     pub(super) filtered: super::call_filter::FilteredProcesses,
     /// The trace script that runs.
     pub(super) trace: Option<Box<crate::engine::trace::Tracing>>,
+    /// Writes what the last trace had to tell.
+    pub(super) trace_printer: Option<std::thread::JoinHandle<()>>,
 }
 
 /// A front end that listens, and how many events it was too slow for.
@@ -159,6 +163,7 @@ pub(super) struct Counters {
     pub(super) process: u32,
     pub(super) space: u32,
     pub(super) breakpoint: u32,
+    pub(super) display: u32,
 }
 
 impl<I: Inferior> Engine<I> {
@@ -207,12 +212,14 @@ impl<I: Inferior> Engine<I> {
             history: Vec::new(),
             kept: std::collections::BTreeMap::new(),
             examine_next: None,
+            displays: Vec::new(),
             next: Counters::default(),
             ended: false,
             pause: Default::default(),
             wanted_calls: Default::default(),
             filtered: Default::default(),
             trace: None,
+            trace_printer: None,
         }
     }
 
@@ -312,8 +319,13 @@ impl<I: Inferior> Engine<I> {
         }
     }
 
-    /// Ends the session; the loop returns.
+    /// Ends the session; the loop returns. What a trace has printed is told first, its maps too.
     pub(super) fn end(&mut self) {
+        self.finish_trace();
+        if let Some(printer) = self.trace_printer.take() {
+            // One that panicked has nothing more to tell.
+            let _ = printer.join();
+        }
         self.emit(Event::Ended);
         self.ended = true;
     }

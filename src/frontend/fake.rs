@@ -104,7 +104,15 @@ impl Canned {
         self.stopped = Some(reason.clone());
         self.epoch += 1;
         let (epoch, frame) = (self.epoch, Some(frame()));
-        vec![Event::Stopped { epoch, reason, thread: thread_ref(), frame, call: None, source: None }]
+        vec![Event::Stopped {
+            epoch,
+            reason,
+            thread: thread_ref(),
+            frame,
+            call: None,
+            source: None,
+            displays: Vec::new(),
+        }]
     }
 
     fn answer(&mut self, client: ClientId, command: Command) -> (Outcome, Vec<Event>) {

@@ -136,7 +136,8 @@ impl<I: Inferior> Engine<I> {
             }
         };
         let printer = std::thread::Builder::new().name("rdbg-trace".into());
-        printer.spawn(move || run_printer(&records, options, print)).map_err(internal)?;
+        let printer = printer.spawn(move || run_printer(&records, options, print)).map_err(internal)?;
+        self.trace_printer = Some(printer);
         let (timed, samples) = timed_probes(program);
         let timers = Timers::start(&timed, self.input_sender.clone(), self.doorbell.clone()).map_err(internal)?;
         Ok(Tracing {

@@ -8,6 +8,7 @@ use crate::api::{
 use crate::base::{show_span, Pid, Signal};
 
 use super::clock::time_of_day;
+use super::displays::display_text;
 use super::places::{call_text, framed_text, place_text, thread_text};
 use super::source::with_source;
 use super::style::Style;
@@ -19,9 +20,14 @@ pub fn event_text(event: &Event, style: Style) -> String {
     match event {
         Event::WaitMethod { chosen, rejected, note } => wait_text(chosen, rejected, note.as_deref()),
         Event::Caught { process, at } => caught_text(process, at, style),
-        Event::Stopped { reason, thread, frame, call, source, .. } => {
+        Event::Stopped { reason, thread, frame, call, source, displays, .. } => {
             let text = stop_text(reason, thread, frame.as_ref(), call.as_ref(), style);
-            with_source(text, source.as_deref(), style)
+            let shown = with_source(text, source.as_deref(), style);
+            [shown]
+                .into_iter()
+                .chain(displays.iter().map(|row| display_text(row, style)))
+                .collect::<Vec<_>>()
+                .join("\n")
         }
         Event::Hit { time_ns, thread, call, returned, .. } => {
             let who = style.thread(&format!("{}[{}]", thread.name, thread.tid));

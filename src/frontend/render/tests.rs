@@ -46,6 +46,7 @@ fn stop(reason: StopReason, call: Option<FunctionCall>) -> Event {
         frame: Some(frame(0, HowFound::Registers)),
         call,
         source: None,
+        displays: Vec::new(),
     }
 }
 
