@@ -48,6 +48,7 @@ mod live {
     mod trace_filter;
     mod trace_quick;
     mod trace_script;
+    mod trace_usdt;
     mod values;
     mod waitfor;
     mod watchpoints;
