@@ -9,6 +9,7 @@ mod live {
     mod bad_input;
     mod breakpoints;
     mod catching;
+    mod debuginfod;
     mod differential;
     mod displays;
     mod eintr;
