@@ -5,6 +5,7 @@ mod check;
 mod support;
 
 mod live {
+    mod abseil;
     mod arguments;
     mod bad_input;
     mod breakpoints;
