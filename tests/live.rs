@@ -19,6 +19,7 @@ mod live {
     mod guarded;
     mod guards;
     mod hits;
+    mod hot_sites;
     mod hundred_threads;
     mod inlined;
     mod interpretation;
@@ -48,6 +49,7 @@ mod live {
     mod trace_filter;
     mod trace_quick;
     mod trace_script;
+    mod trace_usdt;
     mod values;
     mod waitfor;
     mod watchpoints;

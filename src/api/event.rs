@@ -48,6 +48,9 @@ pub enum Event {
     Lost { count: u64 },
     /// A breakpoint in log mode has reached its count; it is disabled.
     LogDone { breakpoint: u32, client: ClientId, hits: u64 },
+    /// A place of a breakpoint was hit more often than it may: it is disarmed. Without a place the whole breakpoint is
+    /// disabled. Rates are in hits a second.
+    TooHot { breakpoint: u32, location: Option<u32>, name: Option<String>, per_second: u64, limit: u64 },
     /// A pending breakpoint found places.
     Resolved { breakpoint: u32, locations: u32, module: String },
     /// A signal arrived that is printed but does not stop.

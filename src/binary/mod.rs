@@ -16,6 +16,7 @@ pub mod rtti;
 mod segment;
 pub mod symbols;
 pub mod unwind;
+mod usdt;
 
 pub use dwarf::Dwarf;
 pub use dynamic::Dynamic;
@@ -29,3 +30,4 @@ pub use symbols::{
     FunctionMatch, Matches, MethodKind, NamePattern, NameSource, Signature, Symbol, SymbolIndex, SymbolKind,
 };
 pub use unwind::{CfaRule, FrameKind, FunctionRange, RegisterRule, UnwindRow, UnwindTables};
+pub use usdt::{UsdtOperand, UsdtProbe};

@@ -106,6 +106,7 @@ impl<I: Inferior> Engine<I> {
         for breakpoint in self.breakpoints.values_mut() {
             breakpoint.share_locations(of, id);
         }
+        self.copy_semaphores(of, id);
         id
     }
 

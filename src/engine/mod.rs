@@ -22,6 +22,7 @@ mod finishing;
 mod formatted;
 mod frame_scope;
 mod hits;
+mod hot_sites;
 mod inlined;
 mod inspect;
 mod interrupted;

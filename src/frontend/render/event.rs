@@ -35,6 +35,9 @@ pub fn event_text(event: &Event, style: Style) -> String {
         }
         Event::Lost { count } => format!("({count} hits not shown: the output could not keep up)"),
         Event::LogDone { breakpoint, hits, .. } => format!("Breakpoint {breakpoint} is done after {hits} hits"),
+        Event::TooHot { breakpoint, location, name, per_second, limit } => {
+            too_hot_text(*breakpoint, *location, name.as_deref(), *per_second, *limit)
+        }
         Event::Resolved { breakpoint, locations, module } => {
             format!("Breakpoint {breakpoint}: {locations} more locations in {module}")
         }
@@ -52,6 +55,18 @@ pub fn event_text(event: &Event, style: Style) -> String {
         Event::TraceOutput { text, .. } => text.trim_end_matches('\n').to_owned(),
         Event::TraceEnded { .. } | Event::Ended => String::new(),
     }
+}
+
+fn too_hot_text(id: u32, location: Option<u32>, name: Option<&str>, per_second: u64, limit: u64) -> String {
+    let what = match (location, name) {
+        (Some(location), Some(name)) => format!("Breakpoint {id} is disarmed at {id}.{location} {name}"),
+        (Some(location), None) => format!("Breakpoint {id} is disarmed at {id}.{location}"),
+        (None, _) => format!("Breakpoint {id} is disabled"),
+    };
+    format!(
+        "{what}: {per_second} hits a second, {limit} are allowed\n  `enable {id}` arms it again; `set max-rate off`, or \
+         --max-rate off when it is set, lifts the limit"
+    )
 }
 
 fn pause_over_text(pause: &PauseOver, style: Style) -> String {
