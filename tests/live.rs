@@ -34,6 +34,7 @@ mod live {
     mod prompt_keys;
     mod recovered;
     mod refusals;
+    mod returned;
     mod session;
     mod session_clients;
     mod signals;

@@ -42,6 +42,7 @@ mod provenance;
 mod reached;
 mod remote;
 mod resume;
+mod returned;
 mod safety;
 #[cfg(test)]
 mod scripted;
