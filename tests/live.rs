@@ -22,6 +22,7 @@ mod live {
     mod hundred_threads;
     mod inlined;
     mod interpretation;
+    mod jit;
     mod kill_series;
     mod leaving;
     mod leaving_under_load;

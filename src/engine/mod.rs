@@ -26,6 +26,7 @@ mod hot_sites;
 mod inlined;
 mod inspect;
 mod interrupted;
+mod jit;
 mod leave;
 mod line_step;
 mod memory;
