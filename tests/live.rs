@@ -23,6 +23,7 @@ mod live {
     mod hundred_threads;
     mod inlined;
     mod interpretation;
+    mod jit;
     mod kill_series;
     mod leaving;
     mod leaving_under_load;
@@ -35,6 +36,7 @@ mod live {
     mod prompt_keys;
     mod recovered;
     mod refusals;
+    mod returned;
     mod session;
     mod session_clients;
     mod signals;

@@ -26,6 +26,7 @@ mod hot_sites;
 mod inlined;
 mod inspect;
 mod interrupted;
+mod jit;
 mod leave;
 mod line_step;
 mod memory;
@@ -42,6 +43,7 @@ mod provenance;
 mod reached;
 mod remote;
 mod resume;
+mod returned;
 mod safety;
 #[cfg(test)]
 mod scripted;

@@ -55,6 +55,7 @@ impl<I: Inferior> Engine<I> {
                 }
             }
         }
+        self.still_wanted()?;
         self.check_limit(id, &found)?;
         for (space, places) in self.places_by_space(&found) {
             self.check_registers(id, space, &places)?;

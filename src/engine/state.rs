@@ -7,7 +7,7 @@ use crossbeam_channel::{Receiver, Sender};
 use rustc_hash::FxHashMap;
 
 use crate::api::{ApiError, ClientId, DisplayRow, Event, Request, StopReason, Subscription};
-use crate::base::{Inferior, InferiorError, Pid, Signal, TaskUid, Tid, VirtAddr, WaitStatus};
+use crate::base::{Inferior, InferiorError, Pid, Progress, Signal, TaskUid, Tid, VirtAddr, WaitStatus};
 use crate::engine::breakpoints::Breakpoint;
 use crate::engine::remote::Wait;
 use crate::engine::settings::Settings;
@@ -68,6 +68,8 @@ pub struct Space {
     pub guarded: Option<crate::os::GuardedId>,
     /// The safety net.
     pub(super) net: super::net::Net,
+    /// The map of its JIT.
+    pub(super) jit: super::jit::JitSeen,
 }
 
 /// What the user's commands refer to when they name nothing.
@@ -142,6 +144,8 @@ pub struct Engine<I: Inferior> {
     pub(super) pause: super::pause::Pause,
     /// System calls that breakpoints wait for.
     pub(super) wanted_calls: super::syscalls::WantedCalls,
+    /// What commands that take their time tell.
+    pub(super) progress: Progress,
     pub(super) filtered: super::call_filter::FilteredProcesses,
     /// The trace script that runs.
     pub(super) trace: Option<Box<crate::engine::trace::Tracing>>,
@@ -217,10 +221,16 @@ impl<I: Inferior> Engine<I> {
             ended: false,
             pause: Default::default(),
             wanted_calls: Default::default(),
+            progress: Progress::default(),
             filtered: Default::default(),
             trace: None,
             trace_printer: None,
         }
+    }
+
+    /// The same engine, telling there how far it is.
+    pub(super) fn reporting_to(self, progress: Progress) -> Self {
+        Self { progress, ..self }
     }
 
     /// Serves until the session ends.
@@ -300,8 +310,10 @@ impl<I: Inferior> Engine<I> {
 
     fn take_request(&mut self, request: Request) {
         match request {
-            Request::Command { client, command, answer } => {
+            Request::Command { client, command, answer, ticket } => {
+                self.progress.begin(ticket);
                 let outcome = self.obey(client, command);
+                self.progress.end();
                 self.empty_outbox();
                 // A front end that no longer waits for its answer is no failure of the command.
                 let _ = answer.send(outcome);
@@ -405,6 +417,7 @@ impl<I: Inferior> Engine<I> {
             slots: Vec::new(),
             guarded: None,
             net: Default::default(),
+            jit: Default::default(),
         };
         self.spaces.insert(id, space);
         id
