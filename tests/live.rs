@@ -5,6 +5,7 @@ mod check;
 mod support;
 
 mod live {
+    mod abseil;
     mod arguments;
     mod bad_input;
     mod breakpoints;
@@ -36,6 +37,7 @@ mod live {
     mod prompt_keys;
     mod recovered;
     mod refusals;
+    mod returned;
     mod session;
     mod session_clients;
     mod signals;

@@ -89,8 +89,12 @@ pub enum StopReason {
     Syscall { hits: Vec<CaughtCall> },
     /// A step ended.
     Step,
-    /// A `finish` came back; rax is the value.
-    Finished { value: u64 },
+    /// A `finish` came back; `value` is rax.
+    Finished {
+        value: u64,
+        #[serde(default)]
+        returned: ReturnedValue,
+    },
     /// The frame that a `finish` or `nexti` waited for was left without a return.
     FrameLeft { how: FrameExit },
     /// The user asked.
@@ -105,6 +109,22 @@ pub enum StopReason {
     Probe { name: String },
     /// Launched or attached.
     Start,
+}
+
+/// What a function gave back.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReturnedValue {
+    /// Its type is not known: rax is all that there is to say.
+    #[default]
+    Untyped,
+    /// Nothing.
+    Void,
+    /// A value of its type.
+    Typed {
+        /// As it is shown.
+        text: String,
+    },
 }
 
 /// A target that stood for longer than `set pause-budget` allows.

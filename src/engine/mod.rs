@@ -44,6 +44,7 @@ mod provenance;
 mod reached;
 mod remote;
 mod resume;
+mod returned;
 mod safety;
 #[cfg(test)]
 mod scripted;

@@ -139,6 +139,9 @@ fn build(name: &str, variant: Variant) -> Result<PathBuf, String> {
         }
     } else {
         command.args(inputs.iter().filter(|i| i.extension().is_some_and(|e| e != "h")));
+        if name == "abseil" {
+            command.args(abseil_libraries());
+        }
         command.args(["-lpthread", "-ldl"]);
     }
     run(&mut command)?;
@@ -154,6 +157,17 @@ fn build(name: &str, variant: Variant) -> Result<PathBuf, String> {
     } else {
         Err(format!("{} did not come into being", path.display()))
     }
+}
+
+/// Abseil comes in some seventy archives that need each other.
+fn abseil_libraries() -> Vec<String> {
+    let entries = fs::read_dir("/usr/lib/x86_64-linux-gnu").into_iter().flatten().flatten();
+    let archives = entries.map(|entry| entry.path()).filter(|path| {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        name.starts_with("libabsl_") && name.ends_with(".a") && !name.contains("_flags")
+    });
+    let archives = archives.map(|path| path.display().to_string());
+    ["-Wl,--start-group".to_owned()].into_iter().chain(archives).chain(["-Wl,--end-group".to_owned()]).collect()
 }
 
 fn compiler(sources: &Path, name: &str, variant: Variant) -> Result<(Command, Vec<PathBuf>), String> {

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use crate::api::{
-    CaughtAt, Event, FrameExit, FrameRow, FunctionCall, InferiorRow, PauseOver, StopReason, ThreadRef, Toggle,
+    CaughtAt, Event, FrameExit, FrameRow, FunctionCall, InferiorRow, PauseOver, ReturnedValue, StopReason, ThreadRef,
+    Toggle,
 };
 use crate::base::{show_span, Pid, Signal};
 
@@ -125,7 +126,11 @@ pub fn reason_text(reason: &StopReason, pid: Pid, style: Style) -> String {
         StopReason::Watch { hits } => watch_hits_text(hits),
         StopReason::Syscall { hits } => caught_calls_text(hits, style),
         StopReason::Step => "Step".to_owned(),
-        StopReason::Finished { value } => format!("Finished, returned {value:#x} ({})", *value as i64),
+        StopReason::Finished { value, returned } => match returned {
+            ReturnedValue::Untyped => format!("Finished, returned {value:#x} ({})", *value as i64),
+            ReturnedValue::Void => "Finished".to_owned(),
+            ReturnedValue::Typed { text } => format!("Finished, returned {text}"),
+        },
         StopReason::FrameLeft { how } => match how {
             FrameExit::Return => "The frame has returned".to_owned(),
             FrameExit::Exception => "The frame was left by an exception, not by a return: landed".to_owned(),
