@@ -38,6 +38,7 @@ mod live {
     mod recovered;
     mod refusals;
     mod returned;
+    mod rusty;
     mod session;
     mod session_clients;
     mod signals;
