@@ -10,6 +10,7 @@ mod live {
     mod bad_input;
     mod breakpoints;
     mod catching;
+    mod debuginfod;
     mod differential;
     mod displays;
     mod eintr;
@@ -38,6 +39,7 @@ mod live {
     mod recovered;
     mod refusals;
     mod returned;
+    mod rusty;
     mod session;
     mod session_clients;
     mod signals;

@@ -11,6 +11,7 @@ mod call_filter;
 mod catching;
 mod commands;
 mod conditions;
+mod debuginfod;
 mod described_names;
 mod displays;
 mod elements;

@@ -142,7 +142,9 @@ fn build(name: &str, variant: Variant) -> Result<PathBuf, String> {
         if name == "abseil" {
             command.args(abseil_libraries());
         }
-        command.args(["-lpthread", "-ldl"]);
+        if name != "rusty" {
+            command.args(["-lpthread", "-ldl"]);
+        }
     }
     run(&mut command)?;
     if variant.strip && name != "pilot-agent" {
@@ -176,6 +178,11 @@ fn compiler(sources: &Path, name: &str, variant: Variant) -> Result<(Command, Ve
         let mut command = Command::new("go");
         command.args(["build", "-buildvcs=false", "-trimpath"]).current_dir(&directory).env("CGO_ENABLED", "0");
         return Ok((command, vec![directory.join("main.go"), directory.join("go.mod")]));
+    }
+    if name == "rusty" {
+        let mut command = Command::new("rustc");
+        command.args(["--edition", "2021", "-g", "--crate-name", name]);
+        return Ok((command, vec![sources.join("rusty.rs")]));
     }
     let mut inputs = Vec::new();
     let plus_plus = directory.is_dir();

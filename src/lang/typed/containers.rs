@@ -19,7 +19,7 @@ impl Inspector<'_, '_> {
         match template {
             "basic_string" => self.show_string(value),
             "basic_string_view" => self.show_string_view(value),
-            "&str" | "String" | "&[u8]" | "string" if self.is_top(view) => self.show_foreign_text(value, template),
+            "&str" | "String" | "string" if self.is_top(view) => self.show_foreign_text(value, template),
             "vector" if name.starts_with("vector<bool") => self.show_bits(value),
             "vector" => self.show_vector(value, depth),
             "deque" => self.show_deque(value, depth),
@@ -48,8 +48,7 @@ impl Inspector<'_, '_> {
             "atomic" => self.show_atomic(value, view, depth),
             "duration" => self.show_duration(value, view),
             "function" => self.show_function(value, view),
-            _ if name.starts_with("&[") || name.starts_with("Vec<") => self.show_rust_list(value, name, depth),
-            _ => self.show_abseil(value, view, template, depth),
+            _ => self.show_rust(value, name, depth).or_else(|| self.show_abseil(value, view, template, depth)),
         }
     }
 
