@@ -10,6 +10,7 @@ mod live {
     mod bad_input;
     mod breakpoints;
     mod catching;
+    mod debuginfod;
     mod differential;
     mod displays;
     mod eintr;
@@ -27,6 +28,7 @@ mod live {
     mod kill_series;
     mod leaving;
     mod leaving_under_load;
+    mod leftovers;
     mod line_stepping;
     mod modules;
     mod names;

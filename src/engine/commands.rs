@@ -14,6 +14,8 @@ impl<I: Inferior> Engine<I> {
             Command::Run { args } => self.run_again(args),
             Command::Break { spec } => {
                 self.refresh_jit();
+                self.await_names();
+                self.still_wanted()?;
                 let id = self.add_breakpoint(client, spec)?;
                 let row = self.breakpoints.get(&id).map(|one| self.breakpoint_row(one, LISTED_LOCATIONS));
                 row.map(|row| Reply::Breakpoint { row }).ok_or_else(|| ApiError::internal("the breakpoint has gone"))

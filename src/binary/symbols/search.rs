@@ -6,7 +6,7 @@ use super::demangle::{demangle, demangle_cpp};
 use super::index::Stubs;
 use super::literals::Literals;
 use super::text::{is_identifier, split_parts, split_scope, without_clones, without_template_arguments};
-use super::{FunctionMatch, Matches, NamePattern, SymbolIndex, SymbolKind};
+use super::{FunctionMatch, Matches, NamePattern, Symbol, SymbolIndex, SymbolKind};
 
 impl SymbolIndex {
     /// The functions whose name matches, in address order, at most `limit` of them; aliases of one address are one
@@ -36,6 +36,19 @@ impl SymbolIndex {
             });
         }
         matches
+    }
+}
+
+impl SymbolIndex {
+    /// The functions whose name, as the linker wrote it, `accepts` takes, aliases too, in no useful order; no parts that the
+    /// compiler thinks unlikely. Asked only of names that can hold every identifier of `text`, be it demangled or not.
+    pub fn functions_where(&self, text: &str, accepts: impl Fn(&str) -> bool + Sync) -> Vec<Symbol<'_>> {
+        let literals = Literals::all_of(text);
+        let found = self.select(literals.as_ref(), Stubs::PassedOver, |kind, raw| {
+            let admitted = literals.as_ref().is_none_or(|literals| literals.admit(raw));
+            kind == SymbolKind::Function && admitted && !is_cold(raw) && std::str::from_utf8(raw).is_ok_and(&accepts)
+        });
+        found.iter().map(|entry| self.symbol(entry)).collect()
     }
 }
 
