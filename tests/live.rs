@@ -28,6 +28,7 @@ mod live {
     mod kill_series;
     mod leaving;
     mod leaving_under_load;
+    mod leftovers;
     mod line_stepping;
     mod modules;
     mod names;

@@ -85,7 +85,8 @@ pub enum StopReason {
     Breakpoint { ids: Vec<u32> },
     /// One or more watchpoints.
     Watch { hits: Vec<WatchHit> },
-    /// One or more breakpoints on system calls.
+    /// One or more breakpoints on system calls; none: a trace was to stop at the call. The thread stands at its entry, or its
+    /// return.
     Syscall { hits: Vec<CaughtCall> },
     /// A step ended.
     Step,
@@ -103,8 +104,6 @@ pub enum StopReason {
     Signal { signal: Signal },
     /// A program was executed; held at its first instruction.
     Exec { exe: PathBuf },
-    /// A system call for which a trace was to stop: the thread stands at its entry, or its return.
-    SystemCall,
     /// A trace script called `stop()` at a probe.
     Probe { name: String },
     /// Launched or attached.

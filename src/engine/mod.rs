@@ -29,6 +29,7 @@ mod inspect;
 mod interrupted;
 mod jit;
 mod leave;
+mod leftover;
 mod line_step;
 mod memory;
 mod modules;

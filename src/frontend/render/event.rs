@@ -124,6 +124,7 @@ pub fn reason_text(reason: &StopReason, pid: Pid, style: Style) -> String {
             format!("Breakpoint {}", ids.join(", "))
         }
         StopReason::Watch { hits } => watch_hits_text(hits),
+        StopReason::Syscall { hits } if hits.is_empty() => "Stopped in a system call that is traced".to_owned(),
         StopReason::Syscall { hits } => caught_calls_text(hits, style),
         StopReason::Step => "Step".to_owned(),
         StopReason::Finished { value, returned } => match returned {
@@ -140,7 +141,6 @@ pub fn reason_text(reason: &StopReason, pid: Pid, style: Style) -> String {
         StopReason::Signal { signal } => format!("Signal {signal}"),
         StopReason::Exec { exe } => format!("Held at the first instruction of {} (pid {pid})", exe.display()),
         StopReason::Probe { name } => format!("Stopped by the script, at {}", name),
-        StopReason::SystemCall => "Stopped in a system call that is traced".to_owned(),
         StopReason::Start => "Stopped".to_owned(),
     };
     style.headline(&text)
