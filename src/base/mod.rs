@@ -1,7 +1,8 @@
 //! Words that every room shares: addresses, tasks, registers, memory and the [`Inferior`] seam. Imports nothing.
 
 pub mod addr;
-pub mod cpu;
+pub mod content;
+mod cpu;
 pub mod inferior;
 pub mod mem;
 pub mod regs;
@@ -11,6 +12,7 @@ pub mod task;
 pub mod wait;
 
 pub use addr::{AddrRange, FileAddr, LoadBias, VirtAddr};
+pub use content::{Content, FileBytes};
 pub use cpu::CpuMask;
 pub use inferior::{
     DebugRegister, Inferior, InferiorError, Mapping, MappingSource, PendingScope, Resume, ResumeHow, SigInfo,

@@ -2,17 +2,13 @@
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use object::elf::{self, FileHeader64, ProgramHeader64};
 use object::read::elf::{FileHeader, ProgramHeader, SectionHeader};
 use object::LittleEndian;
 
 use super::{BinaryError, Segment};
-use crate::base::FileAddr;
-
-/// The bytes of a file, however they were got: read, or mapped by the `os` room.
-pub type FileBytes = Arc<dyn AsRef<[u8]> + Send + Sync>;
+use crate::base::{FileAddr, FileBytes};
 
 const ENDIAN: LittleEndian = LittleEndian;
 
@@ -152,6 +148,11 @@ impl Image {
 
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// A range of the file will not be read soon.
+    pub fn forget(&self, range: Range<usize>) {
+        self.data.forget(range);
     }
 
     pub fn section(&self, name: &str) -> Option<&Section> {

@@ -17,10 +17,11 @@ mod segment;
 pub mod symbols;
 pub mod unwind;
 
+pub use crate::base::FileBytes;
 pub use dwarf::Dwarf;
 pub use dynamic::Dynamic;
 pub use error::BinaryError;
-pub use image::{FileBytes, Section};
+pub use image::Section;
 pub use module::{Module, ModuleKind};
 pub use names::{DebugLink, NamesFile};
 pub use rtti::{Recovered, RecoveredName, Sureness, VtableNames};

@@ -28,7 +28,7 @@ pub use affinity::{affinity, current_cpu, set_affinity};
 pub use clock::{clock_nanoseconds, format_time, Clock};
 pub use doorbell::Doorbell;
 pub use error::OsError;
-pub use file::{map_file, FileBytes};
+pub use file::map_file;
 pub use guardian::{Covered, GuardedId, Guardian, GuardianState};
 pub use launch::{launch, Aslr, LaunchSpec, Launched, Stdio};
 pub use peer::{inspect_socket, listen_backlog, SocketFacts};

@@ -86,6 +86,14 @@ impl DebugFile {
         }
     }
 
+    /// A part of a section will not be looked at soon.
+    pub(super) fn forget(&self, id: SectionId, part: std::ops::Range<usize>) {
+        let at = SECTIONS.iter().position(|one| *one == id);
+        if let Some(Source::Plain(range)) = at.map(|at| &self.sections[at]) {
+            self.image.forget(range.start + part.start..range.start + part.end);
+        }
+    }
+
     /// All sections, for gimli.
     pub(super) fn read(&self) -> gimli::Dwarf<Slice<'_>> {
         let load = |id| Ok::<_, std::convert::Infallible>(EndianSlice::new(self.section(id), LittleEndian));

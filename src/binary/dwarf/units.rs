@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use gimli::{DebugInfoOffset, DebugLineOffset, UnitType};
+use gimli::{DebugInfoOffset, DebugLineOffset, DebugStrOffsetsBase, UnitType};
 use rayon::prelude::*;
 
 use super::sections::DebugFile;
@@ -30,6 +30,8 @@ pub(super) struct UnitTable {
 pub(super) struct UnitEntry {
     pub offset: DebugInfoOffset,
     pub lines: Option<DebugLineOffset>,
+    /// Where its offsets of strings are, if it names strings by their index.
+    pub strings: Option<DebugStrOffsetsBase>,
 }
 
 /// A range of addresses and the unit that it belongs to.
@@ -67,7 +69,7 @@ impl UnitTable {
             let abbreviations = Arc::new(header.abbreviations(&dwarf.debug_abbrev).ok()?);
             let open = open_unit(&dwarf, *header, abbreviations).ok()?;
             let ranges = open.ranges(&dwarf).unwrap_or_default();
-            Some((UnitEntry { offset, lines: open.root.lines }, ranges))
+            Some((UnitEntry { offset, lines: open.root.lines, strings: open.root.strings }, ranges))
         };
         let scanned: Vec<_> = headers.par_iter().filter_map(scan_one).collect();
         let mut table = UnitTable { units: Vec::with_capacity(scanned.len()), covered: Vec::new(), broken };
