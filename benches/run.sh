@@ -1,7 +1,7 @@
 #!/bin/bash
 # rdbg against gdb, lldb and a bare ptrace loop.
 #
-#   benches/run.sh [PART].. [-r ROUNDS]     parts: hits others start arm standstill still waitfor; all of them without one
+#   benches/run.sh [PART].. [-r ROUNDS]     parts: hits others start arm standstill still waitfor calls; all of them without one
 #
 # Each part runs ROUNDS rounds (5), every tool once in a round, and prints the median, least and greatest of each.
 # Environment: RDBG (a release build), GDB, LLDB, CPU (the one CPU that target and tool share), NICE (as root a
@@ -27,7 +27,7 @@ while [ $# -gt 0 ]; do
     esac
     shift
 done
-[ ${#PARTS[@]} -gt 0 ] || PARTS=(hits others start arm standstill still waitfor)
+[ ${#PARTS[@]} -gt 0 ] || PARTS=(hits others start arm standstill still waitfor calls)
 mkdir -p $OUT
 RDBG=$(readlink -f "$RDBG")
 export XDG_RUNTIME_DIR=${XDG_RUNTIME_DIR:-/tmp} DEBUGINFOD_URLS=
@@ -293,6 +293,30 @@ waitfor() {
     done
     echo 'CPU used in 5 s of waiting'
     summary $OUT/waitfor ms
+}
+
+# A program that makes system calls all the time, of which a rare one is traced, or all.
+calls() {
+    cc -O2 benches/calls.c -o $OUT/calls || return
+    : >$OUT/calls_ns
+    local many=2000000 few=40000
+    for ((r = 0; r < ROUNDS; r++)); do
+        for one in none rdbg-rare strace-seccomp-rare strace-rare rdbg-script-rare rdbg-hot strace-hot; do
+            case $one in
+                none) pinned $OUT/calls $many ;;
+                rdbg-rare) rdbg_ trace -q -o /dev/null --syscall listen --ret -- $OUT/calls $many ;;
+                rdbg-script-rare) rdbg_ trace -q -o /dev/null -e 'tracepoint:syscalls:sys_enter_listen { @ = count(); }' \
+                    -- $OUT/calls $many ;;
+                strace-seccomp-rare) pinned strace -f --seccomp-bpf -o /dev/null -e trace=listen $OUT/calls $many ;;
+                strace-rare) pinned strace -f -o /dev/null -e trace=listen $OUT/calls $few ;;
+                rdbg-hot) rdbg_ trace -q -o /dev/null --syscall getppid --ret -- $OUT/calls $few ;;
+                strace-hot) pinned strace -f -o /dev/null -e trace=getppid $OUT/calls $few ;;
+            esac >$OUT/tool.out 2>&1 </dev/null
+            awk -v name=$one '$1 == "ns_per_call" {print name, $2}' $OUT/tool.out >>$OUT/calls_ns
+        done
+    done
+    echo 'a system call, one of 10,000 traced (rare) or all (hot), one CPU'
+    summary $OUT/calls_ns ns
 }
 
 for part in "${PARTS[@]}"; do "$part"; done

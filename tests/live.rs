@@ -27,6 +27,7 @@ mod live {
     mod line_stepping;
     mod modules;
     mod names;
+    mod pause;
     mod pinning;
     mod prompt;
     mod prompt_keys;
@@ -43,7 +44,9 @@ mod live {
     mod survival;
     mod syscalls;
     mod trace;
+    mod trace_filter;
     mod trace_quick;
+    mod trace_script;
     mod values;
     mod waitfor;
     mod watchpoints;

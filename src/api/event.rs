@@ -59,6 +59,8 @@ pub enum Event {
     Detached { pid: Pid },
     /// The wait for a process was given up.
     WaitEnded { reason: String },
+    /// A pause budget is over.
+    PauseOver(Box<PauseOver>),
     /// Something the user should know.
     Notice { text: String },
     /// What a trace script printed.
@@ -93,8 +95,25 @@ pub enum StopReason {
     Exec { exe: PathBuf },
     /// A system call for which a trace was to stop: the thread stands at its entry, or its return.
     SystemCall,
+    /// A trace script called `stop()` at a probe.
+    Probe { name: String },
     /// Launched or attached.
     Start,
+}
+
+/// A target that stood for longer than `set pause-budget` allows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PauseOver {
+    /// The selected thread, if it stood, else the first that did.
+    pub thread: ThreadRef,
+    /// How long it has stood, milliseconds.
+    pub stood_ms: u64,
+    /// How long it may, milliseconds.
+    pub budget_ms: u64,
+    /// The signal that would be its end if it went on, so that it stays; `None`: it goes on.
+    pub stays: Option<Signal>,
+    /// The breakpoints that had stopped it: disabled, or the next hit would make it stand for as long again.
+    pub disabled: Vec<u32>,
 }
 
 /// How a frame was left.

@@ -18,7 +18,7 @@ pub use command::{
     BreakpointAction, BreakpointSpec, Command, FollowFork, FrameMove, Leave, ModuleFilter, RegisterSet, SignalPolicy,
     StepKind, TargetSelector, Toggle, TypeDetail, VariableSet, Where,
 };
-pub use event::{CaughtAt, Event, FrameExit, StopReason};
+pub use event::{CaughtAt, Event, FrameExit, PauseOver, StopReason};
 pub use names::{CacheRequest, NameSourceRow, NameSourcesRow, NamesQuestion, NamesRequest};
 pub use reply::{
     ApiError, Argument, BreakpointRow, ErrorKind, FrameRow, FunctionCall, HowFound, InferiorRow, InstructionRow,

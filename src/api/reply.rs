@@ -63,6 +63,8 @@ pub enum Reply {
     Completions { names: Vec<String> },
     /// Processes of the machine.
     Processes { rows: Vec<ProcessRow> },
+    /// What was kept of a stop that is over: the thread runs again, for so many milliseconds.
+    Kept { thread: ThreadRef, age_ms: u64, reply: Box<Reply> },
     /// The session's state.
     Status { stopped: Option<StopReason>, inferiors: Vec<InferiorRow> },
 }

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use super::{AddrRange, MemError, Pid, Regs, RunRecord, Signal, Tid, VectorRegs, VirtAddr, WaitStatus};
+use super::{AddrRange, MemError, Pid, Regs, RunRecord, Signal, Tid, VectorRegs, VirtAddr, WaitStatus, Witness};
 
 /// Why an operation on a task failed.
 #[derive(Debug, thiserror::Error)]
@@ -135,6 +135,8 @@ pub struct TraceOptions {
     pub kill_on_exit: bool,
     /// PTRACE_O_TRACEEXIT: stop at each task's exit.
     pub report_exit: bool,
+    /// PTRACE_O_TRACESECCOMP: stop at each call that a filter of rdbg's own is to report.
+    pub report_filtered: bool,
 }
 
 /// The parts of `siginfo_t` that rdbg uses (sigaction(2)).
@@ -323,12 +325,15 @@ pub trait Inferior {
     /// nothing before.
     fn is_dead(&self, pid: Pid, tid: Tid) -> bool;
 
-    /// Whether system calls of the task are filtered, or it is not known (seccomp(2)): one that rdbg has it make could
-    /// be its end.
-    fn filters_syscalls(&self, tid: Tid) -> bool;
+    /// Whether system calls of the task are filtered by more than `own` filters, or it is not known (seccomp(2)): one that
+    /// rdbg has it make could be its end.
+    fn filters_syscalls(&self, tid: Tid, own: u32) -> bool;
 
     /// Whether two tasks share their memory (kcmp(2), KCMP_VM); `None` where the kernel does not say.
     fn shares_memory(&self, one: Tid, other: Tid) -> Option<bool>;
+
+    /// Who looks on at `regs`, `vector_regs` and `read_mem`, and can answer in their place.
+    fn witness(&mut self) -> &mut Witness;
 
     /// Drops what is cached of a process's memory: after an exec, and when it is gone.
     fn forget(&mut self, pid: Pid);
@@ -359,6 +364,13 @@ impl SignalMasks {
     /// (signal(7), "Standard signals").
     const HARMLESS: u64 = 1 << 16 | 1 << 17 | 1 << 22 | 1 << 27;
 
+    /// Whether the signal, delivered, ends a program that has not asked for it otherwise (signal(7)).
+    pub fn is_deadly(&self, signal: Signal) -> bool {
+        /// SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU.
+        const STOPPING: u64 = 1 << 18 | 1 << 19 | 1 << 20 | 1 << 21;
+        1u64 << (signal.0 - 1).clamp(0, 63) & !(self.ignored | self.caught | Self::HARMLESS | STOPPING) != 0
+    }
+
     /// Whether one that waits, or `delivered`, has an effect on the program. Untraced the others never reach a task:
     /// the kernel drops them when they are sent, but keeps them where a tracer is to see them.
     pub fn has_effect(&self, delivered: Option<Signal>) -> bool {
@@ -380,5 +392,12 @@ mod tests {
         assert!(!SignalMasks { ignored: u64::MAX, ..quiet }.has_effect(Some(Signal::TERM)));
         assert!(!SignalMasks::default().has_effect(Some(Signal::URG)));
         assert!(SignalMasks::default().has_effect(Some(Signal(64))));
+    }
+
+    #[test]
+    fn a_signal_is_deadly_unless_something_is_done_about_it() {
+        let masks = SignalMasks { caught: 1 << (Signal::SEGV.0 - 1), ..SignalMasks::default() };
+        assert!(masks.is_deadly(Signal::TERM) && SignalMasks::default().is_deadly(Signal::SEGV));
+        assert!(!masks.is_deadly(Signal::SEGV) && !masks.is_deadly(Signal::STOP) && !masks.is_deadly(Signal::URG));
     }
 }

@@ -8,6 +8,9 @@ pub enum MemError {
     /// Nothing is mapped there, or not with that access.
     #[error("cannot access memory at {0}")]
     Unmapped(VirtAddr),
+    /// The task has gone on since, and this was not kept.
+    #[error("what stood at {0} was not kept, and the target runs (`interrupt` stops it)")]
+    NotKept(VirtAddr),
     /// The process has gone.
     #[error("the process has gone")]
     Gone,

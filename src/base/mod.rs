@@ -8,8 +8,10 @@ pub mod mem;
 pub mod regs;
 pub mod rest;
 pub mod signal;
+pub mod span;
 pub mod task;
 pub mod wait;
+pub mod witness;
 
 pub use addr::{AddrRange, FileAddr, LoadBias, VirtAddr};
 pub use content::{Content, FileBytes};
@@ -22,5 +24,7 @@ pub use mem::{MemError, Memory, ReadMem};
 pub use regs::{Regs, VectorRegs};
 pub use rest::RunRecord;
 pub use signal::Signal;
+pub use span::{parse_span, show_span};
 pub use task::{Pid, TaskUid, Tid};
 pub use wait::{PtraceEvent, WaitStatus};
+pub use witness::{Recollection, Witness};

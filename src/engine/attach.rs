@@ -49,6 +49,7 @@ impl<I: Inferior> Engine<I> {
             self.begin_space(tid);
         }
         self.pin_process(pid);
+        self.place_watches();
         self.begin_seeing_calls(pid);
         self.inferior_row(pid).ok_or_else(|| ApiError::target(format!("process {pid} has gone")))
     }
@@ -65,7 +66,11 @@ impl<I: Inferior> Engine<I> {
 
     /// Seizes every thread of a process. No thread is stopped by it.
     pub(super) fn seize_process(&mut self, pid: Pid, origin: Origin, role: Role) -> Result<(), ApiError> {
-        let options = TraceOptions { kill_on_exit: origin == Origin::Launched, report_exit: false };
+        let options = TraceOptions {
+            kill_on_exit: origin == Origin::Launched,
+            report_exit: false,
+            report_filtered: self.reports_filtered(origin),
+        };
         let refused = |error: InferiorError| match error {
             InferiorError::Gone(_) => {
                 ApiError::target(format!("there is no process {pid}")).with_hint("`rdbg ps` lists processes")
@@ -149,6 +154,7 @@ impl<I: Inferior> Engine<I> {
         self.launched = Some((program.clone(), args.clone()));
         let mut spec = LaunchSpec::new(program);
         spec.args = args;
+        spec.reported_calls = self.calls_to_filter();
         let mut child = crate::os::launch(&spec).map_err(|error| ApiError::user(error.to_string()))?;
         let pid = child.pid;
         let role = if until_exec.is_some() { Role::Scouted } else { Role::Debugged };
@@ -173,6 +179,7 @@ impl<I: Inferior> Engine<I> {
         if let Some(thread) = self.threads.get_mut(&pid.leader()) {
             thread.state = RunState::Stopped(StopKind::Event);
         }
+        self.note_filter(pid, &spec.reported_calls);
         if let Some(name) = until_exec {
             self.awaited = Some(Awaited::by_descent(name));
             self.on_exec(pid.leader());
@@ -198,6 +205,7 @@ impl<I: Inferior> Engine<I> {
         self.selection.tid = Some(pid.leader());
         self.note_traced_process();
         self.begin_space(pid.leader());
+        self.on_watched_exec(pid.leader());
         self.pin_process(pid);
         self.world = World::Stopped;
         self.epoch += 1;

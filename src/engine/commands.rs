@@ -46,12 +46,20 @@ impl<I: Inferior> Engine<I> {
                 self.end();
                 Ok(Reply::Done)
             }
-            other => self.look(other),
+            other => {
+                if let Some(answer) = self.look_back(&other) {
+                    return answer;
+                }
+                self.note_what_is_seen();
+                let answer = self.look(other);
+                self.inferior.witness().rest();
+                answer
+            }
         }
     }
 
     /// Commands that change nothing in the target's course.
-    fn look(&mut self, command: Command) -> Outcome {
+    pub(super) fn look(&mut self, command: Command) -> Outcome {
         match command {
             Command::Backtrace { limit, all_threads } => self.backtrace(limit, all_threads),
             Command::Frame { select } => self.select_frame(select),

@@ -11,6 +11,7 @@ impl<I: Inferior> Engine<I> {
     pub(super) fn on_exec(&mut self, tid: Tid) {
         let Some(pid) = self.threads.get(&tid).map(|one| one.pid) else { return };
         self.calls_after_exec(tid);
+        self.forget_pause_of(pid);
         let others: Vec<Tid> = self.threads_of(pid).into_iter().filter(|one| *one != tid).collect();
         for other in others {
             self.threads.remove(&other);

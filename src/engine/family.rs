@@ -65,6 +65,7 @@ impl<I: Inferior> Engine<I> {
         let exe = self.inferior.exe(child).unwrap_or_default();
         let process = Process { pid: child, number: self.next.process, space, exe, origin, role: child_role };
         self.processes.insert(child, process);
+        self.inherit_filter(parent_pid, child);
         self.add_thread(child.leader(), child, RunState::Running);
         if role == Role::Debugged {
             let followed = if follow == Follow::ParentOnly { Toggle::Off } else { Toggle::On };

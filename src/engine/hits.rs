@@ -72,7 +72,8 @@ impl<I: Inferior> Engine<I> {
                 }
             }
         }
-        if stop_ids.is_empty() && left.is_none() {
+        let traced = self.take_trace_stop();
+        if stop_ids.is_empty() && left.is_none() && traced.is_none() {
             self.step_over_and_go_on(tid, at, regs);
             return;
         }
@@ -80,14 +81,15 @@ impl<I: Inferior> Engine<I> {
         if let Some(thread) = self.threads.get_mut(&tid) {
             thread.reported_at = Some(at);
         }
-        if let (true, Some(how)) = (stop_ids.is_empty(), left) {
+        if let (true, None, Some(how)) = (stop_ids.is_empty(), &traced, left) {
             self.on_left(tid, &regs, how);
             return;
         }
         if left.is_some() {
             self.forget_returns_of(tid);
         }
-        let reason = StopReason::Breakpoint { ids: stop_ids.clone() };
+        let ids = StopReason::Breakpoint { ids: stop_ids.clone() };
+        let reason = traced.filter(|_| stop_ids.is_empty()).unwrap_or(ids);
         self.stop_for(tid, reason);
         self.after_stop_at(&stop_ids);
     }

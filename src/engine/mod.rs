@@ -7,6 +7,7 @@ mod arming;
 mod attach;
 mod breakpoints;
 mod cache;
+mod call_filter;
 mod catching;
 mod commands;
 mod conditions;
@@ -29,6 +30,7 @@ mod names;
 mod net;
 #[cfg(test)]
 mod order_tests;
+mod pause;
 mod pinning;
 mod placing;
 mod printing;

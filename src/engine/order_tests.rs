@@ -80,6 +80,7 @@ impl Scene {
         self.kernel().script(reports);
         while let Some((tid, status)) = self.engine.next_report(Wait::Poll).expect("a script has no failures") {
             self.engine.handle(tid, status);
+            self.engine.empty_outbox();
         }
     }
 

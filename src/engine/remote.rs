@@ -33,7 +33,7 @@ impl<I: Inferior> Engine<I> {
     /// interrupted, when the thread goes on. The program's signals wait meanwhile, each with its siginfo. A thread whose
     /// calls are filtered makes none that is not its own.
     pub(super) fn remote_syscall(&mut self, tid: Tid, number: u64, args: [u64; 6]) -> Result<u64, InferiorError> {
-        if self.inferior.filters_syscalls(tid) {
+        if self.inferior.filters_syscalls(tid, self.own_filters(tid)) {
             let reason =
                 "its system calls are filtered (seccomp), and the filter could kill it for one more".to_string();
             return Err(InferiorError::Os { what: "a remote system call", tid, reason });

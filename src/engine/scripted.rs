@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use crate::base::{
     AddrRange, Inferior, InferiorError, Mapping, MappingSource, MemError, PendingScope, Pid, PtraceEvent, Regs, Resume,
-    ResumeHow, SigInfo, Signal, Tid, TraceOptions, VectorRegs, VirtAddr, WaitStatus,
+    ResumeHow, SigInfo, Signal, Tid, TraceOptions, VectorRegs, VirtAddr, WaitStatus, Witness,
 };
 
 /// Where every scripted process has its code: 4 KiB, `push rbp` throughout.
@@ -115,6 +115,7 @@ pub(super) struct Scripted {
     pub(super) parents: HashMap<Pid, Pid>,
     /// An operation that panics the next time: a fault of the engine's own.
     pub(super) fault: Cell<Option<Operation>>,
+    witness: Witness,
 }
 
 impl Scripted {
@@ -131,6 +132,7 @@ impl Scripted {
             asked: RefCell::default(),
             parents: HashMap::new(),
             fault: Cell::new(None),
+            witness: Default::default(),
         }
     }
 
@@ -343,7 +345,7 @@ impl Inferior for Scripted {
     }
 
     fn regs(&self, tid: Tid) -> Result<Regs, InferiorError> {
-        self.stopped(Operation::Regs, tid).map(|task| task.regs)
+        self.witness.regs(tid).map_or_else(|| self.stopped(Operation::Regs, tid).map(|task| task.regs), Ok)
     }
 
     fn set_regs(&mut self, tid: Tid, regs: &Regs) -> Result<(), InferiorError> {
@@ -370,6 +372,9 @@ impl Inferior for Scripted {
     }
 
     fn read_mem(&self, pid: Pid, at: VirtAddr, buf: &mut [u8]) -> Result<usize, MemError> {
+        if let Some(answer) = self.witness.read(pid, at, buf) {
+            return answer;
+        }
         let tid = self.tasks.iter().find(|(_, task)| task.pid == pid && !task.is_dead).map(|(tid, _)| *tid);
         let memory = self.memory(Operation::ReadMem, tid.ok_or(MemError::Gone)?)?;
         self.read_from(memory, at, buf)
@@ -461,12 +466,16 @@ impl Inferior for Scripted {
     }
 
     /// So that no system call is made in a scripted task.
-    fn filters_syscalls(&self, _: Tid) -> bool {
+    fn filters_syscalls(&self, _: Tid, _: u32) -> bool {
         true
     }
 
     fn shares_memory(&self, one: Tid, other: Tid) -> Option<bool> {
         Some(self.tasks.get(&one)?.memory == self.tasks.get(&other)?.memory)
+    }
+
+    fn witness(&mut self) -> &mut Witness {
+        &mut self.witness
     }
 
     fn forget(&mut self, _: Pid) {}

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::names::{self, NameFiles};
 use crate::api::{ApiError, FollowFork, SignalPolicy, Toggle};
-use crate::base::Signal;
+use crate::base::{parse_span, show_span, Signal};
 use crate::binary::VtableNames;
 use crate::lang::typed::{Objects, Style};
 
@@ -20,6 +21,8 @@ pub struct Settings {
     pub scheduler_locking: SchedulerLocking,
     /// Stop after each exec of a debugged process.
     pub stop_on_exec: Toggle,
+    /// How long a target may stand before it goes on by itself; `None`: as long as the user likes.
+    pub pause_budget: Option<Duration>,
     /// Whether a target gets a handler of SIGTRAP, for when rdbg is killed.
     pub safety_net: Toggle,
     /// Whether `step` passes over the C++ and Rust libraries.
@@ -76,6 +79,7 @@ impl Default for Settings {
             stop_on_exec: Toggle::Off,
             skip_std: Toggle::On,
             safety_net: Toggle::Off,
+            pause_budget: None,
             names: NameFiles::default(),
             vtable_names: None,
             print_elements: 200,
@@ -86,7 +90,8 @@ impl Default for Settings {
 }
 
 /// The names that lldb gives to the same settings, and ours.
-const NAMES: [(&str, &str); 14] = [
+const NAMES: [(&str, &str); 15] = [
+    ("pause-budget", "pause-budget"),
     ("safety-net", "safety-net"),
     ("print elements", "print elements"),
     ("print object", "print object"),
@@ -116,6 +121,7 @@ impl Settings {
                 }
             }
             "safety-net" => self.safety_net = parse_toggle(value)?,
+            "pause-budget" => self.pause_budget = parse_pause_budget(value)?,
             "print elements" => {
                 self.print_elements = match value {
                     "unlimited" | "0" => u64::MAX,
@@ -155,6 +161,7 @@ impl Settings {
             ("print object", toggle_name(self.print_object)),
             ("follow-fork-mode", follow),
             ("non-stop", toggle_name(self.non_stop)),
+            ("pause-budget", &self.pause_budget.map_or_else(|| "off".to_owned(), show_span)),
             ("safety-net", toggle_name(self.safety_net)),
             ("skip-std", toggle_name(self.skip_std)),
             ("scheduler-locking", self.scheduler_locking.name()),
@@ -223,6 +230,20 @@ pub(super) fn parse_toggle(value: &str) -> Result<Toggle, ApiError> {
     }
 }
 
+/// A stop that is shorter could not be looked at.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
+
+fn parse_pause_budget(value: &str) -> Result<Option<Duration>, ApiError> {
+    if ["off", "unlimited", "0", "none"].contains(&value) {
+        return Ok(None);
+    }
+    match parse_span(value) {
+        Some(budget) if budget >= SHORTEST_PAUSE => Ok(Some(budget)),
+        _ => Err(ApiError::user(format!("`{value}` is no pause budget"))
+            .with_hint("a time of 100ms or more, as 5s, 1500ms or 2m; or off")),
+    }
+}
+
 fn toggle_name(toggle: Toggle) -> &'static str {
     match toggle {
         Toggle::On => "on",
@@ -242,6 +263,20 @@ mod tests {
         assert!(settings.set("follow-fork-mode", "sideways").is_err());
         assert!(settings.set("no-such-thing", "on").is_err());
         assert_eq!(settings.show(Some("non-stop")).unwrap(), [("non-stop".to_string(), "off".to_string())]);
+    }
+
+    #[test]
+    fn a_pause_budget_is_a_time_or_off() {
+        let mut settings = Settings::default();
+        let shown = |settings: &Settings| settings.show(Some("pause-budget")).unwrap()[0].1.clone();
+        assert_eq!(shown(&settings), "off");
+        settings.set("pause-budget", "1500ms").unwrap();
+        assert_eq!((settings.pause_budget, shown(&settings)), (Some(Duration::from_millis(1500)), "1.5s".to_owned()));
+        for bad in ["", "5x", "-1s", "5ms", "nan"] {
+            assert!(settings.set("pause-budget", bad).is_err(), "{bad}");
+        }
+        settings.set("pause-budget", "off").unwrap();
+        assert_eq!(settings.pause_budget, None);
     }
 
     #[test]

@@ -39,17 +39,14 @@ impl<I: Inferior> Engine<I> {
         let mut tids = vec![selected];
         if all == Toggle::On {
             let pid = self.selected_pid()?;
-            tids = self
-                .threads_of(pid)
-                .into_iter()
-                .filter(|tid| self.threads.get(tid).is_some_and(|one| one.is_stopped()))
-                .collect();
+            tids = self.threads_of(pid).into_iter().filter(|tid| self.stands(*tid)).collect();
         }
         let stacks = tids.into_iter().filter_map(|tid| self.stack_of(tid, limit.unwrap_or(DEFAULT_DEPTH))).collect();
         Ok(Reply::Stacks { stacks })
     }
 
-    fn stack_of(&self, tid: Tid, limit: u32) -> Option<Stack> {
+    /// One thread's stack, as it is shown.
+    pub(super) fn stack_of(&self, tid: Tid, limit: u32) -> Option<Stack> {
         let walked = self.walk_of(tid, limit)?;
         let space = self.spaces.get(&self.space_of(tid)?)?;
         let shown = self.shown_among(tid, space, &walked.frames, limit.saturating_add(1));

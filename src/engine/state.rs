@@ -35,6 +35,8 @@ pub enum Input {
     Tick(crate::engine::trace::Tick),
     /// The trace is to end.
     TraceDone,
+    /// Somebody may have stood for as long as `set pause-budget` says.
+    PauseOver,
 }
 
 /// Whether threads run.
@@ -89,6 +91,8 @@ pub struct Engine<I: Inferior> {
     pub(super) doorbell: crate::os::Doorbell,
     pub(super) guardian: crate::os::Guardian,
     pub(super) subscribers: Vec<Subscriber>,
+    /// What is told when the report in hand has been dealt with: see `emit`.
+    outbox: Vec<Event>,
     pub(super) threads: FxHashMap<Tid, Thread>,
     pub(super) processes: BTreeMap<Pid, Process>,
     pub(super) spaces: FxHashMap<SpaceId, Space>,
@@ -133,8 +137,10 @@ pub struct Engine<I: Inferior> {
     pub(super) examine_next: Option<VirtAddr>,
     pub(super) next: Counters,
     pub(super) ended: bool,
+    pub(super) pause: super::pause::Pause,
     /// System calls that breakpoints wait for.
     pub(super) wanted_calls: super::syscalls::WantedCalls,
+    pub(super) filtered: super::call_filter::FilteredProcesses,
     /// The trace script that runs.
     pub(super) trace: Option<Box<crate::engine::trace::Tracing>>,
 }
@@ -171,6 +177,7 @@ impl<I: Inferior> Engine<I> {
             doorbell,
             guardian: crate::os::Guardian::default(),
             subscribers: Vec::new(),
+            outbox: Vec::new(),
             threads: FxHashMap::default(),
             processes: BTreeMap::new(),
             spaces: FxHashMap::default(),
@@ -202,7 +209,9 @@ impl<I: Inferior> Engine<I> {
             examine_next: None,
             next: Counters::default(),
             ended: false,
+            pause: Default::default(),
             wanted_calls: Default::default(),
+            filtered: Default::default(),
             trace: None,
         }
     }
@@ -210,6 +219,7 @@ impl<I: Inferior> Engine<I> {
     /// Serves until the session ends.
     pub fn run(&mut self) {
         while !self.ended {
+            self.empty_outbox();
             self.doorbell.take();
             if self.take_queued() {
                 self.take_reports_that_came();
@@ -230,18 +240,19 @@ impl<I: Inferior> Engine<I> {
                 Err(error) => self.emit(Event::Notice { text: format!("waiting failed: {error}") }),
             }
         }
+        self.empty_outbox();
     }
 
     /// Handles one request or input, if one is queued.
     fn take_queued(&mut self) -> bool {
         if let Ok(input) = self.inputs.try_recv() {
             self.take_input(input);
-            return true;
+        } else if let Ok(request) = self.requests.try_recv() {
+            self.take_request(request);
+        } else {
+            return false;
         }
-        match self.requests.try_recv() {
-            Ok(request) => self.take_request(request),
-            Err(_) => return false,
-        }
+        self.mind_pause();
         true
     }
 
@@ -272,6 +283,7 @@ impl<I: Inferior> Engine<I> {
             Input::Watch(event) => self.on_watch(event),
             Input::Tick(tick) => self.on_tick(tick),
             Input::TraceDone => self.finish_trace(),
+            Input::PauseOver => self.on_pause_over(),
             Input::Terminate(_) => {
                 self.leave_all(crate::api::Leave::Default);
                 self.end();
@@ -283,6 +295,7 @@ impl<I: Inferior> Engine<I> {
         match request {
             Request::Command { client, command, answer } => {
                 let outcome = self.obey(client, command);
+                self.empty_outbox();
                 // A front end that no longer waits for its answer is no failure of the command.
                 let _ = answer.send(outcome);
             }
@@ -305,9 +318,24 @@ impl<I: Inferior> Engine<I> {
         self.ended = true;
     }
 
-    /// Tells every front end. One whose queue is full loses the event, and is told how many it has lost when there is
-    /// room again: the tracees never wait for a reader.
+    /// Tells every front end, in order. A logged hit, and what follows it, is told when its thread has been resumed: the
+    /// thread does not stand while front ends are woken, and who has read of the hit knows that it is over.
     pub(super) fn emit(&mut self, event: Event) {
+        match self.outbox.is_empty() && !matches!(event, Event::Hit { .. }) {
+            true => self.tell(event),
+            false => self.outbox.push(event),
+        }
+    }
+
+    pub(super) fn empty_outbox(&mut self) {
+        let mut events = std::mem::take(&mut self.outbox);
+        events.drain(..).for_each(|event| self.tell(event));
+        self.outbox = events;
+    }
+
+    /// One whose queue is full loses the event, and is told how many it has lost when there is room again: the tracees
+    /// never wait for a reader.
+    fn tell(&mut self, event: Event) {
         self.subscribers.retain_mut(|one| {
             if one.to.events.len() >= EVENT_QUEUE {
                 one.lost += 1;
@@ -418,13 +446,24 @@ impl<I: Inferior> Engine<I> {
     /// The selected thread, which must be stopped.
     pub(super) fn selected_tid(&self) -> Result<Tid, ApiError> {
         let pid = self.selected_pid()?;
-        let of_pid = |tid: &Tid| self.threads.get(tid).is_some_and(|one| one.pid == pid);
-        let chosen = self.selection.tid.filter(of_pid).or_else(|| self.threads_of(pid).first().copied());
-        let tid = chosen.ok_or_else(|| ApiError::target(format!("process {pid} has no thread left")))?;
-        match self.threads.get(&tid) {
-            Some(thread) if thread.is_stopped() => Ok(tid),
-            _ => Err(ApiError::user(format!("thread {tid} is running"))
-                .with_hint("interrupt it first (Ctrl-C, or `interrupt`)")),
+        let tid = self.selected_task().ok_or_else(|| ApiError::target(format!("process {pid} has no thread left")))?;
+        if self.stands(tid) {
+            return Ok(tid);
         }
+        let why = if self.is_kept(tid) { " (its pause budget was over)" } else { "" };
+        Err(ApiError::user(format!("thread {tid} is running{why}"))
+            .with_hint("interrupt it first (Ctrl-C, or `interrupt`)"))
+    }
+
+    /// The selected thread, whether it stands or runs.
+    pub(super) fn selected_task(&self) -> Option<Tid> {
+        let pid = self.selected_pid().ok()?;
+        let of_pid = |tid: &Tid| self.threads.get(tid).is_some_and(|one| one.pid == pid);
+        self.selection.tid.filter(of_pid).or_else(|| self.threads_of(pid).first().copied())
+    }
+
+    /// Whether a thread can be looked at: it is in a stop, or its last one is being recalled.
+    pub(super) fn stands(&self, tid: Tid) -> bool {
+        self.threads.get(&tid).is_some_and(|one| one.is_stopped()) || self.is_recalled(tid)
     }
 }

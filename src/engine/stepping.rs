@@ -228,6 +228,8 @@ impl<I: Inferior> Engine<I> {
                 Owner::Return { .. } | Owner::Escape { .. } => {}
             }
         }
+        // It stands already.
+        self.take_trace_stop();
         ids
     }
 

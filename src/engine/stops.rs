@@ -38,6 +38,7 @@ impl<I: Inferior> Engine<I> {
             }
             WaitStatus::Event(PtraceEvent::VforkDone) => self.on_vfork_done(tid),
             WaitStatus::SyscallStop => self.on_syscall_stop(tid),
+            WaitStatus::Event(PtraceEvent::Seccomp) => self.on_filtered_call(tid),
             WaitStatus::Event(PtraceEvent::Stop) => {
                 self.on_traced_stop(tid);
                 self.note_broken_call(tid);
@@ -138,6 +139,7 @@ impl<I: Inferior> Engine<I> {
     /// The last task of a process has ended.
     fn process_gone(&mut self, pid: crate::base::Pid, status: i32, signal: Option<Signal>) {
         self.remember_departed(pid);
+        self.forget_filter(pid);
         let Some(process) = self.processes.remove(&pid) else { return };
         self.inferior.forget(pid);
         self.drop_unused_spaces();

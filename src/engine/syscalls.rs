@@ -78,6 +78,11 @@ impl<I: Inferior> Engine<I> {
         }
     }
 
+    /// Whether a breakpoint on calls is enabled.
+    pub(super) fn catches_calls(&self) -> bool {
+        self.wanted_calls.is_wanted()
+    }
+
     fn sees_calls(&self) -> bool {
         self.wanted_calls.is_wanted() || self.trace_sees_calls()
     }
@@ -105,6 +110,9 @@ impl<I: Inferior> Engine<I> {
             return how;
         }
         match how {
+            ResumeHow::Continue if !self.catches_calls() && self.is_filtered(tid) && !self.awaits_call_return(tid) => {
+                how
+            }
             ResumeHow::Continue => ResumeHow::Syscall,
             ResumeHow::Step if self.wanted_calls.is_wanted() && signal.is_none() && self.enters_call(tid) => {
                 ResumeHow::Syscall
@@ -145,7 +153,10 @@ impl<I: Inferior> Engine<I> {
             _ => {}
         }
         match traced {
-            Verdict::Stop if self.world == World::Running => self.stop_for(tid, StopReason::SystemCall),
+            Verdict::Stop if self.world == World::Running => {
+                let reason = self.take_trace_stop().unwrap_or(StopReason::SystemCall);
+                self.stop_for(tid, reason);
+            }
             _ => self.go_on(tid),
         }
     }

@@ -42,6 +42,7 @@ impl<I: Inferior> Engine<I> {
         self.examine_next = None;
         self.epoch += 1;
         self.stop = Some(reason.clone());
+        self.pause_begins(tid, &reason);
         self.look_at_nets();
         if let (StopReason::Breakpoint { ids }, Ok(regs)) = (&reason, self.inferior.regs(tid)) {
             self.enter_at_breakpoints(tid, regs.pc(), ids);

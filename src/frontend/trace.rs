@@ -276,7 +276,10 @@ impl Teller {
             Event::TraceOutput { stream: TraceStream::Out, text } => return self.print(text),
             Event::TraceOutput { stream: TraceStream::Err, text } => self.tell(text.trim_end_matches('\n')),
             Event::TraceEnded { status } => return Course::Done(*status),
-            Event::Stopped { reason: StopReason::Breakpoint { .. } | StopReason::SystemCall, .. } => {
+            Event::Stopped {
+                reason: StopReason::Breakpoint { .. } | StopReason::SystemCall | StopReason::Probe { .. },
+                ..
+            } => {
                 return Course::Stopped(Box::new(event.clone()));
             }
             Event::Ended => return Course::Done(1),

@@ -28,6 +28,8 @@ pub struct LaunchSpec {
     pub stdio: Stdio,
     /// Address space randomisation.
     pub aslr: Aslr,
+    /// The system calls that alone are reported to the tracer ([`super::call_filter`]); none: no filter.
+    pub reported_calls: Vec<u32>,
 }
 
 impl LaunchSpec {
@@ -40,6 +42,7 @@ impl LaunchSpec {
             cwd: None,
             stdio: Stdio::Inherit,
             aslr: Aslr::Keep,
+            reported_calls: Vec::new(),
         }
     }
 }
@@ -226,6 +229,7 @@ struct Prepared {
     /// What becomes descriptor 0, 1, 2.
     stdio: [Option<File>; 3],
     aslr: Aslr,
+    filter: Vec<libc::sock_filter>,
 }
 
 /// A NULL-terminated array of C strings, and what it points to.
@@ -268,6 +272,7 @@ impl Prepared {
             cwd: spec.cwd.as_deref().map(|path| c_string(path.as_os_str())).transpose()?,
             stdio: open_stdio(&spec.stdio)?,
             aslr: spec.aslr,
+            filter: super::call_filter::program(&spec.reported_calls),
         })
     }
 
@@ -334,6 +339,10 @@ impl Prepared {
             let mut none: libc::sigset_t = std::mem::zeroed();
             libc::sigemptyset(&mut none);
             libc::sigprocmask(libc::SIG_SETMASK, &none, std::ptr::null_mut());
+            if !self.filter.is_empty() {
+                // Whether it could be done is looked up by who asked for it.
+                super::call_filter::install(&self.filter);
+            }
             libc::execve(self.program.as_ptr(), self.argv.array.as_ptr(), self.envp.array.as_ptr());
             *libc::__errno_location()
         }

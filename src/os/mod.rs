@@ -4,6 +4,7 @@
 //! that copes with it.
 
 mod affinity;
+mod call_filter;
 pub mod clock;
 pub mod doorbell;
 pub mod error;
@@ -25,6 +26,7 @@ pub mod waitfor;
 mod tests;
 
 pub use affinity::{affinity, current_cpu, set_affinity};
+pub use call_filter::{has_call_filter, CALL_FILTER_DATA};
 pub use clock::{clock_nanoseconds, format_time, Clock};
 pub use doorbell::Doorbell;
 pub use error::OsError;

@@ -71,7 +71,7 @@ fn launch_spec(program: &str, args: &[&str]) -> LaunchSpec {
 /// Launches and stops at the first instruction.
 fn launched(live: &mut LiveInferior, spec: &LaunchSpec) -> Pid {
     let mut child = launch(spec).unwrap();
-    let options = TraceOptions { kill_on_exit: true, report_exit: false };
+    let options = TraceOptions { kill_on_exit: true, ..TraceOptions::default() };
     live.seize(child.pid.leader(), options).unwrap();
     child.release().unwrap();
     assert_eq!(next(live), (child.pid.leader(), WaitStatus::Event(PtraceEvent::Exec)));
@@ -160,7 +160,8 @@ fn a_failed_launch_tells_why_and_leaves_nothing() {
     std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     for report_exit in [false, true] {
         let mut child = launch(&launch_spec(path.to_str().unwrap(), &[])).unwrap();
-        live.seize(child.pid.leader(), TraceOptions { kill_on_exit: true, report_exit }).unwrap();
+        live.seize(child.pid.leader(), TraceOptions { kill_on_exit: true, report_exit, ..TraceOptions::default() })
+            .unwrap();
         let Err(OsError::Exec { source, .. }) = child.release() else { panic!("it ran") };
         assert_eq!(source.raw_os_error(), Some(libc::ENOEXEC));
         assert!(matches!(live.wait(true), Err(InferiorError::NothingTraced)));

@@ -12,7 +12,7 @@ use libc::{c_int, c_uint, c_void};
 use crate::base::{
     DebugRegister, Inferior, InferiorError, Mapping, MemError, PendingScope, Pid, PtraceEvent, Regs, Resume, ResumeHow,
     RunRecord, SigInfo, Signal, SignalMasks, SyscallStop, Tid, TraceOptions, TrapOrder, VectorRegs, VirtAddr,
-    WaitStatus,
+    WaitStatus, Witness,
 };
 
 use super::error::{errno_text, last_errno};
@@ -32,6 +32,7 @@ pub struct LiveInferior {
     owed: Option<Tid>,
     /// What was found instead when one was to be collected: the task has been killed.
     instead: Option<(Tid, WaitStatus)>,
+    witness: Witness,
     not_send: PhantomData<*const ()>,
 }
 
@@ -39,7 +40,16 @@ impl LiveInferior {
     /// The tracer of the calling thread, whose bell `doorbell` is ([`Doorbell::for_this_thread`]).
     pub fn new(doorbell: &Doorbell) -> LiveInferior {
         let (mem, order) = (MemFiles::default(), TrapOrder::default());
-        LiveInferior { doorbell: doorbell.clone(), mem, order, owed: None, instead: None, not_send: PhantomData }
+        let witness = Witness::default();
+        LiveInferior {
+            doorbell: doorbell.clone(),
+            mem,
+            order,
+            owed: None,
+            instead: None,
+            witness,
+            not_send: PhantomData,
+        }
     }
 
     /// One PTRACE_PEEKTEXT / POKETEXT round: the word at `at`.
@@ -294,6 +304,9 @@ impl Inferior for LiveInferior {
         if options.report_exit {
             flags |= libc::PTRACE_O_TRACEEXIT;
         }
+        if options.report_filtered {
+            flags |= libc::PTRACE_O_TRACESECCOMP;
+        }
         match request(libc::PTRACE_SEIZE, tid, ptr::null_mut(), flags as usize as *mut c_void) {
             Ok(()) => Ok(()),
             Err(errno) => Err(refusal::explain_seize(tid, errno)),
@@ -325,6 +338,9 @@ impl Inferior for LiveInferior {
     }
 
     fn regs(&self, tid: Tid) -> Result<Regs, InferiorError> {
+        if let Some(regs) = self.witness.regs(tid) {
+            return Ok(regs);
+        }
         // Regs has the layout of user_regs_struct (checked below), which PTRACE_GETREGS fills.
         fetch("registers", libc::PTRACE_GETREGS, tid)
     }
@@ -342,6 +358,9 @@ impl Inferior for LiveInferior {
     }
 
     fn vector_regs(&self, tid: Tid) -> Result<VectorRegs, InferiorError> {
+        if let Some(regs) = self.witness.vector_regs(tid) {
+            return Ok(regs);
+        }
         let state: libc::user_fpregs_struct = fetch("SSE registers", libc::PTRACE_GETFPREGS, tid)?;
         let mut regs = VectorRegs::default();
         for (xmm, words) in regs.xmm.iter_mut().zip(state.xmm_space.chunks_exact(4)) {
@@ -387,6 +406,9 @@ impl Inferior for LiveInferior {
                 libc::PTRACE_SYSCALL_INFO_ENTRY => {
                     SyscallStop::Entry { number: info.u.entry.nr, arguments: info.u.entry.args, pc, sp }
                 }
+                libc::PTRACE_SYSCALL_INFO_SECCOMP => {
+                    SyscallStop::Entry { number: info.u.seccomp.nr, arguments: info.u.seccomp.args, pc, sp }
+                }
                 libc::PTRACE_SYSCALL_INFO_EXIT => SyscallStop::Return { value: info.u.exit.sval as u64, pc, sp },
                 _ => SyscallStop::Other,
             })
@@ -413,7 +435,7 @@ impl Inferior for LiveInferior {
     }
 
     fn read_mem(&self, pid: Pid, at: VirtAddr, buf: &mut [u8]) -> Result<usize, MemError> {
-        self.mem.read(pid, at, buf)
+        self.witness.read(pid, at, buf).unwrap_or_else(|| self.mem.read(pid, at, buf))
     }
 
     fn write_mem(&mut self, pid: Pid, at: VirtAddr, bytes: &[u8]) -> Result<(), MemError> {
@@ -533,8 +555,9 @@ impl Inferior for LiveInferior {
         !proc::read_status(tid).is_ok_and(|status| !matches!(status.state, 'Z' | 'X'))
     }
 
-    fn filters_syscalls(&self, tid: Tid) -> bool {
-        !proc::read_status(tid).is_ok_and(|status| status.seccomp == 0)
+    fn filters_syscalls(&self, tid: Tid, own: u32) -> bool {
+        !proc::read_status(tid)
+            .is_ok_and(|status| status.seccomp == 0 || own > 0 && status.seccomp_filters == Some(own))
     }
 
     fn shares_memory(&self, one: Tid, other: Tid) -> Option<bool> {
@@ -546,6 +569,10 @@ impl Inferior for LiveInferior {
             1.. => Some(false),
             _ => None,
         }
+    }
+
+    fn witness(&mut self) -> &mut Witness {
+        &mut self.witness
     }
 
     fn forget(&mut self, pid: Pid) {

@@ -34,6 +34,13 @@ pub(super) fn call(machine: &mut Machine, function: &Function, arguments: &[Code
             }
             text_at(frame.hit, first.number(), length, arguments.len() == 1, machine)
         }
+        Function::NamedArgument(name) => {
+            Value::Number(frame.hit.named_argument(name).map_or(0, |argument| argument.word))
+        }
+        Function::ArgumentText(name) => {
+            let text = frame.hit.named_argument(name).unwrap_or_default().text;
+            Value::text(&text.bytes()[..text.bytes().len().min(limit)])
+        }
         Function::Buf => {
             let length = (argument(machine, 1).number() as usize).min(limit);
             if let Value::Bytes(_) | Value::Text(_) = &first {

@@ -13,6 +13,15 @@ pub struct SyscallHit {
     pub arguments: [u64; 6],
 }
 
+/// An argument of a function.
+#[derive(Clone, Debug, Default)]
+pub struct FunctionArgument {
+    /// Its value, or the first eight bytes of it.
+    pub word: u64,
+    /// The text that it is or points to; empty where there is none.
+    pub text: Text,
+}
+
 /// The task that hit a probe, while it stands.
 pub trait Hit {
     /// The process.
@@ -35,6 +44,10 @@ pub trait Hit {
     fn register(&self, number: u16) -> u64;
     /// An argument of a function at its entry.
     fn argument(&self, number: u8) -> u64;
+    /// An argument of a function at its entry, by its name or number.
+    fn named_argument(&self, _name: &str) -> Option<FunctionArgument> {
+        None
+    }
     /// What a function or system call returned.
     fn return_value(&self) -> u64;
     /// The system call.

@@ -34,9 +34,19 @@ pub struct Machine {
     random: u64,
     exit: Option<i32>,
     signals: Vec<u64>,
+    stop: StopWish,
     turns: u64,
     /// Maps that were told to be full.
     told_full: Vec<bool>,
+}
+
+/// Whether a probe wants its hit to be a stop.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum StopWish {
+    /// It does not.
+    GoOn,
+    /// It has called `stop()`.
+    Stop,
 }
 
 /// How a statement ended.
@@ -69,6 +79,7 @@ impl Machine {
             random: started | 1,
             exit: None,
             signals: Vec::new(),
+            stop: StopWish::GoOn,
             turns: 0,
             told_full,
         }
@@ -92,6 +103,11 @@ impl Machine {
     /// The signals that the script sent to the task of the last hit.
     pub fn take_signals(&mut self) -> Vec<u64> {
         std::mem::take(&mut self.signals)
+    }
+
+    /// Whether the last hit is to be a stop; asked once.
+    pub fn take_stop(&mut self) -> StopWish {
+        std::mem::replace(&mut self.stop, StopWish::GoOn)
     }
 
     /// Runs a probe for a hit.
@@ -272,6 +288,10 @@ impl Machine {
             Action::Zero(map) => return self.maps[usize::from(map.0)].zero(),
             Action::Exit(code) => {
                 self.exit = Some(self.eval(code, frame).number() as i32);
+                return;
+            }
+            Action::Stop => {
+                self.stop = StopWish::Stop;
                 return;
             }
             Action::Signal(code) => {

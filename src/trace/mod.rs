@@ -17,8 +17,8 @@ pub mod show;
 pub mod value;
 
 pub use functions::describe_address;
-pub use hit::{Hit, NoTask, SyscallHit};
-pub use machine::{Machine, Machinery};
+pub use hit::{FunctionArgument, Hit, NoTask, SyscallHit};
+pub use machine::{Machine, Machinery, StopWish};
 pub use printer::{run_printer, Printed, PrinterOptions, Stream};
 pub use record::{Output, Record};
 pub use value::{StackValue, Text, Value};

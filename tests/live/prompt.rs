@@ -17,6 +17,8 @@ fn ctrl_c_interrupts_the_target_and_kills_nobody_and_ctrl_d_asks() {
     rdbg.expect_line("(rdbg)", SOON);
     rdbg.send("bt 1");
     rdbg.expect_line("#0 ", SOON);
+    // Between two prompts the terminal is in canonical mode, where the kernel takes Ctrl-D for the end of a line.
+    rdbg.expect_line("(rdbg)", SOON);
     rdbg.send_bytes(b"\x04");
     rdbg.expect_line("(y or n)", SOON);
     rdbg.send("y");

@@ -75,7 +75,7 @@ impl Sandbox {
         spec.stdio = Stdio::Null;
         let mut child = launch(&spec).expect("the sandbox starts");
         let (pid, tid) = (child.pid, child.pid.leader());
-        live.seize(tid, TraceOptions { kill_on_exit: true, report_exit: false }).expect("a child can be seized");
+        live.seize(tid, TraceOptions { kill_on_exit: true, ..Default::default() }).expect("a child can be seized");
         child.release().expect("the sandbox executes");
         let mut sandbox = Sandbox { live, pid, tid, blank: Regs::default() };
         assert_eq!(sandbox.wait(), WaitStatus::Event(PtraceEvent::Exec));

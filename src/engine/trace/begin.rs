@@ -7,14 +7,16 @@ use std::sync::Arc;
 use crossbeam_channel::bounded;
 
 use super::super::state::Engine;
+use super::arguments::names_of;
 use super::quick::empty_program;
 use super::timers::Timers;
-use super::{files, Caches, Target, TracedCalls, TracedFile, Tracing};
+use super::{files, Caches, Target, TracedCalls, TracedFile, TracedPlace, Tracing};
 use crate::api::{ApiError, ClientId, Event, Outcome, Reply, Toggle, TraceFormat, TraceScope, TraceSpec, TraceStream};
 use crate::base::{Inferior, Pid, Signal};
+use crate::binary::Module;
 use crate::lang::script::point::{Point, Side};
-use crate::lang::script::program::{Clock, Missing, Program};
-use crate::lang::script::{compile, CompileOptions, Safety, Source};
+use crate::lang::script::program::{Clock, Missing, Probe, Program};
+use crate::lang::script::{compile, CompileOptions, Diagnostic, Safety, Source};
 use crate::target::syscalls::find_kernel_call;
 use crate::target::task::Origin;
 use crate::trace::call::Layout;
@@ -143,6 +145,7 @@ impl<I: Inferior> Engine<I> {
             sites: Vec::new(),
             site_numbers: HashMap::new(),
             calls: traced_calls(program),
+            watches: HashMap::new(),
             signals: traced_signals(program),
             samples,
             sampled: HashSet::new(),
@@ -153,6 +156,7 @@ impl<I: Inferior> Engine<I> {
             target: Target::Awaited,
             child: None,
             hits: 0,
+            stop: None,
             told: HashSet::new(),
         })
     }
@@ -197,6 +201,7 @@ impl<I: Inferior> Engine<I> {
                 };
                 match files::places(&file.module, place) {
                     Ok(places) => {
+                        check_named(&file.module, &places, probe, source)?;
                         matched += places.len();
                         add_places(file, places, number as u32, *side);
                     }
@@ -230,7 +235,26 @@ impl<I: Inferior> Engine<I> {
     }
 }
 
-fn add_places(file: &mut TracedFile, places: Vec<super::TracedPlace>, probe: u32, side: Side) {
+/// An argument that a script names must be one of a function that its probe matches.
+fn check_named(module: &Module, places: &[TracedPlace], probe: &Probe, source: &Source) -> Result<(), ApiError> {
+    for (name, span) in &probe.named {
+        let is_number = name.bytes().all(|digit| digit.is_ascii_digit());
+        let mut known = places.iter().map(|place| names_of(module, place.at, &place.name));
+        if is_number || places.is_empty() || known.any(|names| names.iter().any(|one| **one == **name)) {
+            continue;
+        }
+        let names = names_of(module, places[0].at, &places[0].name).join(", ");
+        let hint = match names.as_str() {
+            "" => "nothing names its arguments: args.0, args.1, .. are they".to_owned(),
+            names => format!("it has {names}; by number they are args.0, args.1, .."),
+        };
+        let error = Diagnostic::error(*span, format!("Can't find function parameter {name}")).with_hint(hint);
+        return Err(ApiError::user(source.explain(&error)));
+    }
+    Ok(())
+}
+
+fn add_places(file: &mut TracedFile, places: Vec<TracedPlace>, probe: u32, side: Side) {
     for place in places {
         let at = match file.places.iter().position(|one| one.at == place.at) {
             Some(at) => at,

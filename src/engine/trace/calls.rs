@@ -7,7 +7,7 @@ use crate::base::{Inferior, SyscallStop, Tid};
 use crate::trace::SyscallHit;
 
 /// accept(2) and accept4(2).
-const ACCEPTS: [u64; 2] = [43, 288];
+pub(super) const ACCEPTS: [u64; 2] = [43, 288];
 /// execve(2) and execveat(2).
 const EXECVE: u64 = 59;
 
@@ -15,6 +15,15 @@ impl<I: Inferior> Engine<I> {
     /// Whether the trace wants to see system calls.
     pub(in crate::engine) fn trace_sees_calls(&self) -> bool {
         self.trace.as_ref().is_some_and(|one| one.wants_calls())
+    }
+
+    /// Whether a thread is in a traced call whose return is to be seen.
+    pub(in crate::engine) fn awaits_call_return(&self, tid: Tid) -> bool {
+        let Some(tracing) = &self.trace else { return false };
+        let in_call = |thread: &super::TracedThread| {
+            thread.quick.is_some() || thread.syscall.is_some_and(|(call, _)| tracing.calls.wants_return(call.number))
+        };
+        tracing.threads.get(&tid).is_some_and(in_call)
     }
 
     /// Whether a thread is being stopped for a sample.
@@ -33,6 +42,7 @@ impl<I: Inferior> Engine<I> {
             SyscallStop::Return { value, .. } => self.call_returned(&mut tracing, tid, value),
             SyscallStop::Other => Verdict::GoOn,
         };
+        let verdict = if tracing.stop.is_some() { Verdict::Stop } else { verdict };
         self.after_hit(tracing, tid);
         verdict
     }
@@ -100,8 +110,9 @@ impl<I: Inferior> Engine<I> {
     }
 
     /// A process stands at the first instruction of a program that it has just executed, without its call having been
-    /// seen: the watch for an exec caught it. Its arguments lie on its stack (System V psABI, 3.4.1).
+    /// seen: the watch for an exec caught it, or rdbg launched it. Its arguments lie on its stack (System V psABI, 3.4.1).
     pub(in crate::engine) fn on_watched_exec(&mut self, tid: Tid) {
+        self.place_watches();
         let Some(mut tracing) = self.trace.take() else { return };
         let regs = self.inferior.regs(tid).unwrap_or_default();
         let argument_count = self.word_at(tid, regs.rsp).unwrap_or(0);
@@ -113,6 +124,8 @@ impl<I: Inferior> Engine<I> {
             self.run_probe(&mut tracing, tid, probe, At::Syscall { call, returned: 0, duration: 0 });
         }
         tracing.threads.entry(tid).or_default().syscall = Some((call, 0));
+        // The exec has succeeded: there is nothing to stop for that a first instruction is not.
+        let _ = self.quick_call_entered(&mut tracing, tid, call);
         self.after_hit(tracing, tid);
     }
 

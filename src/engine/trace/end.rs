@@ -44,6 +44,7 @@ impl<I: Inferior> Engine<I> {
                 tracing.machine.run_always(at, &NoTask { probe: "END".into(), child });
             }
         }
+        self.drop_watches(&mut tracing);
         if tracing.quick.is_some() {
             self.finish_quick(&mut tracing);
         } else {

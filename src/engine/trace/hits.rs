@@ -7,11 +7,13 @@ use super::super::memory::RawMemory;
 use super::super::state::Engine;
 use super::task::TracedTask;
 use super::{At, Called, PendingReturn, Tracing};
+use crate::api::StopReason;
 use crate::base::{Inferior, ReadMem, Regs, Signal, Tid, VirtAddr};
 use crate::engine::breakpoints::Verdict;
 use crate::lang::script::point::Side;
 use crate::target::breakpoint::Owner;
 use crate::trace::call::Outcome;
+use crate::trace::StopWish;
 
 /// Calls of one thread that have not returned are kept up to this depth.
 const DEPTH: usize = 4096;
@@ -119,6 +121,9 @@ impl<I: Inferior> Engine<I> {
             regs: OnceCell::new(),
         };
         machine.run(probe as usize, &task);
+        if machine.take_stop() == StopWish::Stop {
+            tracing.stop = Some(name.to_owned());
+        }
     }
 
     /// Runs a probe that hangs on no site.
@@ -142,6 +147,15 @@ impl<I: Inferior> Engine<I> {
             regs: OnceCell::new(),
         };
         machine.run(probe as usize, &task);
+        if machine.take_stop() == StopWish::Stop {
+            tracing.stop = Some(name.to_owned());
+        }
+    }
+
+    /// The stop that the script wants of the hit that has just been dealt with.
+    pub(in crate::engine) fn take_trace_stop(&mut self) -> Option<StopReason> {
+        let name = self.trace.as_mut()?.stop.take()?;
+        Some(StopReason::Probe { name })
     }
 
     /// What a hit's programs asked for besides printing.

@@ -3,6 +3,7 @@
 //! **A probe's hit never stops the thread for longer than its program runs**: what it prints goes to the printer's queue.
 //! **Nothing of a program runs while the world stands**: a hit that comes then is judged when the thread goes on.
 
+mod arguments;
 mod begin;
 mod calls;
 mod end;
@@ -13,9 +14,10 @@ mod place;
 mod quick;
 mod task;
 mod timers;
+mod watches;
 
 use std::cell::RefCell;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs::File;
 use std::sync::Arc;
 
@@ -41,6 +43,8 @@ pub(super) struct Tracing {
     /// Where a site's number is known already, by file and place.
     site_numbers: HashMap<(usize, FileAddr), u32>,
     calls: TracedCalls,
+    /// The breakpoints that watch bytes, and the probe of each.
+    watches: HashMap<u32, u32>,
     /// Probes of signals: the signal, or any, and the probe.
     signals: Vec<(Option<i32>, u32)>,
     /// Probes by time: the probe, and whether it samples threads.
@@ -57,6 +61,8 @@ pub(super) struct Tracing {
     target: Target,
     child: Option<Pid>,
     hits: u64,
+    /// The probe at which the script has called `stop()`, until the thread has been stopped.
+    stop: Option<String>,
     told: HashSet<String>,
 }
 
@@ -137,6 +143,8 @@ struct Caches {
     spaces: RefCell<HashMap<SpaceId, Arc<AddressSpace>>>,
     /// The files that hold the threads' names.
     comms: RefCell<HashMap<Tid, File>>,
+    /// How functions' arguments are read that a script names.
+    arguments: RefCell<arguments::KnownArguments>,
 }
 
 /// How a task came to its hit.
@@ -152,6 +160,14 @@ enum At<'a> {
     Signal(u64),
     /// A sample.
     Sample,
+}
+
+impl Caches {
+    /// The modules of a space have changed.
+    fn forget_space(&self, space: SpaceId) {
+        self.spaces.borrow_mut().remove(&space);
+        self.arguments.borrow_mut().retain(|(one, _), _| *one != space);
+    }
 }
 
 impl TracedThread {
@@ -171,6 +187,20 @@ impl Tracing {
         self.calls.wanted() || self.quick.as_ref().is_some_and(|one| !one.calls.is_empty())
     }
 
+    /// The system calls that alone a launched program needs to report; none where it is to report all, and where the
+    /// trace can become a session at the prompt, which could let the program go.
+    pub(super) fn calls_to_filter(&self) -> Vec<u32> {
+        let can_stop = self.quick.as_ref().is_some_and(|one| one.can_stop()) || self.machine.program().can_stop();
+        if can_stop || !self.calls.any_entry.is_empty() || !self.calls.any_exit.is_empty() {
+            return Vec::new();
+        }
+        let accepts = if self.calls.accepted.is_empty() { &[][..] } else { &calls::ACCEPTS };
+        let quick = self.quick.iter().flat_map(|one| &one.calls);
+        let numbers = self.calls.entry.keys().chain(self.calls.exit.keys()).chain(accepts).chain(quick);
+        let numbers: BTreeSet<u32> = numbers.filter_map(|number| u32::try_from(*number).ok()).collect();
+        numbers.into_iter().collect()
+    }
+
     /// Whether the script has called `exit`, or the trace has had all its calls.
     fn is_done(&self) -> bool {
         self.machine.exit().is_some() || self.quick.as_ref().is_some_and(|one| one.is_done())
@@ -178,6 +208,13 @@ impl Tracing {
 }
 
 impl TracedCalls {
+    /// Whether a call's return is to be seen.
+    fn wants_return(&self, number: u64) -> bool {
+        !self.any_exit.is_empty()
+            || self.exit.contains_key(&number)
+            || !self.accepted.is_empty() && calls::ACCEPTS.contains(&number)
+    }
+
     /// Whether threads have to report their system calls.
     fn wanted(&self) -> bool {
         !(self.entry.is_empty()

@@ -13,7 +13,7 @@ impl<I: Inferior> Engine<I> {
     /// Arms the trace's probes in a module that has just been mapped.
     pub(in crate::engine) fn place_probes(&mut self, space: SpaceId, start: VirtAddr) {
         let Some(mut tracing) = self.trace.take() else { return };
-        tracing.caches.spaces.borrow_mut().remove(&space);
+        tracing.caches.forget_space(space);
         self.place_probes_of(&mut tracing, space, start);
         self.trace = Some(tracing);
     }
@@ -49,7 +49,7 @@ impl<I: Inferior> Engine<I> {
     /// A module has gone: what was known of its places is void.
     pub(in crate::engine) fn forget_probes_in(&mut self, space: SpaceId) {
         if let Some(tracing) = &mut self.trace {
-            tracing.caches.spaces.borrow_mut().remove(&space);
+            tracing.caches.forget_space(space);
             tracing.return_sites.retain(|(one, _)| *one != space);
         }
     }

@@ -71,6 +71,11 @@ impl Quick {
         self.limit.is_some_and(|limit| self.counts.reported >= limit)
     }
 
+    /// Whether one of its calls can be a stop.
+    pub(super) fn can_stop(&self) -> bool {
+        self.stop_if.is_some()
+    }
+
     /// When a call is counted: with its condition.
     fn counted_at(&self) -> Moment {
         self.condition.as_ref().map_or(Moment::Entry, |one| one.moment)
@@ -150,6 +155,11 @@ impl<I: Inferior> Engine<I> {
     /// A thread is at the entry of a function of `--fn`; `regs` have pc there.
     pub(in crate::engine) fn trace_call(&mut self, id: u32, location: u32, tid: Tid, regs: &Regs) -> Verdict {
         let Some(mut tracing) = self.trace.take() else { return Verdict::GoOn };
+        if let Some(probe) = tracing.watches.get(&id).copied() {
+            self.run_probe(&mut tracing, tid, probe, At::Sample);
+            self.after_hit(tracing, tid);
+            return Verdict::GoOn;
+        }
         let verdict = self.judge_call(&mut tracing, Moment::Entry, tid, regs);
         if let (Some(_), Some(quick)) = (verdict, &tracing.quick) {
             let (returns, stack) = (quick.returns, quick.stack);

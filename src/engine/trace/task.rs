@@ -3,10 +3,12 @@
 use std::cell::OnceCell;
 use std::fs::File;
 use std::os::unix::fs::{FileExt, MetadataExt};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use super::super::memory::{CachedMemory, RawMemory};
 use super::super::state::Space;
+use super::arguments::{SiteArguments, Standing};
 use super::{At, Caches};
 use crate::arch::Register;
 use crate::base::{Inferior, Pid, ReadMem, Regs, Tid, VirtAddr};
@@ -15,7 +17,7 @@ use crate::lang::script::point::Side;
 use crate::target::breakpoint::CleanMemory;
 use crate::target::task::SpaceId;
 use crate::target::unwind::walk;
-use crate::trace::{describe_address, Hit, StackValue, SyscallHit, Text};
+use crate::trace::{describe_address, FunctionArgument, Hit, StackValue, SyscallHit, Text};
 
 /// Where the image of an accepted socket seems to lie: in the kernel, where no program has memory.
 pub(super) const SOCKET_IMAGE: u64 = 0xffff_8880_0000_0000;
@@ -134,6 +136,19 @@ impl<I: Inferior> Hit for TracedTask<'_, I> {
                 u64::from_le_bytes(word)
             }
         }
+    }
+
+    fn named_argument(&self, name: &str) -> Option<FunctionArgument> {
+        let At::Function { regs, site, side: Side::Entry, .. } = self.at else { return None };
+        let known = {
+            let mut known = self.caches.arguments.borrow_mut();
+            let made = || SiteArguments::of(&self.space.modules, regs.pc(), &site.name).map(Rc::new);
+            known.entry((self.space_id, regs.pc())).or_insert_with(made).clone()?
+        };
+        let raw = RawMemory { inferior: self.inferior, pid: self.pid };
+        let memory = CleanMemory { raw: &raw, sites: &self.space.sites };
+        let vectors = || self.inferior.vector_regs(self.tid).ok();
+        known.read(name, &Standing { space: &self.space.modules, memory: &memory, regs, vectors: &vectors })
     }
 
     fn return_value(&self) -> u64 {

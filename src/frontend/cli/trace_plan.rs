@@ -104,20 +104,9 @@ fn quick_spec(args: Quick, format: TraceOutput) -> Result<QuickSpec, clap::Error
     })
 }
 
-/// `10s`, `500ms`, `2m`, `1h`; a bare number is seconds.
 fn parse_duration(text: &str) -> Result<Duration, clap::Error> {
-    let bad = || wrong(format!("--duration: `{text}` is no time; 10s, 500ms, 2m and 1h are"));
-    let digits = text.find(|letter: char| !letter.is_ascii_digit() && letter != '.').unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let number: f64 = number.parse().map_err(|_| bad())?;
-    let seconds = match unit {
-        "" | "s" => number,
-        "ms" => number / 1e3,
-        "m" => number * 60.0,
-        "h" => number * 3600.0,
-        _ => return Err(bad()),
-    };
-    Duration::try_from_secs_f64(seconds).ok().filter(|time| !time.is_zero()).ok_or_else(bad)
+    crate::base::parse_span(text)
+        .ok_or_else(|| wrong(format!("--duration: `{text}` is no time; 10s, 500ms, 2m and 1h are")))
 }
 
 /// The words of a command, as a shell splits them.

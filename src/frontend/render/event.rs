@@ -1,7 +1,11 @@
 //! Events as text.
 
-use crate::api::{CaughtAt, Event, FrameExit, FrameRow, FunctionCall, InferiorRow, StopReason, ThreadRef, Toggle};
-use crate::base::{Pid, Signal};
+use std::time::Duration;
+
+use crate::api::{
+    CaughtAt, Event, FrameExit, FrameRow, FunctionCall, InferiorRow, PauseOver, StopReason, ThreadRef, Toggle,
+};
+use crate::base::{show_span, Pid, Signal};
 
 use super::clock::time_of_day;
 use super::places::{call_text, framed_text, place_text, thread_text};
@@ -37,9 +41,35 @@ pub fn event_text(event: &Event, style: Style) -> String {
         Event::Exited { pid, status, signal, .. } => exit_text(*pid, *status, *signal),
         Event::Detached { pid } => format!("Detached from process {pid}"),
         Event::WaitEnded { reason } => format!("The wait has ended: {reason}"),
+        Event::PauseOver(pause) => pause_over_text(pause, style),
         Event::Notice { text } => text.clone(),
         Event::TraceOutput { text, .. } => text.trim_end_matches('\n').to_owned(),
         Event::TraceEnded { .. } | Event::Ended => String::new(),
+    }
+}
+
+fn pause_over_text(pause: &PauseOver, style: Style) -> String {
+    let span = |millis| show_span(Duration::from_millis(millis));
+    let (stood, budget, pid) = (span(pause.stood_ms), span(pause.budget_ms), pause.thread.pid);
+    let who = thread_text(&pause.thread, style);
+    match pause.stays {
+        Some(signal) => format!(
+            "{}: process {pid} has stood for {stood} (pause-budget {budget}), but stays: {signal}, which {who} \
+             stopped with, would be its end\n  `continue` lets it go on; `signal 0` without the signal",
+            style.headline("Pause budget over")
+        ),
+        None => {
+            let headline = style.headline("Pause budget over");
+            let mut text = format!(
+                "{headline}: process {pid} has stood for {stood} (pause-budget {budget}) and goes on\n  \
+                 kept of {who}: bt, frame, info registers, info args, info locals, list, print and x still answer \
+                 from that stop"
+            );
+            for id in &pause.disabled {
+                text.push_str(&format!("\n  breakpoint {id} is disabled, or it would stop again; `enable {id}`"));
+            }
+            text
+        }
     }
 }
 
@@ -83,6 +113,7 @@ pub fn reason_text(reason: &StopReason, pid: Pid, style: Style) -> String {
         StopReason::Interrupt => "Stopped by interrupt".to_owned(),
         StopReason::Signal { signal } => format!("Signal {signal}"),
         StopReason::Exec { exe } => format!("Held at the first instruction of {} (pid {pid})", exe.display()),
+        StopReason::Probe { name } => format!("Stopped by the script, at {}", name),
         StopReason::SystemCall => "Stopped in a system call that is traced".to_owned(),
         StopReason::Start => "Stopped".to_owned(),
     };

@@ -1,9 +1,11 @@
 //! Replies as text.
 
+use std::time::Duration;
+
 use crate::api::{
     BreakpointRow, CatchSpec, FrameRow, InferiorRow, Reply, Stack, StopReason, SymbolRow, ThreadRef, Toggle, Where,
 };
-use crate::base::Pid;
+use crate::base::{show_span, Pid};
 
 use super::super::repl::Detail;
 use super::event::reason_text;
@@ -45,6 +47,11 @@ pub fn reply_text(reply: &Reply, detail: Detail, style: Style) -> String {
         Reply::Symbols { rows, total } => symbols_text(rows, *total),
         Reply::Completions { names } => names.join("\n"),
         Reply::Processes { rows } => tables::processes(rows),
+        Reply::Kept { thread, age_ms, reply } => {
+            let age = show_span(Duration::from_millis(*age_ms));
+            let marked = format!("[kept from the stop of {}, {age} ago; it runs now]", thread_text(thread, style));
+            format!("{}\n{}", style.marker(&marked), reply_text(reply, detail, style))
+        }
         Reply::Status { stopped, inferiors } => status_text(stopped.as_ref(), inferiors, style),
     }
 }

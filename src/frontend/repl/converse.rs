@@ -9,11 +9,24 @@ use super::reader::{Line, LineReader};
 use super::shell::{Motion, Shell};
 use super::table::Repeat;
 use crate::api::{Command, Leave, Toggle};
+use crate::base::show_span;
 use crate::frontend::surroundings::Interruption;
 
 /// How long the prompt stays away after a command that resumes: a step's stop then comes before it.
 const PROMPT_PATIENCE: Duration = Duration::from_millis(150);
 const PROMPT: &str = "(rdbg) ";
+
+/// A stop is worth showing in the prompt from then on.
+const LONG_STOP: Duration = Duration::from_secs(1);
+
+/// The prompt; before it how long the target has stood, and how long it may.
+fn prompt(standing: Option<(Duration, Option<Duration>)>) -> String {
+    match standing {
+        Some((stood, Some(budget))) => format!("[{:.1}s of {}] {PROMPT}", stood.as_secs_f64(), show_span(budget)),
+        Some((stood, None)) if stood >= LONG_STOP => format!("[{:.1}s] {PROMPT}", stood.as_secs_f64()),
+        _ => PROMPT.to_owned(),
+    }
+}
 
 /// Who types.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +61,7 @@ impl<'a> Conversation<'a> {
     pub fn run(mut self) -> Toggle {
         while !self.shell.ended {
             if !self.prompt_is_up {
-                self.reader.ask(PROMPT);
+                self.reader.ask(&prompt(self.shell.standing()));
                 self.prompt_is_up = true;
             }
             crossbeam_channel::select! {
@@ -162,5 +175,19 @@ impl<'a> Conversation<'a> {
             Ok(Line::End) | Err(_) => Toggle::On,
             Ok(_) => Toggle::Off,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_prompt_says_how_long_the_target_stands_and_ends_as_ever() {
+        let seconds = |seconds| Duration::from_secs_f64(seconds);
+        assert_eq!(prompt(None), "(rdbg) ");
+        assert_eq!(prompt(Some((seconds(0.3), None))), "(rdbg) ");
+        assert_eq!(prompt(Some((seconds(3.21), None))), "[3.2s] (rdbg) ");
+        assert_eq!(prompt(Some((seconds(0.3), Some(seconds(5.0))))), "[0.3s of 5s] (rdbg) ");
     }
 }

@@ -9,6 +9,7 @@ use super::console::Console;
 use super::manual::help_text;
 use super::parse::{parse_line, Detail, Local, Parsed};
 use crate::api::{ApiError, Command, Event, Leave, Outcome, Reply, Session, Toggle};
+use crate::base::parse_span;
 use crate::frontend::render::{Format, Renderer, Style};
 use crate::frontend::surroundings::Interruption;
 
@@ -64,6 +65,10 @@ pub struct Shell {
     pub interrupts: Receiver<Interruption>,
     /// Whether the target runs.
     pub motion: Motion,
+    /// Since when the target stands, as far as is known here.
+    stands_since: Option<Instant>,
+    /// `set pause-budget`, where it was said here.
+    budget: Option<Duration>,
     /// `set confirm`.
     pub confirm: Toggle,
     /// How long a command that resumes waits for the stop; `None`: as long as it takes.
@@ -97,6 +102,8 @@ impl Shell {
             console,
             interrupts,
             motion: Motion::Nothing,
+            stands_since: None,
+            budget: None,
             confirm: Toggle::On,
             patience: None,
             catching: WaitFor::Catch,
@@ -174,8 +181,17 @@ impl Shell {
         Some(reply)
     }
 
+    /// How long the target has stood, and how long it may.
+    pub fn standing(&self) -> Option<(Duration, Option<Duration>)> {
+        let since = self.stands_since.filter(|_| self.motion == Motion::Stopped)?;
+        Some((since.elapsed(), self.budget))
+    }
+
     fn follow_up(&mut self, command: &Command, reply: &Reply) {
         match (reply, command) {
+            (Reply::Done, Command::Set { name, value }) if name == "pause-budget" => {
+                self.budget = parse_span(value);
+            }
             (Reply::Resumed, _) => {
                 self.motion = Motion::Running;
                 self.wait(WaitFor::Stop, self.patience);
@@ -186,6 +202,7 @@ impl Shell {
             }
             (Reply::Attached { stopped, .. }, _) => {
                 self.motion = if *stopped == Toggle::On { Motion::Stopped } else { Motion::Running };
+                self.stands_since = Some(Instant::now());
                 self.drain_events();
             }
             (_, Command::Interrupt) if self.motion == Motion::Running => {
@@ -265,9 +282,18 @@ impl Shell {
     pub fn take_event(&mut self, event: &Event) -> Toggle {
         let mut decisive = Toggle::On;
         match event {
-            Event::Stopped { .. } | Event::Caught { .. } => self.motion = Motion::Stopped,
+            Event::Stopped { .. } | Event::Caught { .. } => {
+                self.motion = Motion::Stopped;
+                self.stands_since = Some(Instant::now());
+            }
             Event::Exited { status, signal, launched: Toggle::On, .. } if !self.leaving => {
                 self.launched_status = Some(signal.map_or(*status, |signal| 128 + signal.0));
+            }
+            Event::PauseOver(pause) => {
+                if pause.stays.is_none() {
+                    self.motion = Motion::Running;
+                }
+                decisive = Toggle::Off;
             }
             Event::Exited { .. } | Event::Detached { .. } => {}
             Event::WaitEnded { .. } => self.failed = true,

@@ -44,6 +44,15 @@ pub enum Point {
     },
     /// `kretprobe:inet_csk_accept`: a connection was accepted. Read from the socket, since nothing of the kernel is traced.
     Accepted,
+    /// `watchpoint:ADDRESS:LENGTH:MODE`: bytes are accessed.
+    Watch {
+        /// An address, or the name of a variable.
+        expression: String,
+        /// How many bytes: 1, 2, 4 or 8.
+        length: u64,
+        /// Which accesses.
+        access: Access,
+    },
     /// A signal is delivered.
     Signal {
         /// Its name or number, `*` for any.
@@ -58,6 +67,19 @@ pub enum Side {
     Entry,
     /// The return.
     Return,
+}
+
+/// Which accesses to bytes a probe is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Access {
+    /// `r`: they are read.
+    Read,
+    /// `w`: they are written.
+    Write,
+    /// `rw`: both.
+    Any,
+    /// `x`: the instruction there is executed.
+    Execute,
 }
 
 /// What in a file.
@@ -82,6 +104,7 @@ impl Point {
             Point::Profile { .. } => "profile",
             Point::Syscall { .. } | Point::AnySyscall { .. } => "tracepoint",
             Point::Accepted => "kretprobe",
+            Point::Watch { .. } => "watchpoint",
             Point::Signal { .. } => "signal",
         }
     }
@@ -111,6 +134,10 @@ pub(super) fn parse(raw: &RawPoint) -> Result<Point, Diagnostic> {
             [group, event] => tracepoint(raw, group, event),
             _ => Err(wrong("2")),
         },
+        "watchpoint" | "w" | "asyncwatchpoint" | "aw" => match arguments {
+            [expression, length, mode] => watch(raw, expression, length, mode),
+            _ => Err(wrong("3")),
+        },
         "signal" => match arguments {
             [name] => Ok(Point::Signal { name: (*name).to_owned() }),
             _ => Err(wrong("1")),
@@ -128,12 +155,11 @@ fn refuse(raw: &RawPoint, provider: &str) -> Diagnostic {
         "rawtracepoint" | "rt" => "use tracepoint:raw_syscalls:sys_enter or tracepoint:syscalls:sys_enter_NAME".into(),
         "software" | "s" | "hardware" | "h" => "use interval:ms:N, or profile:hz:N for samples of the program".into(),
         "usdt" | "U" => "use uprobe:PATH:FUNCTION on the function around it".into(),
-        "watchpoint" | "w" | "asyncwatchpoint" | "aw" => "use `rdbg attach` and its `watch`".into(),
         "iter" | "it" => "use `rdbg ps`".into(),
         "self" => "use interval:s:N".into(),
         "bench" | "test" => "use BEGIN".into(),
         _ => {
-            let kinds = "BEGIN, END, uprobe, uretprobe, tracepoint:syscalls, interval, profile, signal";
+            let kinds = "BEGIN, END, uprobe, uretprobe, tracepoint:syscalls, watchpoint, interval, profile, signal";
             return Diagnostic::error(raw.span, format!("Invalid probe type: {provider}"))
                 .with_hint(format!("there are {kinds}"));
         }
@@ -177,6 +203,25 @@ fn function(raw: &RawPoint, arguments: &[&str], side: Side) -> Option<Result<Poi
         }
     };
     Some(Ok(Point::Function { path, place, side }))
+}
+
+fn watch(raw: &RawPoint, expression: &str, length: &str, mode: &str) -> Result<Point, Diagnostic> {
+    let bad = |text: String| Err(Diagnostic::error(raw.span, text));
+    let length = match parse_integer(length) {
+        Some(length @ (1 | 2 | 4 | 8)) => length,
+        _ => return bad(format!("Invalid length of watchpoint: {length}; 1, 2, 4 and 8 are")),
+    };
+    let access = match mode {
+        "r" => Access::Read,
+        "w" => Access::Write,
+        "rw" | "wr" => Access::Any,
+        "x" => Access::Execute,
+        _ => return bad(format!("invalid watchpoint mode: {mode}; r, w, rw and x are")),
+    };
+    if expression.is_empty() {
+        return bad("watchpoint needs an address, or the name of a variable".to_owned());
+    }
+    Ok(Point::Watch { expression: expression.to_owned(), length, access })
 }
 
 fn tracepoint(raw: &RawPoint, group: &str, event: &str) -> Result<Point, Diagnostic> {

@@ -21,6 +21,25 @@ pub struct Program {
     pub config: Config,
 }
 
+impl Program {
+    /// Whether a hit can be a stop.
+    pub fn can_stop(&self) -> bool {
+        self.probes.iter().any(|probe| probe.body.iter().any(Action::can_stop))
+    }
+}
+
+impl Action {
+    fn can_stop(&self) -> bool {
+        let any = |actions: &[Action]| actions.iter().any(Action::can_stop);
+        match self {
+            Action::Stop => true,
+            Action::If(_, then, otherwise) => any(then) || any(otherwise),
+            Action::While(_, body) | Action::ForMap(_, _, body) | Action::ForRange(_, _, _, body) => any(body),
+            _ => false,
+        }
+    }
+}
+
 /// One attach point and what it does.
 #[derive(Debug)]
 pub struct Probe {
@@ -36,6 +55,8 @@ pub struct Probe {
     pub body: Arc<[Action]>,
     /// How many variables it has.
     pub variables: usize,
+    /// The arguments of functions that it names.
+    pub named: Vec<(Arc<str>, super::super::Span)>,
 }
 
 /// A map.
@@ -231,6 +252,10 @@ pub enum Builtin {
 pub enum Function {
     /// `str(pointer, length)`.
     Str,
+    /// `args.NAME` and `args.N` of a function.
+    NamedArgument(Arc<str>),
+    /// `str(args.NAME)`: the text of a pointer, a `std::string` or a view.
+    ArgumentText(Arc<str>),
     /// `buf(pointer, length)`.
     Buf,
     /// `ntop(family, address)`: the family may be 0, which the size of the address decides then.
@@ -335,4 +360,6 @@ pub enum Action {
     Exit(Code),
     /// `signal(number)`.
     Signal(Code),
+    /// `stop()`: this hit is a stop, and the prompt opens.
+    Stop,
 }

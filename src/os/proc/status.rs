@@ -35,6 +35,8 @@ pub struct Status {
     pub ignored: u64,
     /// Seccomp: 0 none, 1 strict, 2 filter.
     pub seccomp: u32,
+    /// Seccomp_filters: how many there are (since Linux 5.9).
+    pub seccomp_filters: Option<u32>,
     /// VmSize is printed: the task has user memory. Kernel threads and zombies have none.
     pub has_memory: bool,
     /// Kthread: 1 (since Linux 6.9).
@@ -59,6 +61,7 @@ impl Default for Status {
             group_pending: 0,
             ignored: 0,
             seccomp: 0,
+            seccomp_filters: None,
             has_memory: false,
             kernel_thread: false,
         }
@@ -99,6 +102,7 @@ pub fn parse_status(text: &str) -> Status {
             "ShdPnd" => status.group_pending = hex(),
             "SigIgn" => status.ignored = hex(),
             "Seccomp" => status.seccomp = number() as u32,
+            "Seccomp_filters" => status.seccomp_filters = value.parse().ok(),
             "VmSize" => status.has_memory = true,
             "Kthread" => status.kernel_thread = value == "1",
             _ => {}

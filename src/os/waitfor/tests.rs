@@ -95,7 +95,7 @@ fn fanotify_catches_each_of_20_at_the_first_instruction() {
         let child = spawn(&program.path);
         let (tid, answer) = exec_of(&events);
         let asked = Instant::now();
-        live.seize(tid, TraceOptions { kill_on_exit: true, report_exit: false }).unwrap();
+        live.seize(tid, TraceOptions { kill_on_exit: true, ..TraceOptions::default() }).unwrap();
         answer.allow();
         let stop = next(&mut live);
         times.push(asked.elapsed());

@@ -190,6 +190,21 @@ impl CallPlan {
         }
     }
 
+    /// Where each of the arguments of [`CallPlan::read`] is.
+    pub fn places(&self, reader: &ArgumentReader<'_>) -> Vec<Option<ArgumentPlace>> {
+        match &self.source {
+            Source::Raw => {
+                (0..REGISTERS.len() as u8).map(|at| Some(ArgumentPlace::Integer(IntegerRegister(at)))).collect()
+            }
+            Source::C { places, .. } => places.iter().copied().map(Some).collect(),
+            Source::Forward { places, .. } => {
+                let this = ArgumentPlace::Integer(IntegerRegister(0));
+                std::iter::once(this).chain(places.iter().copied()).map(Some).collect()
+            }
+            Source::Cxx(plan) => plan.choose(reader).0.iter().map(|one| one.place).collect(),
+        }
+    }
+
     /// The call as a whole.
     pub fn decode(&self, reader: &ArgumentReader<'_>) -> DecodedCall {
         DecodedCall { function: self.function.clone(), arguments: self.read(reader) }

@@ -227,6 +227,10 @@ impl Checker<'_> {
 
     /// `str(pointer)`, `str(array)`, `str($1)`.
     fn text(&mut self, arguments: &[Expr], span: Span) -> Result<Operand, Diagnostic> {
+        if let (Some(name), [argument]) = (self.named_function_argument(&arguments[0]), arguments) {
+            self.operand(argument)?;
+            return Ok(Operand::value(Code::Call(Function::ArgumentText(name.into()), Vec::new()), Ty::Text));
+        }
         let operand = self.operand(&arguments[0])?;
         let mut codes = Vec::new();
         let is_text = operand.ty == Ty::Text;

@@ -78,7 +78,7 @@ pub fn compile(source: &Source, options: &CompileOptions<'_>) -> Result<Compiled
         errors: Vec::new(),
         warnings: Vec::new(),
         variables: Vec::new(),
-        context: Context { point: Point::Begin, fields: Vec::new() },
+        context: Context { point: Point::Begin, fields: Vec::new(), named: Vec::new() },
         loops: 0,
     };
     for _ in 0..PASSES {
@@ -113,6 +113,8 @@ struct Context {
     point: Point,
     /// The fields of `args`, by position.
     fields: Vec<(String, Ty)>,
+    /// The arguments of the function that are named.
+    named: Vec<(Arc<str>, Span)>,
 }
 
 struct Checker<'a> {
@@ -148,7 +150,8 @@ impl Checker<'_> {
         let mut last: Option<(usize, Vec<(String, Ty)>)> = None;
         for placed in points {
             let block = &script.blocks[placed.block];
-            self.context = Context { point: placed.point.clone(), fields: self.fields_of(&placed.point) };
+            self.context =
+                Context { point: placed.point.clone(), fields: self.fields_of(&placed.point), named: Vec::new() };
             // A wildcard's calls mostly share their code: it differs only where `args` does.
             let same = last.as_ref().is_some_and(|(at, fields)| *at == placed.block && *fields == self.context.fields);
             last = Some((placed.block, self.context.fields.clone()));
@@ -157,7 +160,12 @@ impl Checker<'_> {
                 _ => self.block(block),
             };
             let (point, text) = (placed.point.clone(), placed.text.clone());
-            probes.push(Probe { point, text, span: placed.span, predicate, body, variables });
+            let mut named = std::mem::take(&mut self.context.named);
+            named.dedup();
+            if let (true, Some(probe)) = (same, probes.last()) {
+                named.clone_from(&probe.named);
+            }
+            probes.push(Probe { point, text, span: placed.span, predicate, body, variables, named });
         }
         probes
     }

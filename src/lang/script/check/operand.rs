@@ -388,6 +388,9 @@ impl Checker<'_> {
     }
 
     fn tuple_field(&mut self, of: &Expr, at: usize, span: Span) -> Result<Operand, Diagnostic> {
+        if self.is_function_args(of) {
+            return Ok(self.function_argument(&at.to_string(), span));
+        }
         let value = self.value(of)?;
         match &value.ty {
             Ty::Tuple(parts) => match parts.get(at) {
@@ -505,9 +508,36 @@ impl Checker<'_> {
         Ok(Operand::value(Code::Integer(offset), Ty::ULONG))
     }
 
+    /// Whether an expression is the `args` of a function's entry.
+    fn is_function_args(&self, expression: &Expr) -> bool {
+        use super::super::point::{Point, Side};
+        matches!(&expression.kind, ExprKind::Name(name) if name == "args")
+            && matches!(self.context.point, Point::Function { side: Side::Entry, .. })
+    }
+
+    /// The argument of the function that an expression names.
+    pub(super) fn named_function_argument(&self, expression: &Expr) -> Option<String> {
+        match &expression.kind {
+            ExprKind::Field(of, name) if self.is_function_args(of) => Some(name.clone()),
+            ExprKind::TupleField(of, at) if self.is_function_args(of) => Some(at.to_string()),
+            _ => None,
+        }
+    }
+
+    /// `args.name` and `args.0` of a function.
+    fn function_argument(&mut self, name: &str, span: Span) -> Operand {
+        let name: std::sync::Arc<str> = name.into();
+        self.context.named.push((name.clone(), span));
+        let code = Code::Call(super::super::program::Function::NamedArgument(name), Vec::new());
+        Operand::value(code, Ty::LONG)
+    }
+
     /// `args->name`, `args.name`.
     fn args_field(&mut self, name: &str, span: Span) -> Result<Operand, Diagnostic> {
         use super::super::point::{Point, Side};
+        if let Point::Function { side: Side::Entry, .. } = self.context.point {
+            return Ok(self.function_argument(name, span));
+        }
         let Some(at) = self.context.fields.iter().position(|(one, _)| one == name) else {
             let what = match &self.context.point {
                 Point::Syscall { name, side } => {
@@ -516,8 +546,10 @@ impl Checker<'_> {
                 }
                 Point::AnySyscall { .. } => "struct _tracepoint_raw_syscalls".into(),
                 _ => {
-                    return Err(Diagnostic::error(span, "The args builtin can only be used with tracepoints here")
-                        .with_hint("arg0, arg1, .. are the arguments of a function"))
+                    return Err(Diagnostic::error(
+                        span,
+                        "The args builtin can only be used with tracepoints and uprobes",
+                    ))
                 }
             };
             let names: Vec<&str> = self.context.fields.iter().map(|(one, _)| one.as_str()).collect();

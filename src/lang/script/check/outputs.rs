@@ -6,6 +6,7 @@ use super::super::super::Span;
 use super::super::ast::{Expr, ExprKind};
 use super::super::error::Diagnostic;
 use super::super::format::Format;
+use super::super::point::Point;
 use super::super::program::{Action, Code};
 use super::super::types::{Aggregate, Ty};
 use super::calls::check_count;
@@ -29,6 +30,7 @@ pub(super) fn is_statement(name: &str) -> bool {
             | "zero"
             | "signal"
             | "signal_thread"
+            | "stop"
             | "errorf"
             | "warnf"
     )
@@ -107,6 +109,19 @@ impl Checker<'_> {
                     Action::Clear(map)
                 } else {
                     Action::Zero(map)
+                }
+            }
+            "stop" => {
+                count(0, 0)?;
+                match &self.context.point {
+                    Point::Function { .. } | Point::Syscall { .. } | Point::AnySyscall { .. } | Point::Accepted => {
+                        Action::Stop
+                    }
+                    other => {
+                        let text = format!("stop() can not be used with '{}' probes", other.kind());
+                        return Err(Diagnostic::error(span, text)
+                            .with_hint("it stops a thread at a function or in a system call"));
+                    }
                 }
             }
             "signal" | "signal_thread" => {
