@@ -72,7 +72,7 @@ fn run(command: &mut Command) -> Option<()> {
         Ok(output) if output.status.success() => Some(()),
         Ok(output) => panic!("{command:?}: {}", String::from_utf8_lossy(&output.stderr)),
         Err(error) => {
-            skip(&format!("{}: {error}; scripts/setup installs it", command.get_program().display()));
+            skip(&format!("{:?}: {error}; scripts/setup installs it", command.get_program()));
             None
         }
     }
