@@ -10,6 +10,7 @@ mod live {
     mod breakpoints;
     mod catching;
     mod differential;
+    mod displays;
     mod eintr;
     mod envoy;
     mod families;
@@ -18,9 +19,11 @@ mod live {
     mod guarded;
     mod guards;
     mod hits;
+    mod hot_sites;
     mod hundred_threads;
     mod inlined;
     mod interpretation;
+    mod jit;
     mod kill_series;
     mod leaving;
     mod leaving_under_load;
@@ -47,6 +50,7 @@ mod live {
     mod trace_filter;
     mod trace_quick;
     mod trace_script;
+    mod trace_usdt;
     mod values;
     mod waitfor;
     mod watchpoints;

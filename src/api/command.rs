@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::catching::CatchSpec;
+use super::displays::DisplayChange;
+use super::rate::MaxRate;
 use super::source::SourceQuery;
 use super::stepping::{LineStepKind, SkipChange};
 use super::syscalls::SyscallSpec;
@@ -90,6 +92,10 @@ pub enum Command {
     TypeOf { expression: String, detail: TypeDetail },
     /// Evaluate and format an expression; the format is gdb's letter.
     Print { expression: String, format: Option<char> },
+    /// What is shown at every stop.
+    Displays { change: DisplayChange },
+    /// `printf "FORMAT", EXPR, ..`, whole.
+    PrintFormatted { text: String },
     /// `set EXPR = EXPR`.
     Assign { assignment: String },
     /// gdb's `x/FMT EXPR`; `spec` is FMT without the slash, e.g. `4xg`.
@@ -183,6 +189,9 @@ pub struct BreakpointSpec {
     pub ignore: u64,
     /// The most functions that a pattern may match.
     pub limit: u32,
+    /// How often a place may be hit before it is disarmed.
+    #[serde(default)]
+    pub max_rate: MaxRate,
 }
 
 /// Places by intent.
@@ -207,6 +216,13 @@ pub enum Where {
     Watch(WatchSpec),
     /// No place in the code but system calls.
     Syscalls(SyscallSpec),
+}
+
+impl Where {
+    /// Whether debug registers wait there.
+    pub fn has_registers(&self) -> bool {
+        matches!(self, Where::Hardware(_) | Where::Watch(_))
+    }
 }
 
 /// Which modules a breakpoint looks in.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::displays::DisplayRow;
 use super::reply::{FrameRow, FunctionCall, InferiorRow, Place, ThreadRef};
 use super::session::ClientId;
 use super::source::SourceText;
@@ -28,6 +29,8 @@ pub enum Event {
         frame: Option<FrameRow>,
         call: Option<FunctionCall>,
         source: Option<Box<SourceText>>,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        displays: Vec<DisplayRow>,
     },
     /// A breakpoint in log mode was hit. `client` set the breakpoint; `time_ns` is CLOCK_REALTIME; `returned` is what a
     /// system call returned.
@@ -45,6 +48,9 @@ pub enum Event {
     Lost { count: u64 },
     /// A breakpoint in log mode has reached its count; it is disabled.
     LogDone { breakpoint: u32, client: ClientId, hits: u64 },
+    /// A place of a breakpoint was hit more often than it may: it is disarmed. Without a place the whole breakpoint is
+    /// disabled. Rates are in hits a second.
+    TooHot { breakpoint: u32, location: Option<u32>, name: Option<String>, per_second: u64, limit: u64 },
     /// A pending breakpoint found places.
     Resolved { breakpoint: u32, locations: u32, module: String },
     /// A signal arrived that is printed but does not stop.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::command::{BreakpointAction, SignalPolicy, Toggle, VariableSet, Where};
+use super::displays::DisplayRow;
 use super::event::StopReason;
 use super::names::NameSourcesRow;
 use super::source::{SourceLine, SourceText};
@@ -23,6 +24,8 @@ pub enum Reply {
     Tracing { probes: u64, scope: TraceScope, warnings: Vec<String> },
     /// Text to show as it is.
     Text { text: String },
+    /// What is shown at every stop.
+    Displays { rows: Vec<DisplayRow> },
     /// The target goes on.
     Resumed,
     /// A process is attached or launched and its state is this.
@@ -205,6 +208,9 @@ pub struct LocationRow {
     pub aliases: Vec<String>,
     /// Hits here.
     pub hits: u64,
+    /// It is disarmed, since it was hit so often in a second.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub too_hot: Option<u64>,
 }
 
 /// A thread, named.

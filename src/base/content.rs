@@ -1,15 +1,12 @@
 //! The bytes of a file, however they were got.
 
 use std::ops::Range;
-use std::sync::Arc;
 
-/// Bytes that stay as they are.
-pub trait Content: AsRef<[u8]> + Send + Sync {
-    /// A part will not be read soon: what memory it takes can be given back. Reading it later is as right, only slower.
-    fn forget(&self, _part: Range<usize>) {}
+/// Bytes that can be shared between threads: read, unpacked, or mapped.
+pub trait FileContent: AsRef<[u8]> + Send + Sync {
+    /// A part of them, in bytes, will hardly be looked at again soon: where they are mapped, what is resident of it may be
+    /// let go. They stay readable.
+    fn release(&self, _part: Range<usize>) {}
 }
 
-impl Content for Vec<u8> {}
-
-/// The bytes of a file, to be shared between threads.
-pub type FileBytes = Arc<dyn Content>;
+impl FileContent for Vec<u8> {}

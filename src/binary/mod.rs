@@ -7,6 +7,7 @@ pub mod dwarf;
 mod dynamic;
 mod error;
 mod image;
+mod jit;
 mod landing;
 mod module;
 mod names;
@@ -16,12 +17,13 @@ pub mod rtti;
 mod segment;
 pub mod symbols;
 pub mod unwind;
+mod usdt;
 
-pub use crate::base::FileBytes;
 pub use dwarf::Dwarf;
 pub use dynamic::Dynamic;
 pub use error::BinaryError;
-pub use image::Section;
+pub use image::{FileBytes, Section};
+pub use jit::JitMap;
 pub use module::{Module, ModuleKind};
 pub use names::{DebugLink, NamesFile};
 pub use rtti::{Recovered, RecoveredName, Sureness, VtableNames};
@@ -30,3 +32,4 @@ pub use symbols::{
     FunctionMatch, Matches, MethodKind, NamePattern, NameSource, Signature, Symbol, SymbolIndex, SymbolKind,
 };
 pub use unwind::{CfaRule, FrameKind, FunctionRange, RegisterRule, UnwindRow, UnwindTables};
+pub use usdt::{UsdtOperand, UsdtProbe};

@@ -131,6 +131,7 @@ impl<I: Inferior> Engine<I> {
     /// Retired sites too: a fork from before they were removed has them still.
     fn restore_text(&mut self, pid: Pid, space: crate::target::task::SpaceId) {
         let guarded = self.guarded(space);
+        self.lower_semaphores(pid, space);
         let Some(one) = self.spaces.get_mut(&space) else { return };
         one.sites.retire_all();
         let all: Vec<_> = one.sites.retired().collect();

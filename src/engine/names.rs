@@ -234,7 +234,7 @@ pub fn hex(bytes: &[u8]) -> String {
 
 /// Where the names of a module come from, and what it lacks.
 pub fn describe_names(module: &Module) -> String {
-    use crate::binary::NameSource::{DebugFile, Dynsym, Symtab};
+    use crate::binary::NameSource::{DebugFile, Dynsym, Jit, Symtab};
     let symbols = module.symbols();
     let [symtab, debug, dynsym] = [Symtab, DebugFile, Dynsym].map(|source| symbols.table_len(source));
     let from = || match module.names_file() {
@@ -242,6 +242,10 @@ pub fn describe_names(module: &Module) -> String {
         None => ".gnu_debugdata".to_owned(),
     };
     let stored = module.stored().map(|stored| format!("{} recovered names from {}", stored.len(), from()));
+    let made = symbols.table_len(Jit);
+    if made > 0 {
+        return format!("the map of its JIT ({} functions)", made - 1);
+    }
     match (symtab, debug, dynsym) {
         (0, 0, dynsym) if stored.is_some() => format!(".dynsym ({dynsym}); {}", stored.unwrap_or_default()),
         (0, 0, 0) => "none: stripped; functions by .eh_frame".to_owned(),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::described_names::{DescribedNames, Kept};
+use super::elements;
 use super::expressions::explain;
 use super::inspect::parse_format;
 use super::state::Engine;
@@ -11,17 +12,24 @@ use crate::base::Inferior;
 use crate::lang::typed::{describe, Inspector, Printers, Style, TypedValue};
 use crate::lang::{self, Assignment, DebugNames, DebugType, Environment, Expression, Outcome, Place};
 
+/// A value as text, and as `$1` keeps it: of several elements the first.
+pub(super) struct Printed {
+    pub(super) text: String,
+    pub(super) kept: Kept,
+}
+
 impl<I: Inferior> Engine<I> {
     /// `print`.
     pub(super) fn print(&mut self, expression: &str, format: Option<char>) -> Result<Reply, ApiError> {
         let style = self.print_style(format)?;
-        let (text, kept) = self.with_names(|names, environment| self.printed(expression, style, names, environment))?;
+        let Printed { text, kept } =
+            self.with_names(|names, environment| self.printed(expression, style, names, environment))?;
         self.history.push(kept);
         Ok(Reply::Text { text: format!("${} = {text}", self.history.len()) })
     }
 
     /// A format's letter; `r` is by members.
-    fn print_style(&self, format: Option<char>) -> Result<Style, ApiError> {
+    pub(super) fn print_style(&self, format: Option<char>) -> Result<Style, ApiError> {
         let style = self.settings.style();
         Ok(match format {
             Some('r') => Style { printers: Printers::Raw, ..style },
@@ -29,26 +37,30 @@ impl<I: Inferior> Engine<I> {
         })
     }
 
-    fn printed(
+    pub(super) fn printed(
         &self,
         text: &str,
         style: Style,
         names: &DescribedNames<'_>,
         environment: &dyn Environment,
-    ) -> Result<(String, Kept), ApiError> {
+    ) -> Result<Printed, ApiError> {
+        if let Some(parts) = elements::split(text) {
+            return self.printed_elements(parts, style, names, environment);
+        }
         let outcome = self.outcome_of(text, names, environment)?;
         Ok(match outcome {
             Outcome::Plain(value) => {
-                (lang::format_labelled(&value, style.format, environment, self), Kept::Plain(value))
+                let text = lang::format_labelled(&value, style.format, environment, self);
+                Printed { text, kept: Kept::Plain(value) }
             }
             Outcome::Described { value, module } => {
-                let shown = self.shown(&value, module, style, names);
-                (shown, self.kept_value(value, module, names)?)
+                let text = self.shown(&value, module, style, names);
+                Printed { text, kept: self.kept_value(value, module, names)? }
             }
         })
     }
 
-    fn outcome_of(
+    pub(super) fn outcome_of(
         &self,
         text: &str,
         names: &DescribedNames<'_>,
@@ -69,7 +81,12 @@ impl<I: Inferior> Engine<I> {
         shown
     }
 
-    fn kept_value(&self, value: TypedValue, module: u16, names: &DescribedNames<'_>) -> Result<Kept, ApiError> {
+    pub(super) fn kept_value(
+        &self,
+        value: TypedValue,
+        module: u16,
+        names: &DescribedNames<'_>,
+    ) -> Result<Kept, ApiError> {
         let modules = names.plain.space.map(|space| space.modules.modules()).unwrap_or_default();
         let loaded = modules.get(usize::from(module)).ok_or_else(|| ApiError::internal("a value of no module"))?;
         Ok(Kept::Described { value, module: Arc::clone(&loaded.module) })
@@ -83,7 +100,7 @@ impl<I: Inferior> Engine<I> {
             let assignment = Assignment::compile(text, names).map_err(failed)?;
             if let Some(variable) = assignment.variable() {
                 let (_, value) = text.split_once('=').unwrap_or(("", ""));
-                let (_, kept) = self.printed(value.trim(), Style::default(), names, environment)?;
+                let Printed { kept, .. } = self.printed(value.trim(), Style::default(), names, environment)?;
                 return Ok(Err((variable.to_owned(), kept)));
             }
             assignment.resolve(environment).map(Ok).map_err(failed)

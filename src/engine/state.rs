@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use crossbeam_channel::{Receiver, Sender};
 use rustc_hash::FxHashMap;
 
-use crate::api::{ApiError, ClientId, Event, Request, StopReason, Subscription};
-use crate::base::{Inferior, InferiorError, Pid, Signal, TaskUid, Tid, VirtAddr, WaitStatus};
+use crate::api::{ApiError, ClientId, DisplayRow, Event, Request, StopReason, Subscription};
+use crate::base::{Inferior, InferiorError, Pid, Progress, Signal, TaskUid, Tid, VirtAddr, WaitStatus};
 use crate::engine::breakpoints::Breakpoint;
 use crate::engine::remote::Wait;
 use crate::engine::settings::Settings;
@@ -68,6 +68,8 @@ pub struct Space {
     pub guarded: Option<crate::os::GuardedId>,
     /// The safety net.
     pub(super) net: super::net::Net,
+    /// The map of its JIT.
+    pub(super) jit: super::jit::JitSeen,
 }
 
 /// What the user's commands refer to when they name nothing.
@@ -135,14 +137,20 @@ pub struct Engine<I: Inferior> {
     /// Convenience variables, by name without the `$`.
     pub(super) kept: std::collections::BTreeMap<String, super::described_names::Kept>,
     pub(super) examine_next: Option<VirtAddr>,
+    /// What is shown at every stop.
+    pub(super) displays: Vec<DisplayRow>,
     pub(super) next: Counters,
     pub(super) ended: bool,
     pub(super) pause: super::pause::Pause,
     /// System calls that breakpoints wait for.
     pub(super) wanted_calls: super::syscalls::WantedCalls,
+    /// What commands that take their time tell.
+    pub(super) progress: Progress,
     pub(super) filtered: super::call_filter::FilteredProcesses,
     /// The trace script that runs.
     pub(super) trace: Option<Box<crate::engine::trace::Tracing>>,
+    /// Writes what the last trace had to tell.
+    pub(super) trace_printer: Option<std::thread::JoinHandle<()>>,
 }
 
 /// A front end that listens, and how many events it was too slow for.
@@ -159,6 +167,7 @@ pub(super) struct Counters {
     pub(super) process: u32,
     pub(super) space: u32,
     pub(super) breakpoint: u32,
+    pub(super) display: u32,
 }
 
 impl<I: Inferior> Engine<I> {
@@ -207,13 +216,21 @@ impl<I: Inferior> Engine<I> {
             history: Vec::new(),
             kept: std::collections::BTreeMap::new(),
             examine_next: None,
+            displays: Vec::new(),
             next: Counters::default(),
             ended: false,
             pause: Default::default(),
             wanted_calls: Default::default(),
+            progress: Progress::default(),
             filtered: Default::default(),
             trace: None,
+            trace_printer: None,
         }
+    }
+
+    /// The same engine, telling there how far it is.
+    pub(super) fn reporting_to(self, progress: Progress) -> Self {
+        Self { progress, ..self }
     }
 
     /// Serves until the session ends.
@@ -293,8 +310,10 @@ impl<I: Inferior> Engine<I> {
 
     fn take_request(&mut self, request: Request) {
         match request {
-            Request::Command { client, command, answer } => {
+            Request::Command { client, command, answer, ticket } => {
+                self.progress.begin(ticket);
                 let outcome = self.obey(client, command);
+                self.progress.end();
                 self.empty_outbox();
                 // A front end that no longer waits for its answer is no failure of the command.
                 let _ = answer.send(outcome);
@@ -312,8 +331,13 @@ impl<I: Inferior> Engine<I> {
         }
     }
 
-    /// Ends the session; the loop returns.
+    /// Ends the session; the loop returns. What a trace has printed is told first, its maps too.
     pub(super) fn end(&mut self) {
+        self.finish_trace();
+        if let Some(printer) = self.trace_printer.take() {
+            // One that panicked has nothing more to tell.
+            let _ = printer.join();
+        }
         self.emit(Event::Ended);
         self.ended = true;
     }
@@ -393,6 +417,7 @@ impl<I: Inferior> Engine<I> {
             slots: Vec::new(),
             guarded: None,
             net: Default::default(),
+            jit: Default::default(),
         };
         self.spaces.insert(id, space);
         id

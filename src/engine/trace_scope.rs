@@ -77,7 +77,7 @@ pub(super) fn probed_file(program: &Program) -> Option<String> {
     let mut found: Option<&str> = None;
     for probe in &program.probes {
         match &probe.point {
-            Point::Function { path, .. } => {
+            Point::Function { path, .. } | Point::Usdt { path, .. } => {
                 if *found.get_or_insert(path) != path {
                     return None;
                 }

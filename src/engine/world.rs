@@ -47,10 +47,12 @@ impl<I: Inferior> Engine<I> {
         if let (StopReason::Breakpoint { ids }, Ok(regs)) = (&reason, self.inferior.regs(tid)) {
             self.enter_at_breakpoints(tid, regs.pc(), ids);
         }
+        self.refresh_jit();
         let (frame, call) = self.stop_place(tid);
         let source = self.source_around_selected();
+        let displays = self.displays_now();
         let Some(thread) = self.thread_ref(tid) else { return };
-        self.emit(Event::Stopped { epoch: self.epoch, reason, thread, frame, call, source });
+        self.emit(Event::Stopped { epoch: self.epoch, reason, thread, frame, call, source, displays });
     }
 
     /// Stops every thread of every process. What they report on the way waits until they go on.

@@ -18,17 +18,29 @@ pub(super) fn text(value: Value) -> String {
     general(number, if is_float { 9 } else { 17 })
 }
 
-/// `%.{digits}g`.
-fn general(number: f64, digits: usize) -> String {
+/// `%.{digits}g`; at least one digit.
+pub(super) fn general(number: f64, digits: usize) -> String {
     let scientific = format!("{:.*e}", digits - 1, number);
     let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
     let exponent: i32 = exponent.parse().unwrap_or(0);
     if exponent < -4 || exponent >= digits as i32 {
-        let sign = if exponent < 0 { '-' } else { '+' };
-        return format!("{}e{sign}{:02}", trimmed(mantissa), exponent.unsigned_abs());
+        return with_exponent(trimmed(mantissa), exponent);
     }
     let decimals = (digits as i32 - 1 - exponent).max(0) as usize;
     trimmed(&format!("{number:.decimals$}")).to_owned()
+}
+
+/// `%.{decimals}e`.
+pub(super) fn scientific(number: f64, decimals: usize) -> String {
+    let text = format!("{number:.decimals$e}");
+    let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+    with_exponent(mantissa, exponent.parse().unwrap_or(0))
+}
+
+/// An exponent has a sign and at least two digits.
+fn with_exponent(mantissa: &str, exponent: i32) -> String {
+    let sign = if exponent < 0 { '-' } else { '+' };
+    format!("{mantissa}e{sign}{:02}", exponent.unsigned_abs())
 }
 
 /// Without the zeros that end a fraction.

@@ -22,6 +22,7 @@ mod literal;
 mod machine;
 pub mod names;
 pub mod operator;
+pub mod printf;
 pub mod script;
 mod symbol;
 pub mod text;

@@ -8,27 +8,27 @@ use std::sync::Arc;
 use memmap2::{Mmap, UncheckedAdvice};
 
 use super::OsError;
-use crate::base::{Content, FileBytes};
+use crate::base::FileContent;
 
-/// A whole file in memory.
-struct Mapped(Mmap);
+/// The bytes of a file, to be shared between threads.
+pub type FileBytes = Arc<dyn FileContent>;
 
-impl AsRef<[u8]> for Mapped {
+/// A file that is mapped for reading.
+struct MappedFile(Mmap);
+
+impl AsRef<[u8]> for MappedFile {
     fn as_ref(&self) -> &[u8] {
         &self.0
     }
 }
 
-impl Content for Mapped {
-    fn forget(&self, part: Range<usize>) {
-        let len = self.0.len();
-        let (start, end) = (part.start.min(len), part.end.min(len));
-        // SAFETY: the mapping is of a file, private and never written to: the kernel reads a page that was dropped again
-        // from the file when it is next touched (madvise(2), MADV_DONTNEED), so no byte changes.
-        let advised =
-            unsafe { self.0.unchecked_advise_range(UncheckedAdvice::DontNeed, start, end.saturating_sub(start)) };
-        if let Err(error) = advised {
-            tracing::debug!(%error, "memory of a file is kept");
+impl FileContent for MappedFile {
+    fn release(&self, part: Range<usize>) {
+        // SAFETY: the pages are the page cache's, mapped privately and never written: what MADV_DONTNEED drops is read again
+        // from the same file at the next access.
+        let released = unsafe { self.0.unchecked_advise_range(UncheckedAdvice::DontNeed, part.start, part.len()) };
+        if let Err(error) = released {
+            tracing::debug!(%error, "pages of a mapped file are kept");
         }
     }
 }
@@ -47,7 +47,7 @@ pub fn map_file(path: &Path) -> Result<FileBytes, OsError> {
     // SAFETY: the mapping is private and read-only. Executables and libraries in use are replaced, not written
     // (ETXTBSY); one that is truncated under rdbg ends rdbg with SIGBUS, as it does every debugger that maps.
     let map = unsafe { Mmap::map(&file) }.map_err(fail)?;
-    Ok(Arc::new(Mapped(map)))
+    Ok(Arc::new(MappedFile(map)))
 }
 
 #[cfg(test)]
@@ -59,7 +59,9 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("file");
         std::fs::write(&path, b"bytes").unwrap();
-        assert_eq!((*map_file(&path).unwrap()).as_ref(), b"bytes");
+        let mapped = map_file(&path).unwrap();
+        mapped.release(1..4);
+        assert_eq!((*mapped).as_ref(), b"bytes");
         std::fs::write(&path, b"").unwrap();
         assert!((*map_file(&path).unwrap()).as_ref().is_empty());
         assert!(map_file(directory.path()).is_err());

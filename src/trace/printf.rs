@@ -49,7 +49,8 @@ fn hex(bytes: &[u8], before: &str, between: &str) -> String {
     text
 }
 
-fn number(spec: &Spec, number: u64) -> String {
+/// A number by its specifier, not padded yet.
+pub fn number(spec: &Spec, number: u64) -> String {
     let unsigned = narrow(number, spec.bytes, Sign::Unsigned);
     match spec.kind {
         SpecKind::Signed => {
@@ -70,7 +71,8 @@ fn number(spec: &Spec, number: u64) -> String {
     }
 }
 
-fn pad(spec: &Spec, mut shown: Vec<u8>) -> Vec<u8> {
+/// Fills up to the specifier's width.
+pub fn pad(spec: &Spec, mut shown: Vec<u8>) -> Vec<u8> {
     let length = String::from_utf8_lossy(&shown).chars().count();
     let Some(missing) = spec.width.checked_sub(length).filter(|missing| *missing > 0) else { return shown };
     if spec.align == Align::Left {

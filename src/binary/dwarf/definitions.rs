@@ -14,6 +14,7 @@ use super::mentions::{Mentions, Places};
 use super::scopes::{is_scope, ANONYMOUS};
 use super::types::Types;
 use super::{Dwarf, UnitId};
+use crate::binary::symbols::file_name;
 use crate::binary::symbols::text::split_scope;
 
 /// Answers that are kept.
@@ -74,6 +75,9 @@ impl Dwarf {
         let known = lock().mentions.iter().find(|(of, _)| of == leaf).map(|(_, mentions)| mentions.clone());
         let mentions = known.unwrap_or_else(|| {
             let found = Arc::new(self.mentions(leaf));
+            if self.progress.is_cancelled() {
+                return found;
+            }
             let mut kept = lock();
             if kept.mentions.len() >= MENTIONS_KEPT {
                 kept.mentions.remove(0);
@@ -81,13 +85,22 @@ impl Dwarf {
             kept.mentions.push((leaf.to_owned(), found.clone()));
             found
         });
+        let stage = format!("looking for {name} in {}", file_name(self.file.path()));
+        self.progress.stage(&stage, mentions.units().len() as u64);
         let search = Search { wanted, scope: scope.unwrap_or_default(), leaf };
         let found = mentions.units().into_par_iter().find_map_first(|(unit, places)| {
+            if self.progress.is_cancelled() {
+                return None;
+            }
+            self.progress.advance(1);
             let types = self.types();
             let found = search.in_unit(&types, unit, places);
             found.inspect_err(|error| tracing::debug!(%error, "bad entries in a unit")).ok().flatten()
         });
         tracing::debug!(name, ?found, units = mentions.units().len(), elapsed = ?begun.elapsed(), "a definition");
+        if self.progress.is_cancelled() {
+            return None;
+        }
         let mut kept = lock();
         if kept.answers.len() >= KEPT {
             kept.answers.remove(0);

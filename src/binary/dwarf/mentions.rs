@@ -127,11 +127,11 @@ impl Dwarf {
     ) -> Option<Vec<usize>> {
         let bytes = self.file.section(section);
         let starts: Vec<usize> = (0..bytes.len()).step_by(STRIDE).collect();
-        let parts = starts.into_par_iter().map(|start| {
+        let parts = starts.into_par_iter().filter(|_| !self.progress.is_cancelled()).map(|start| {
             let end = (start + STRIDE + longest - 1).min(bytes.len());
             let mut found = find(&bytes[start..end], start);
             found.retain(|at| *at < start + STRIDE);
-            self.file.forget(section, start..end);
+            self.file.release(section, start..end);
             found
         });
         let parts: Vec<Vec<usize>> = parts.collect();

@@ -41,7 +41,7 @@ pub use types::{Encoding, Shape, TypeId, TypeView, Types};
 pub use units::UnitId;
 pub use variables::{Global, Variable, VariableKind};
 
-use crate::base::FileAddr;
+use crate::base::{FileAddr, Progress};
 use crate::binary::BinaryError;
 use definitions::Definitions;
 use entry::Session;
@@ -70,6 +70,7 @@ pub struct Dwarf {
     functions: Recent<UnitId, Arc<Vec<FunctionSpan>>>,
     scopes: Recent<UnitId, Arc<ScopeTable>>,
     definitions: Mutex<Definitions>,
+    progress: Progress,
 }
 
 impl Dwarf {
@@ -83,7 +84,13 @@ impl Dwarf {
             functions: Recent::new(FUNCTIONS_LIMIT),
             scopes: Recent::new(SCOPES_LIMIT),
             definitions: Mutex::default(),
+            progress: Progress::default(),
         }
+    }
+
+    /// The same; what looks into many units tells there how far it is.
+    pub fn reporting_to(self, progress: Progress) -> Self {
+        Self { progress, ..self }
     }
 
     /// Whether there is anything to read.

@@ -1,5 +1,6 @@
 //! Where the bytes of DWARF sections come from: the module's own file, or a separate one.
 
+use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
@@ -43,7 +44,7 @@ pub struct DebugFile {
 enum Source {
     Missing,
     /// As it is in the file.
-    Plain(std::ops::Range<usize>),
+    Plain(Range<usize>),
     /// Compressed there; empty once where it cannot be decompressed.
     Compressed(Section, OnceLock<Vec<u8>>),
 }
@@ -86,11 +87,12 @@ impl DebugFile {
         }
     }
 
-    /// A part of a section will not be looked at soon.
-    pub(super) fn forget(&self, id: SectionId, part: std::ops::Range<usize>) {
+    /// A part of a section (bytes from its start; clipped to it) has been read in one pass, and need not stay resident.
+    pub(super) fn release(&self, id: SectionId, part: Range<usize>) {
         let at = SECTIONS.iter().position(|one| *one == id);
         if let Some(Source::Plain(range)) = at.map(|at| &self.sections[at]) {
-            self.image.forget(range.start + part.start..range.start + part.end);
+            let end = range.start.saturating_add(part.end).min(range.end);
+            self.image.release(range.start.saturating_add(part.start).min(end)..end);
         }
     }
 

@@ -1,5 +1,6 @@
 //! The beginning of a trace: the script is compiled, its files are searched, the printer starts, BEGIN runs.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use super::super::state::Engine;
 use super::arguments::names_of;
 use super::quick::empty_program;
 use super::timers::Timers;
-use super::{files, Caches, Target, TracedCalls, TracedFile, TracedPlace, Tracing};
+use super::{files, usdt, Caches, Target, TracedCalls, TracedFile, TracedPlace, Tracing};
 use crate::api::{ApiError, ClientId, Event, Outcome, Reply, Toggle, TraceFormat, TraceScope, TraceSpec, TraceStream};
 use crate::base::{Inferior, Pid, Signal};
 use crate::binary::Module;
@@ -135,7 +136,8 @@ impl<I: Inferior> Engine<I> {
             }
         };
         let printer = std::thread::Builder::new().name("rdbg-trace".into());
-        printer.spawn(move || run_printer(&records, options, print)).map_err(internal)?;
+        let printer = printer.spawn(move || run_printer(&records, options, print)).map_err(internal)?;
+        self.trace_printer = Some(printer);
         let (timed, samples) = timed_probes(program);
         let timers = Timers::start(&timed, self.input_sender.clone(), self.doorbell.clone()).map_err(internal)?;
         Ok(Tracing {
@@ -151,6 +153,7 @@ impl<I: Inferior> Engine<I> {
             sampled: HashSet::new(),
             return_sites: HashSet::new(),
             threads: HashMap::new(),
+            semaphores: usdt::Semaphores::default(),
             caches: Caches::default(),
             _timers: timers,
             target: Target::Awaited,
@@ -181,7 +184,11 @@ impl<I: Inferior> Engine<I> {
         let mut missing = Vec::new();
         let mut total = 0;
         for (number, probe) in program.probes.iter().enumerate() {
-            let Point::Function { path, place, side } = &probe.point else { continue };
+            let (path, side) = match &probe.point {
+                Point::Function { path, side, .. } => (path, *side),
+                Point::Usdt { path, .. } => (path, Side::Entry),
+                _ => continue,
+            };
             let paths = files::find(path);
             let mut matched = 0;
             let mut reason = match paths.is_empty() {
@@ -190,8 +197,8 @@ impl<I: Inferior> Engine<I> {
             };
             for path in paths {
                 let file = match found.entry(path.clone()) {
-                    std::collections::btree_map::Entry::Occupied(entry) => entry.into_mut(),
-                    std::collections::btree_map::Entry::Vacant(entry) => match files::open(&path) {
+                    Entry::Occupied(entry) => entry.into_mut(),
+                    Entry::Vacant(entry) => match files::open(&path) {
                         Ok(module) => entry.insert(TracedFile { module, places: Vec::new() }),
                         Err(error) => {
                             reason = error;
@@ -199,11 +206,11 @@ impl<I: Inferior> Engine<I> {
                         }
                     },
                 };
-                match files::places(&file.module, place) {
+                match places_of(&file.module, &probe.point) {
                     Ok(places) => {
                         check_named(&file.module, &places, probe, source)?;
                         matched += places.len();
-                        add_places(file, places, number as u32, *side);
+                        add_places(file, places, number as u32, side);
                     }
                     Err(error) => reason = error,
                 }
@@ -221,7 +228,7 @@ impl<I: Inferior> Engine<I> {
         let limit = program.config.max_probes;
         if !missing.is_empty() {
             return Err(ApiError::user(missing.join("\n"))
-                .with_hint("`rdbg trace -l 'uprobe:PATH:*'` lists the functions of a file; config = { missing_probes = \"warn\" } goes on without"));
+                .with_hint("`rdbg trace -l 'uprobe:PATH:*'` lists the functions of a file, `-l 'usdt:PATH:*'` its probe points; config = { missing_probes = \"warn\" } goes on without"));
         }
         if total > limit {
             return Err(ApiError::user(format!(
@@ -235,8 +242,37 @@ impl<I: Inferior> Engine<I> {
     }
 }
 
+fn places_of(module: &Module, point: &Point) -> Result<Vec<TracedPlace>, String> {
+    match point {
+        Point::Function { place, .. } => files::places(module, place),
+        Point::Usdt { provider, name, .. } => Ok(usdt::places(module, provider, name)),
+        _ => Ok(Vec::new()),
+    }
+}
+
+/// An argument of a probe point must be one that each place has.
+fn check_offered(places: &[TracedPlace], probe: &Probe, source: &Source) -> Result<(), ApiError> {
+    for (name, span) in &probe.named {
+        let number = name.strip_prefix("arg").and_then(|number| number.parse::<usize>().ok()).unwrap_or(usize::MAX);
+        let lacks = |place: &&TracedPlace| {
+            place.usdt.as_ref().is_some_and(|one| one.arguments.get(number).is_none_or(Option::is_none))
+        };
+        if let Some(place) = places.iter().find(lacks) {
+            let count = place.usdt.as_ref().map_or(0, |one| one.arguments.len());
+            let error =
+                Diagnostic::error(*span, format!("Couldn't get argument {number} for usdt probe {}", place.name));
+            let error = error.with_hint(format!("it has {count}, and one in a vector register cannot be read"));
+            return Err(ApiError::user(source.explain(&error)));
+        }
+    }
+    Ok(())
+}
+
 /// An argument that a script names must be one of a function that its probe matches.
 fn check_named(module: &Module, places: &[TracedPlace], probe: &Probe, source: &Source) -> Result<(), ApiError> {
+    if let Point::Usdt { .. } = probe.point {
+        return check_offered(places, probe, source);
+    }
     for (name, span) in &probe.named {
         let is_number = name.bytes().all(|digit| digit.is_ascii_digit());
         let mut known = places.iter().map(|place| names_of(module, place.at, &place.name));
@@ -257,7 +293,11 @@ fn check_named(module: &Module, places: &[TracedPlace], probe: &Probe, source: &
 fn add_places(file: &mut TracedFile, places: Vec<TracedPlace>, probe: u32, side: Side) {
     for place in places {
         let at = match file.places.iter().position(|one| one.at == place.at) {
-            Some(at) => at,
+            Some(at) => {
+                let known = &mut file.places[at];
+                known.usdt = known.usdt.take().or(place.usdt);
+                at
+            }
             None => {
                 file.places.push(place);
                 file.places.len() - 1
@@ -285,7 +325,8 @@ fn layout(spec: &TraceSpec) -> Layout {
 fn count_probes(program: &Program, files: &[TracedFile]) -> u64 {
     let functions: usize =
         files.iter().flat_map(|file| &file.places).map(|place| place.entry.len() + place.returns.len()).sum();
-    let others = program.probes.iter().filter(|one| !matches!(one.point, Point::Function { .. })).count();
+    let others =
+        program.probes.iter().filter(|one| !matches!(one.point, Point::Function { .. } | Point::Usdt { .. })).count();
     (functions + others) as u64
 }
 

@@ -36,6 +36,7 @@ impl<I: Inferior> Engine<I> {
     /// Runs END, prints the maps, and tells the printer that nothing follows. Probes stay in place until their process
     /// is left, and do nothing.
     pub(in crate::engine) fn finish_trace(&mut self) {
+        self.lower_all_semaphores();
         let Some(mut tracing) = self.trace.take() else { return };
         let program = std::sync::Arc::clone(tracing.machine.program());
         let child = tracing.child.map_or(0, |pid| pid.0 as u64);

@@ -115,7 +115,7 @@ pub(super) fn places(module: &Module, place: &Place) -> Result<Vec<TracedPlace>,
     found.dedup_by_key(|(at, _)| *at);
     Ok(found
         .into_iter()
-        .map(|(at, name)| TracedPlace { at, name: name.into(), entry: Vec::new(), returns: Vec::new() })
+        .map(|(at, name)| TracedPlace { at, name: name.into(), entry: Vec::new(), returns: Vec::new(), usdt: None })
         .collect())
 }
 

@@ -35,6 +35,15 @@ impl<I: Inferior> Engine<I> {
                 let found = files::places(&module, &place).map_err(ApiError::user)?;
                 names.extend(found.iter().map(|one| format!("{kind}:{}:{}", file.display(), one.name)));
             }
+        } else if let ["usdt" | "U", path, wanted] = parts.as_slice() {
+            let (provider, name) = wanted.split_once(':').unwrap_or(("*", wanted));
+            for file in files::find(path) {
+                let module = files::open(&file).map_err(ApiError::user)?;
+                let found = super::usdt::places(&module, provider, name);
+                names.extend(found.iter().map(|one| format!("usdt:{}:{}", file.display(), one.name)));
+            }
+            names.sort();
+            names.dedup();
         } else {
             let calls = kernel_calls()
                 .flat_map(|call| ["enter", "exit"].map(|side| format!("tracepoint:syscalls:sys_{side}_{}", call.name)));

@@ -14,6 +14,7 @@ mod place;
 mod quick;
 mod task;
 mod timers;
+mod usdt;
 mod watches;
 
 use std::cell::RefCell;
@@ -22,7 +23,7 @@ use std::fs::File;
 use std::sync::Arc;
 
 use crate::base::{FileAddr, Pid, Regs, Tid, VirtAddr};
-use crate::binary::Module;
+use crate::binary::{Module, UsdtProbe};
 use crate::lang::script::point::Side;
 use crate::target::task::SpaceId;
 use crate::target::AddressSpace;
@@ -54,6 +55,7 @@ pub(super) struct Tracing {
     /// Return addresses that are sites.
     return_sites: HashSet<(SpaceId, VirtAddr)>,
     threads: HashMap<Tid, TracedThread>,
+    semaphores: usdt::Semaphores,
     caches: Caches,
     /// Dropped to end the timers' thread.
     _timers: Option<timers::Timers>,
@@ -88,6 +90,8 @@ struct TracedPlace {
     name: Arc<str>,
     entry: Vec<u32>,
     returns: Vec<u32>,
+    /// The program's own probe point there.
+    usdt: Option<Arc<UsdtProbe>>,
 }
 
 /// What a site runs.
@@ -96,6 +100,7 @@ struct TracedSite {
     /// The probe and its name, spelled out.
     entry: Vec<(u32, Arc<str>)>,
     returns: Vec<(u32, Arc<str>)>,
+    usdt: Option<Arc<UsdtProbe>>,
 }
 
 /// The probes on system calls, by number.

@@ -34,6 +34,9 @@ impl<I: Inferior> Engine<I> {
             for place in 0..tracing.files[file].places.len() {
                 let at = tracing.files[file].places[place].at;
                 let owner = Owner::Probe { site: tracing.site_number(file, place) };
+                if let Some(counter) = tracing.files[file].places[place].semaphore() {
+                    tracing.semaphores.raise(&mut self.inferior, pid, space, loaded.to_virt(counter));
+                }
                 places.push((loaded.to_virt(at), owner));
             }
         }
@@ -81,6 +84,7 @@ impl Tracing {
             let name = match program.probes.get(*probe as usize).map(|one| &one.point) {
                 Some(Point::Function { path, side: Side::Entry, .. }) => format!("uprobe:{path}:{}", traced.name),
                 Some(Point::Function { path, .. }) => format!("uretprobe:{path}:{}", traced.name),
+                Some(Point::Usdt { path, .. }) => format!("usdt:{path}:{}", traced.name),
                 _ => String::new(),
             };
             (*probe, name.into())
@@ -89,6 +93,7 @@ impl Tracing {
             name: traced.name.clone(),
             entry: traced.entry.iter().map(named).collect(),
             returns: traced.returns.iter().map(named).collect(),
+            usdt: traced.usdt.clone(),
         };
         let number = self.sites.len() as u32;
         self.sites.push(site);

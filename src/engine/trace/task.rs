@@ -9,10 +9,11 @@ use std::sync::Arc;
 use super::super::memory::{CachedMemory, RawMemory};
 use super::super::state::Space;
 use super::arguments::{SiteArguments, Standing};
-use super::{At, Caches};
+use super::{At, Caches, TracedSite};
 use crate::arch::Register;
 use crate::base::{Inferior, Pid, ReadMem, Regs, Tid, VirtAddr};
 use crate::binary::symbols::demangle;
+use crate::binary::UsdtProbe;
 use crate::lang::script::point::Side;
 use crate::target::breakpoint::CleanMemory;
 use crate::target::task::SpaceId;
@@ -44,6 +45,16 @@ impl<I: Inferior> TracedTask<'_, I> {
             At::Function { regs, .. } => regs,
             _ => self.regs.get_or_init(|| self.inferior.regs(self.tid).unwrap_or_default()),
         }
+    }
+
+    /// What a probe point of the program's own offers.
+    fn offered(&self, probe: &UsdtProbe, number: u8) -> Option<u64> {
+        let operand = probe.arguments.get(usize::from(number))?.as_ref()?;
+        let raw = RawMemory { inferior: self.inferior, pid: self.pid };
+        let memory = CleanMemory { raw: &raw, sites: &self.space.sites };
+        let loaded = self.space.modules.module_at(self.regs().pc())?;
+        let address = |name: &str| Some(loaded.to_virt(loaded.module.symbols().find_exact(name)?.address));
+        operand.read(self.regs(), &memory, &address)
     }
 
     fn clean_read(&self, at: VirtAddr, buf: &mut [u8]) -> usize {
@@ -122,6 +133,9 @@ impl<I: Inferior> Hit for TracedTask<'_, I> {
 
     fn argument(&self, number: u8) -> u64 {
         let regs = self.regs();
+        if let At::Function { site: TracedSite { usdt: Some(probe), .. }, .. } = self.at {
+            return self.offered(probe, number).unwrap_or(0);
+        }
         match number {
             0 => regs.rdi,
             1 => regs.rsi,

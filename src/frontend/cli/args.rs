@@ -178,6 +178,9 @@ pub struct Break {
     /// End after so many hits
     #[arg(long, value_name = "N", requires = "log", value_parser = clap::value_parser!(u64).range(1..))]
     pub count: Option<u64>,
+    /// Disarm a place that is hit more often than so many times a second, e.g. 500/s; `off`: never
+    #[arg(long, value_name = "N/s", requires = "log")]
+    pub max_rate: Option<crate::api::MaxRate>,
     /// How many functions a pattern may match
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub limit: Option<u32>,

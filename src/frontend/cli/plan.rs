@@ -315,6 +315,7 @@ fn break_plan(args: Break) -> Result<Plan, clap::Error> {
         condition: args.condition,
         action: if args.log { BreakpointAction::Log { count: args.count } } else { BreakpointAction::Stop },
         limit: args.limit.unwrap_or(DEFAULT_LIMIT),
+        max_rate: args.max_rate.unwrap_or_default(),
         ..plain_spec(location)
     };
     let target = match (args.pid, args.attach, wait_selector(args.waiting)?, launch_selector(args.program)?) {

@@ -8,6 +8,7 @@ use crate::api::{
 use crate::base::{show_span, Pid, Signal};
 
 use super::clock::time_of_day;
+use super::displays::display_text;
 use super::places::{call_text, framed_text, place_text, thread_text};
 use super::source::with_source;
 use super::style::Style;
@@ -19,9 +20,14 @@ pub fn event_text(event: &Event, style: Style) -> String {
     match event {
         Event::WaitMethod { chosen, rejected, note } => wait_text(chosen, rejected, note.as_deref()),
         Event::Caught { process, at } => caught_text(process, at, style),
-        Event::Stopped { reason, thread, frame, call, source, .. } => {
+        Event::Stopped { reason, thread, frame, call, source, displays, .. } => {
             let text = stop_text(reason, thread, frame.as_ref(), call.as_ref(), style);
-            with_source(text, source.as_deref(), style)
+            let shown = with_source(text, source.as_deref(), style);
+            [shown]
+                .into_iter()
+                .chain(displays.iter().map(|row| display_text(row, style)))
+                .collect::<Vec<_>>()
+                .join("\n")
         }
         Event::Hit { time_ns, thread, call, returned, .. } => {
             let who = style.thread(&format!("{}[{}]", thread.name, thread.tid));
@@ -29,6 +35,9 @@ pub fn event_text(event: &Event, style: Style) -> String {
         }
         Event::Lost { count } => format!("({count} hits not shown: the output could not keep up)"),
         Event::LogDone { breakpoint, hits, .. } => format!("Breakpoint {breakpoint} is done after {hits} hits"),
+        Event::TooHot { breakpoint, location, name, per_second, limit } => {
+            too_hot_text(*breakpoint, *location, name.as_deref(), *per_second, *limit)
+        }
         Event::Resolved { breakpoint, locations, module } => {
             format!("Breakpoint {breakpoint}: {locations} more locations in {module}")
         }
@@ -46,6 +55,18 @@ pub fn event_text(event: &Event, style: Style) -> String {
         Event::TraceOutput { text, .. } => text.trim_end_matches('\n').to_owned(),
         Event::TraceEnded { .. } | Event::Ended => String::new(),
     }
+}
+
+fn too_hot_text(id: u32, location: Option<u32>, name: Option<&str>, per_second: u64, limit: u64) -> String {
+    let what = match (location, name) {
+        (Some(location), Some(name)) => format!("Breakpoint {id} is disarmed at {id}.{location} {name}"),
+        (Some(location), None) => format!("Breakpoint {id} is disarmed at {id}.{location}"),
+        (None, _) => format!("Breakpoint {id} is disabled"),
+    };
+    format!(
+        "{what}: {per_second} hits a second, {limit} are allowed\n  `enable {id}` arms it again; `set max-rate off`, or \
+         --max-rate off when it is set, lifts the limit"
+    )
 }
 
 fn pause_over_text(pause: &PauseOver, style: Style) -> String {

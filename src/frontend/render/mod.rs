@@ -1,6 +1,7 @@
 //! Replies and events to text or JSON lines.
 
 pub mod clock;
+mod displays;
 pub mod event;
 pub mod json;
 mod names;

@@ -23,6 +23,7 @@ pub fn reply_text(reply: &Reply, detail: Detail, style: Style) -> String {
         Reply::TraceProgress { hits, lost } => format!("{hits} hits, {lost} lost"),
         Reply::Tracing { warnings, .. } => warnings.join("\n"),
         Reply::Text { text } => text.trim_end_matches('\n').to_owned(),
+        Reply::Displays { rows } => super::displays::displays_text(rows, style),
         Reply::Resumed => "Continuing.".to_owned(),
         Reply::Attached { process, stopped } => attached_text(process, *stopped),
         Reply::Waiting => String::new(),

@@ -46,6 +46,7 @@ fn stop(reason: StopReason, call: Option<FunctionCall>) -> Event {
         frame: Some(frame(0, HowFound::Registers)),
         call,
         source: None,
+        displays: Vec::new(),
     }
 }
 
@@ -112,7 +113,8 @@ fn hits_catches_waits_and_ends() {
 }
 
 fn breakpoint(total: u32) -> BreakpointRow {
-    let location = |number| LocationRow { number, pid: Pid(1), place: place(), aliases: vec![], hits: 0 };
+    let location =
+        |number| LocationRow { number, pid: Pid(1), place: place(), aliases: vec![], hits: 0, too_hot: None };
     BreakpointRow {
         id: 1,
         location: Where::Regex("epoll_.*".into()),

@@ -15,6 +15,7 @@ pub mod words;
 mod breakpoints;
 mod catching;
 mod data;
+mod displays;
 mod general;
 mod lines;
 mod lldb;

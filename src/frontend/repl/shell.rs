@@ -12,6 +12,7 @@ use crate::api::{ApiError, Command, Event, Leave, Outcome, Reply, Session, Toggl
 use crate::base::parse_span;
 use crate::frontend::render::{Format, Renderer, Style};
 use crate::frontend::surroundings::Interruption;
+use crate::frontend::working::wait_for;
 
 /// How deep files of commands may name each other.
 const SOURCE_DEPTH: u32 = 16;
@@ -163,7 +164,7 @@ impl Shell {
             return None;
         }
         self.drain_events();
-        let reply = match self.session.request(command.clone()) {
+        let reply = match self.ask(command.clone()) {
             Ok(reply) => reply,
             Err(error) => {
                 self.drain_events();
@@ -179,6 +180,24 @@ impl Shell {
         }
         self.follow_up(&command, &reply);
         Some(reply)
+    }
+
+    /// Asks the engine; Ctrl-C breaks off what takes its time.
+    fn ask(&mut self, command: Command) -> Outcome {
+        let (answer, ticket) = self.session.begin(command);
+        let awaited = wait_for(&answer, (&self.session.progress, ticket), &self.interrupts);
+        let outcome = awaited.answer.unwrap_or_else(|| Err(ApiError::internal("the session has ended")));
+        match awaited.signal {
+            // What it was meant to break off was done already, and the target runs.
+            Some(Interruption::Interrupt) if outcome == Ok(Reply::Resumed) => {
+                self.session.request(Command::Interrupt).and(outcome)
+            }
+            Some(Interruption::Terminate) => {
+                self.leave(Leave::DetachAll);
+                outcome
+            }
+            _ => outcome,
+        }
     }
 
     /// How long the target has stood, and how long it may.

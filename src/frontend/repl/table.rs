@@ -2,7 +2,7 @@
 
 use super::parse::{ParseError, Parsed};
 use super::words::Rest;
-use super::{breakpoints, catching, data, general, lines, lldb, running, source, stack, syscalls, watch};
+use super::{breakpoints, catching, data, displays, general, lines, lldb, running, source, stack, syscalls, watch};
 
 /// One command.
 pub struct CommandSpec {
@@ -96,6 +96,7 @@ pub fn all_commands() -> impl Iterator<Item = &'static CommandSpec> {
         stack::COMMANDS,
         source::COMMANDS,
         data::COMMANDS,
+        displays::COMMANDS,
         general::COMMANDS,
         lldb::COMMANDS,
         lldb::MORE_COMMANDS,

@@ -142,7 +142,7 @@ impl SpecKind {
 }
 
 /// The specifier at the start of `text`, and its length.
-fn specifier(text: &[u8]) -> Option<(Spec, usize)> {
+pub fn specifier(text: &[u8]) -> Option<(Spec, usize)> {
     let mut at = 1;
     let mut spec = Spec {
         align: Align::Right,

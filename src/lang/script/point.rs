@@ -20,6 +20,15 @@ pub enum Point {
         /// Its entry or its return.
         side: Side,
     },
+    /// `usdt:PATH:PROVIDER:NAME`: a static probe point of a program.
+    Usdt {
+        /// The file, as it is written.
+        path: String,
+        /// Whose; `*` and `?` stand for any.
+        provider: String,
+        /// Its name, in the same way.
+        name: String,
+    },
     /// Every so many nanoseconds.
     Interval {
         /// How many.
@@ -100,6 +109,7 @@ impl Point {
             Point::Begin | Point::End => "special",
             Point::Function { side: Side::Entry, .. } => "uprobe",
             Point::Function { side: Side::Return, .. } => "uretprobe",
+            Point::Usdt { .. } => "usdt",
             Point::Interval { .. } => "interval",
             Point::Profile { .. } => "profile",
             Point::Syscall { .. } | Point::AnySyscall { .. } => "tracepoint",
@@ -138,6 +148,13 @@ pub(super) fn parse(raw: &RawPoint) -> Result<Point, Diagnostic> {
             [expression, length, mode] => watch(raw, expression, length, mode),
             _ => Err(wrong("3")),
         },
+        "usdt" | "U" => match arguments {
+            [path, name] => Ok(Point::Usdt { path: (*path).into(), provider: "*".into(), name: (*name).into() }),
+            [path, provider, name] => {
+                Ok(Point::Usdt { path: (*path).into(), provider: (*provider).into(), name: (*name).into() })
+            }
+            _ => Err(wrong("2 or 3")),
+        },
         "signal" => match arguments {
             [name] => Ok(Point::Signal { name: (*name).to_owned() }),
             _ => Err(wrong("1")),
@@ -154,12 +171,11 @@ fn refuse(raw: &RawPoint, provider: &str) -> Diagnostic {
         ),
         "rawtracepoint" | "rt" => "use tracepoint:raw_syscalls:sys_enter or tracepoint:syscalls:sys_enter_NAME".into(),
         "software" | "s" | "hardware" | "h" => "use interval:ms:N, or profile:hz:N for samples of the program".into(),
-        "usdt" | "U" => "use uprobe:PATH:FUNCTION on the function around it".into(),
         "iter" | "it" => "use `rdbg ps`".into(),
         "self" => "use interval:s:N".into(),
         "bench" | "test" => "use BEGIN".into(),
         _ => {
-            let kinds = "BEGIN, END, uprobe, uretprobe, tracepoint:syscalls, watchpoint, interval, profile, signal";
+            let kinds = "BEGIN, END, uprobe, uretprobe, usdt, tracepoint:syscalls, watchpoint, interval, profile, signal";
             return Diagnostic::error(raw.span, format!("Invalid probe type: {provider}"))
                 .with_hint(format!("there are {kinds}"));
         }

@@ -167,6 +167,26 @@ impl Inspector<'_, '_> {
         self.listed(elements, count, depth)
     }
 
+    /// What lies in memory at a value and behind it, as an array of it is shown.
+    pub fn show_row(&self, first: &TypedValue, count: u64) -> String {
+        let element = self.view(first);
+        let character = matches!(element.shape, Shape::Base(Encoding::Char | Encoding::UnsignedChar | Encoding::Utf));
+        if let (true, 1, Format::Natural | Format::Text, Held::Memory(at)) =
+            (character, element.size, self.style.format, &first.place)
+        {
+            return match self.read(*at, count) {
+                Ok(bytes) => self.characters(&bytes, &element),
+                Err(reason) => reason,
+            };
+        }
+        let size = element.size;
+        let elements = (0..count).map_while(|index| {
+            let place = self.part(first, index.saturating_mul(size), size)?;
+            Some(TypedValue { ty: first.ty, place })
+        });
+        self.listed(elements, count, 0)
+    }
+
     /// An array of characters: the last one is not shown if it is a NUL.
     fn characters(&self, bytes: &[u8], element: &TypeView) -> String {
         let size = element.size.clamp(1, 4) as usize;

@@ -114,7 +114,11 @@ impl Checker<'_> {
             Point::Function { side: Side::Entry, .. } if number < 32 => {
                 Ok(Operand::value(Code::Builtin(Builtin::Argument(number)), Ty::LONG))
             }
-            Point::Function { side: Side::Entry, .. } => {
+            Point::Usdt { .. } if number < 16 => {
+                self.context.named.push((name.into(), span));
+                Ok(Operand::value(Code::Builtin(Builtin::Argument(number)), Ty::LONG))
+            }
+            Point::Function { side: Side::Entry, .. } | Point::Usdt { .. } => {
                 Err(Diagnostic::error(span, format!("x86_64 doesn't support {name}")))
             }
             other => Err(wrong_probe(name, other, span)),
@@ -342,7 +346,7 @@ impl Checker<'_> {
 
     fn register(&mut self, argument: &Expr) -> Result<Operand, Diagnostic> {
         let name = String::from_utf8_lossy(&self.literal_text(argument)?).into_owned();
-        if !matches!(self.context.point, Point::Function { .. }) {
+        if !matches!(self.context.point, Point::Function { .. } | Point::Usdt { .. }) {
             return Err(wrong_probe("reg", &self.context.point, argument.span));
         }
         // The kernel's pt_regs has `di` for rdi, `ip` for rip.

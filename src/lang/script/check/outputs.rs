@@ -114,9 +114,11 @@ impl Checker<'_> {
             "stop" => {
                 count(0, 0)?;
                 match &self.context.point {
-                    Point::Function { .. } | Point::Syscall { .. } | Point::AnySyscall { .. } | Point::Accepted => {
-                        Action::Stop
-                    }
+                    Point::Function { .. }
+                    | Point::Usdt { .. }
+                    | Point::Syscall { .. }
+                    | Point::AnySyscall { .. }
+                    | Point::Accepted => Action::Stop,
                     other => {
                         let text = format!("stop() can not be used with '{}' probes", other.kind());
                         return Err(Diagnostic::error(span, text)
