@@ -21,7 +21,7 @@ pub use command::{
     StepKind, TargetSelector, Toggle, TypeDetail, VariableSet, Where,
 };
 pub use displays::{DisplayChange, DisplayRow};
-pub use event::{CaughtAt, Event, FrameExit, PauseOver, StopReason};
+pub use event::{CaughtAt, Event, FrameExit, PauseOver, ReturnedValue, StopReason};
 pub use names::{CacheRequest, NameSourceRow, NameSourcesRow, NamesQuestion, NamesRequest};
 pub use rate::MaxRate;
 pub use reply::{

@@ -32,6 +32,8 @@ pub(super) struct Breakpoint {
     pub(super) catching: Option<Catching>,
     /// That holds in every place; one over variables is each location's own.
     pub(super) condition: Option<Arc<Expression>>,
+    /// The condition of what has no place, over the variables of one space.
+    pub(super) condition_in: Option<(SpaceId, Arc<Expression>)>,
     pub(super) enabled: Toggle,
     pub(super) hits: u64,
     pub(super) ignore: u64,
@@ -196,6 +198,7 @@ impl<I: Inferior> Engine<I> {
             means,
             catching,
             condition,
+            condition_in: None,
             enabled: Toggle::On,
             hits: 0,
             ignore: spec.ignore,

@@ -14,6 +14,8 @@ impl<I: Inferior> Engine<I> {
             Command::Run { args } => self.run_again(args),
             Command::Break { spec } => {
                 self.refresh_jit();
+                self.await_names();
+                self.still_wanted()?;
                 let id = self.add_breakpoint(client, spec)?;
                 let row = self.breakpoints.get(&id).map(|one| self.breakpoint_row(one, LISTED_LOCATIONS));
                 row.map(|row| Reply::Breakpoint { row }).ok_or_else(|| ApiError::internal("the breakpoint has gone"))
@@ -104,6 +106,7 @@ impl<I: Inferior> Engine<I> {
             Command::Set { name, value } => self.change_setting(&name, &value),
             Command::Show { name } => Ok(Reply::Settings { rows: self.show_settings(name.as_deref())? }),
             Command::Functions { regex, limit } => self.functions(&regex, limit),
+            Command::DataSymbols { regex, limit } => self.data_symbols(&regex, limit),
             Command::InfoSymbol { expression } => self.info_symbol(&expression),
             Command::Complete { prefix, limit } => Ok(self.complete(&prefix, limit)),
             Command::Processes { matching } => super::attach::list_processes(matching.as_deref()),

@@ -152,6 +152,7 @@ impl<I: Inferior> Engine<I> {
         self.settings.set(name, value)?;
         if super::names::SETTINGS.contains(&name) {
             self.rename_modules();
+            self.ask_for_names();
         }
         if let Some((_, names)) = &self.settings.vtable_names {
             self.files.values().for_each(|module| module.set_vtable_names(names.clone()));

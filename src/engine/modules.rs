@@ -51,6 +51,7 @@ impl<I: Inferior> Engine<I> {
             }
         }
         self.resolve_pending(pid, space);
+        self.ask_for_names();
     }
 
     fn forget_unmapped(&mut self, space: SpaceId, starts: &[VirtAddr]) {

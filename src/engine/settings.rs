@@ -93,7 +93,7 @@ impl Default for Settings {
 }
 
 /// The names that lldb gives to the same settings, and ours.
-const NAMES: [(&str, &str); 16] = [
+const NAMES: [(&str, &str); 18] = [
     ("max-rate", "max-rate"),
     ("pause-budget", "pause-budget"),
     ("safety-net", "safety-net"),
@@ -103,6 +103,8 @@ const NAMES: [(&str, &str); 16] = [
     ("symbols-from", "symbols-from"),
     ("symbols-force", "symbols-force"),
     ("sysroot", "sysroot"),
+    ("debuginfod", "debuginfod"),
+    ("debuginfod-urls", "debuginfod-urls"),
     ("vtable-names", "vtable-names"),
     ("follow-fork-mode", "follow-fork-mode"),
     ("target.process.follow-fork-mode", "follow-fork-mode"),

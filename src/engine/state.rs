@@ -37,6 +37,8 @@ pub enum Input {
     TraceDone,
     /// Somebody may have stood for as long as `set pause-budget` says.
     PauseOver,
+    /// A debuginfod server has answered.
+    Fetched,
 }
 
 /// Whether threads run.
@@ -147,6 +149,8 @@ pub struct Engine<I: Inferior> {
     /// What commands that take their time tell.
     pub(super) progress: Progress,
     pub(super) filtered: super::call_filter::FilteredProcesses,
+    /// Debug information that is being fetched.
+    pub(super) fetching: super::debuginfod::Fetching,
     /// The trace script that runs.
     pub(super) trace: Option<Box<crate::engine::trace::Tracing>>,
     /// Writes what the last trace had to tell.
@@ -223,6 +227,7 @@ impl<I: Inferior> Engine<I> {
             wanted_calls: Default::default(),
             progress: Progress::default(),
             filtered: Default::default(),
+            fetching: Default::default(),
             trace: None,
             trace_printer: None,
         }
@@ -301,6 +306,7 @@ impl<I: Inferior> Engine<I> {
             Input::Tick(tick) => self.on_tick(tick),
             Input::TraceDone => self.finish_trace(),
             Input::PauseOver => self.on_pause_over(),
+            Input::Fetched => self.take_fetched(),
             Input::Terminate(_) => {
                 self.leave_all(crate::api::Leave::Default);
                 self.end();

@@ -33,7 +33,7 @@ pub use functions::{CallSite, Instance, SourceFrame};
 pub use lines::{LineRow, LineSpan, LineTable, SourceFile};
 pub use location::{FrameState, Piece, Producer, Source};
 pub use members::{Bits, Member, MemberKind, Variant};
-pub use passing::{Passed, PassedArgument};
+pub use passing::{Passed, PassedArgument, ReturnPlace};
 pub use places::{CodePlace, LineMatches};
 pub use sections::DebugFile;
 pub use source_name::SourceName;

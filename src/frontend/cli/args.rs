@@ -45,6 +45,9 @@ pub struct Common {
     /// Use the file of --symbols-from though its build-id is another
     #[arg(long, global = true)]
     pub force: bool,
+    /// Ask the servers of DEBUGINFOD_URLS for debug information that is not here
+    #[arg(long, global = true)]
+    pub debuginfod: bool,
     /// A table of which method stands in which slot of a class, for programs that are stripped
     #[arg(long, value_name = "FILE", global = true)]
     pub vtable_names: Option<PathBuf>,

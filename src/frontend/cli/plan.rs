@@ -122,6 +122,8 @@ pub struct Options {
     pub symbols_from: Vec<PathBuf>,
     /// `--force`.
     pub force: Toggle,
+    /// `--debuginfod`.
+    pub debuginfod: Toggle,
     /// `--vtable-names`.
     pub vtable_names: Option<PathBuf>,
     /// Text or JSON.
@@ -376,6 +378,7 @@ fn options(common: Common, matches: &ArgMatches) -> Result<Options, clap::Error>
         source_maps,
         symbols_from: common.symbols_from,
         force: on(common.force),
+        debuginfod: on(common.debuginfod),
         vtable_names: common.vtable_names,
         scripts: scripts.into_iter().map(|(_, script)| script).collect(),
         batch: if common.batch { Batch::Leave } else { Batch::Prompt },

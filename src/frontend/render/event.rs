@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use crate::api::{
-    CaughtAt, Event, FrameExit, FrameRow, FunctionCall, InferiorRow, PauseOver, StopReason, ThreadRef, Toggle,
+    CaughtAt, Event, FrameExit, FrameRow, FunctionCall, InferiorRow, PauseOver, ReturnedValue, StopReason, ThreadRef,
+    Toggle,
 };
 use crate::base::{show_span, Pid, Signal};
 
@@ -123,9 +124,14 @@ pub fn reason_text(reason: &StopReason, pid: Pid, style: Style) -> String {
             format!("Breakpoint {}", ids.join(", "))
         }
         StopReason::Watch { hits } => watch_hits_text(hits),
+        StopReason::Syscall { hits } if hits.is_empty() => "Stopped in a system call that is traced".to_owned(),
         StopReason::Syscall { hits } => caught_calls_text(hits, style),
         StopReason::Step => "Step".to_owned(),
-        StopReason::Finished { value } => format!("Finished, returned {value:#x} ({})", *value as i64),
+        StopReason::Finished { value, returned } => match returned {
+            ReturnedValue::Untyped => format!("Finished, returned {value:#x} ({})", *value as i64),
+            ReturnedValue::Void => "Finished".to_owned(),
+            ReturnedValue::Typed { text } => format!("Finished, returned {text}"),
+        },
         StopReason::FrameLeft { how } => match how {
             FrameExit::Return => "The frame has returned".to_owned(),
             FrameExit::Exception => "The frame was left by an exception, not by a return: landed".to_owned(),
@@ -135,7 +141,6 @@ pub fn reason_text(reason: &StopReason, pid: Pid, style: Style) -> String {
         StopReason::Signal { signal } => format!("Signal {signal}"),
         StopReason::Exec { exe } => format!("Held at the first instruction of {} (pid {pid})", exe.display()),
         StopReason::Probe { name } => format!("Stopped by the script, at {}", name),
-        StopReason::SystemCall => "Stopped in a system call that is traced".to_owned(),
         StopReason::Start => "Stopped".to_owned(),
     };
     style.headline(&text)

@@ -1,5 +1,6 @@
 //! One front end's side of a session: sends commands, shows what comes back, and knows whether the target runs.
 
+use std::io::{self, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -121,8 +122,8 @@ impl Shell {
 
     /// Prints a line; when nobody reads any more the session ends.
     pub fn say(&mut self, text: &str) {
-        if self.console.print(text).is_err() {
-            self.leave(Leave::Default);
+        if let Err(error) = self.console.print(text) {
+            self.cannot_print(&error);
         }
     }
 
@@ -140,9 +141,19 @@ impl Shell {
             Format::Json => self.console.print(&text),
             Format::Text(_) => self.console.complain(&text),
         };
-        if printed.is_err() {
-            self.leave(Leave::Default);
+        if let Err(error) = printed {
+            self.cannot_print(&error);
         }
+    }
+
+    /// Nobody reads any more, or the disk is full: the session ends, and what was attached runs on.
+    fn cannot_print(&mut self, error: &io::Error) {
+        if !self.leaving && !self.ended {
+            // Standard error may have gone the same way: then nobody is left to be told.
+            let _ = writeln!(io::stderr(), "rdbg: standard output: {error}; the session ends");
+        }
+        self.failed = true;
+        self.leave(Leave::Default);
     }
 
     /// Does a line.
