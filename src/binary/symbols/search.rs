@@ -227,9 +227,10 @@ mod tests {
             let lost = |name: &String| {
                 let base = crate::binary::symbols::base_name(name).into_owned();
                 let pattern = NamePattern::Plain(base.clone());
-                let full = Matcher { literals: None, ..Matcher::new(&pattern) };
+                let full = Matcher { literals: None, ..Matcher::new(&pattern, Sought::Functions) };
                 let matches = |matcher: &Matcher| matcher.accepts(SymbolKind::Function, name.as_bytes());
-                (matches(&full) && !matches(&Matcher::new(&pattern))).then(|| format!("`{base}` of {name}"))
+                (matches(&full) && !matches(&Matcher::new(&pattern, Sought::Functions)))
+                    .then(|| format!("`{base}` of {name}"))
             };
             let lost: Vec<String> = names.par_iter().step_by(step).filter_map(lost).collect();
             assert!(lost.is_empty(), "{} names: {:#?}", lost.len(), &lost[..lost.len().min(20)]);
