@@ -26,6 +26,9 @@ const UC_EFLAGS: usize = std::mem::offset_of!(libc::ucontext_t, uc_mcontext) + l
 
 global_asm!(
     ".pushsection .rodata.rdbg_net, \"a\"",
+    // Seen by the other objects that the compiler may split the crate into, and not outside of the program.
+    ".globl rdbg_net_begin, rdbg_net_restorer, rdbg_net_end",
+    ".hidden rdbg_net_begin, rdbg_net_restorer, rdbg_net_end",
     ".balign 16",
     "rdbg_net_begin:",
     "mov rbp, rdx",
