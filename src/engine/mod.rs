@@ -14,6 +14,7 @@ mod conditions;
 mod described_names;
 mod displays;
 mod elements;
+mod everywhere;
 mod exec;
 mod expressions;
 mod family;

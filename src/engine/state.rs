@@ -143,6 +143,8 @@ pub struct Engine<I: Inferior> {
     /// System calls that breakpoints wait for.
     pub(super) wanted_calls: super::syscalls::WantedCalls,
     pub(super) filtered: super::call_filter::FilteredProcesses,
+    /// The watch over all processes.
+    pub(super) everywhere: Option<super::everywhere::Everywhere>,
     /// The trace script that runs.
     pub(super) trace: Option<Box<crate::engine::trace::Tracing>>,
     /// Writes what the last trace had to tell.
@@ -218,6 +220,7 @@ impl<I: Inferior> Engine<I> {
             pause: Default::default(),
             wanted_calls: Default::default(),
             filtered: Default::default(),
+            everywhere: None,
             trace: None,
             trace_printer: None,
         }
