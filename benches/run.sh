@@ -1,7 +1,7 @@
 #!/bin/bash
 # rdbg against gdb, lldb and a bare ptrace loop.
 #
-#   benches/run.sh [PART].. [-r ROUNDS]     parts: hits others start arm standstill still waitfor calls; all of them without one
+#   benches/run.sh [PART].. [-r ROUNDS]     parts: hits others waiting start arm standstill still waitfor calls; all of them without one
 #
 # Each part runs ROUNDS rounds (5), every tool once in a round, and prints the median, least and greatest of each.
 # Environment: RDBG (a release build), GDB, LLDB, CPU (the one CPU that target and tool share), NICE (as root a
@@ -27,7 +27,7 @@ while [ $# -gt 0 ]; do
     esac
     shift
 done
-[ ${#PARTS[@]} -gt 0 ] || PARTS=(hits others start arm standstill still waitfor calls)
+[ ${#PARTS[@]} -gt 0 ] || PARTS=(hits others waiting start arm standstill still waitfor calls)
 mkdir -p $OUT
 RDBG=$(readlink -f "$RDBG")
 export XDG_RUNTIME_DIR=${XDG_RUNTIME_DIR:-/tmp} DEBUGINFOD_URLS=
@@ -121,6 +121,32 @@ others() {
     summary $OUT/others_hits hits/s
     echo '.. and calls/s of the three together'
     summary $OUT/others_speed calls/s
+}
+
+# What a tracer should do between two hits: sleep, or ask again and again; the target runs on CPU 0.
+waiting() {
+    : >$OUT/waiting_hits
+    : >$OUT/waiting_cpu
+    for ((r = 0; r < ROUNDS; r++)); do
+        while read -r name cpu spin; do
+            taskset -c 0 nice -n "$NICE" $OUT/loop 1 all $SECONDS_EACH >$OUT/loop.out &
+            local pid=$!
+            sleep 0.1
+            taskset -c "$cpu" nice -n "$NICE" $OUT/floor $pid "$WORK" "$COPY" copy "$spin" >$OUT/tool.out 2>&1 </dev/null
+            wait $pid
+            echo "$name $(awk -v s=$SECONDS_EACH '{print $1 / s}' $OUT/tool.out)" >>$OUT/waiting_hits
+            echo "$name $(awk '{print $3}' $OUT/tool.out)" >>$OUT/waiting_cpu
+        done <<'LIST'
+together,sleeping 0 0
+apart,sleeping 1 0
+apart,asking-20us 1 20
+apart,asking-200us 1 200
+LIST
+    done
+    echo 'one thread hits: hits/s'
+    summary $OUT/waiting_hits hits/s
+    echo ".. and the tracer's CPU time"
+    summary $OUT/waiting_cpu us/hit
 }
 
 # Wall and peak RSS of a command.

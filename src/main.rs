@@ -5,10 +5,11 @@ use std::io;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use crossbeam_channel::Receiver;
-use rdbg::api::{ClientId, Session};
+use rdbg::api::{ClientId, Command, Leave, Session};
 use rdbg::base::Signal;
 use rdbg::engine::{self, Handle, Port};
 use rdbg::frontend::cli::{parse_args, Plan};
@@ -16,6 +17,25 @@ use rdbg::frontend::socket::{Connect, SocketHost};
 use rdbg::frontend::{self, Interruption, Surroundings};
 use rdbg::os::{self, OsError};
 use tracing_subscriber::EnvFilter;
+
+/// How long the front end gets to end by itself once rdbg is told to.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// The tracer thread, as main knows it.
+#[derive(Default)]
+enum Tracer {
+    /// Not started.
+    #[default]
+    Absent,
+    /// It runs.
+    Runs(Handle),
+    /// The front end has ended.
+    Leaves,
+}
+
+fn lock(tracer: &Mutex<Tracer>) -> MutexGuard<'_, Tracer> {
+    tracer.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 fn main() -> ExitCode {
     let (plan, options) = match parse_args(std::env::args_os()) {
@@ -34,7 +54,8 @@ fn main() -> ExitCode {
         }),
         _ => os::Guardian::default(),
     };
-    let interrupts = match take_signals() {
+    let running: Arc<Mutex<Tracer>> = Arc::default();
+    let interrupts = match take_signals(running.clone()) {
         Ok(interrupts) => interrupts,
         Err(error) => {
             eprintln!("error: cannot take signals: {error}");
@@ -42,7 +63,6 @@ fn main() -> ExitCode {
         }
     };
     let terminal = os::Terminal::remember();
-    let running: Arc<Mutex<Option<Handle>>> = Arc::default();
     let started = running.clone();
     let surroundings = Surroundings {
         host: Arc::new(Machine),
@@ -55,7 +75,8 @@ fn main() -> ExitCode {
     };
     // A fault of the front end's must not leave the target traced by nobody with our patches in it.
     let ran = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| frontend::run(plan, &options, surroundings)));
-    if let Some(handle) = running.lock().unwrap_or_else(PoisonError::into_inner).take() {
+    let tracer = std::mem::replace(&mut *lock(&running), Tracer::Leaves);
+    if let Tracer::Runs(handle) = tracer {
         handle.port().terminate(Signal::TERM);
         handle.join();
     }
@@ -69,19 +90,39 @@ fn start_log(filter: Option<&str>) -> anyhow::Result<()> {
 }
 
 /// Signals to rdbg, as the front end takes them. Before any thread starts, so that all of them block these signals.
-fn take_signals() -> Result<Receiver<Interruption>, OsError> {
+fn take_signals(running: Arc<Mutex<Tracer>>) -> Result<Receiver<Interruption>, OsError> {
     os::block_termination_signals()?;
     let (sender, receiver) = crossbeam_channel::unbounded();
     os::spawn_signal_thread(move |signal| {
         let interruption = if signal == Signal::INT { Interruption::Interrupt } else { Interruption::Terminate };
         // A front end that has ended takes no more signals, and rdbg is about to end.
         let _ = sender.send(interruption);
+        if interruption == Interruption::Terminate {
+            let running = running.clone();
+            std::thread::spawn(move || end_in_time(&running));
+        }
     })?;
     Ok(receiver)
 }
 
+/// The front end may be held up where it writes, with nobody who reads: then the targets are let go without it.
+fn end_in_time(running: &Mutex<Tracer>) {
+    std::thread::sleep(PATIENCE);
+    let port = match &*lock(running) {
+        Tracer::Absent => None,
+        Tracer::Runs(handle) => Some(handle.port()),
+        // The front end has ended, and main waits for the engine.
+        Tracer::Leaves => return,
+    };
+    if let Some(port) = port {
+        // To say why it failed could be held up as well.
+        let _ = port.session(ClientId(u32::MAX)).request(Command::Quit { leave: Leave::DetachAll });
+    }
+    std::process::exit(1);
+}
+
 /// The one place where the engine is started.
-fn start_engine(running: &Mutex<Option<Handle>>, guardian: os::Guardian) -> Arc<dyn Connect> {
+fn start_engine(running: &Mutex<Tracer>, guardian: os::Guardian) -> Arc<dyn Connect> {
     let handle = match engine::spawn(guardian) {
         Ok(handle) => handle,
         Err(error) => {
@@ -90,7 +131,7 @@ fn start_engine(running: &Mutex<Option<Handle>>, guardian: os::Guardian) -> Arc<
         }
     };
     let port = handle.port();
-    *running.lock().unwrap_or_else(PoisonError::into_inner) = Some(handle);
+    *lock(running) = Tracer::Runs(handle);
     Arc::new(Engine(port))
 }
 

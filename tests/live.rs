@@ -5,10 +5,13 @@ mod check;
 mod support;
 
 mod live {
+    mod abseil;
     mod arguments;
     mod bad_input;
     mod breakpoints;
     mod catching;
+    mod containers;
+    mod debuginfod;
     mod differential;
     mod displays;
     mod eintr;
@@ -18,12 +21,15 @@ mod live {
     mod guarded;
     mod guards;
     mod hits;
+    mod hot_sites;
     mod hundred_threads;
     mod inlined;
     mod interpretation;
+    mod jit;
     mod kill_series;
     mod leaving;
     mod leaving_under_load;
+    mod leftovers;
     mod line_stepping;
     mod modules;
     mod names;
@@ -33,6 +39,8 @@ mod live {
     mod prompt_keys;
     mod recovered;
     mod refusals;
+    mod returned;
+    mod rusty;
     mod session;
     mod session_clients;
     mod signals;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::catching::CatchSpec;
 use super::displays::DisplayChange;
+use super::rate::MaxRate;
 use super::source::SourceQuery;
 use super::stepping::{LineStepKind, SkipChange};
 use super::syscalls::SyscallSpec;
@@ -190,6 +191,9 @@ pub struct BreakpointSpec {
     pub ignore: u64,
     /// The most functions that a pattern may match.
     pub limit: u32,
+    /// How often a place may be hit before it is disarmed.
+    #[serde(default)]
+    pub max_rate: MaxRate,
 }
 
 /// Places by intent.
@@ -214,6 +218,13 @@ pub enum Where {
     Watch(WatchSpec),
     /// No place in the code but system calls.
     Syscalls(SyscallSpec),
+}
+
+impl Where {
+    /// Whether debug registers wait there.
+    pub fn has_registers(&self) -> bool {
+        matches!(self, Where::Hardware(_) | Where::Watch(_))
+    }
 }
 
 /// Which modules a breakpoint looks in.

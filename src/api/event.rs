@@ -48,6 +48,9 @@ pub enum Event {
     Lost { count: u64 },
     /// A breakpoint in log mode has reached its count; it is disabled.
     LogDone { breakpoint: u32, client: ClientId, hits: u64 },
+    /// A place of a breakpoint was hit more often than it may: it is disarmed. Without a place the whole breakpoint is
+    /// disabled. Rates are in hits a second.
+    TooHot { breakpoint: u32, location: Option<u32>, name: Option<String>, per_second: u64, limit: u64 },
     /// A pending breakpoint found places.
     Resolved { breakpoint: u32, locations: u32, module: String },
     /// A signal arrived that is printed but does not stop.
@@ -82,12 +85,17 @@ pub enum StopReason {
     Breakpoint { ids: Vec<u32> },
     /// One or more watchpoints.
     Watch { hits: Vec<WatchHit> },
-    /// One or more breakpoints on system calls.
+    /// One or more breakpoints on system calls; none: a trace was to stop at the call. The thread stands at its entry, or its
+    /// return.
     Syscall { hits: Vec<CaughtCall> },
     /// A step ended.
     Step,
-    /// A `finish` came back; rax is the value.
-    Finished { value: u64 },
+    /// A `finish` came back; `value` is rax.
+    Finished {
+        value: u64,
+        #[serde(default)]
+        returned: ReturnedValue,
+    },
     /// The frame that a `finish` or `nexti` waited for was left without a return.
     FrameLeft { how: FrameExit },
     /// The user asked.
@@ -96,12 +104,26 @@ pub enum StopReason {
     Signal { signal: Signal },
     /// A program was executed; held at its first instruction.
     Exec { exe: PathBuf },
-    /// A system call for which a trace was to stop: the thread stands at its entry, or its return.
-    SystemCall,
     /// A trace script called `stop()` at a probe.
     Probe { name: String },
     /// Launched or attached.
     Start,
+}
+
+/// What a function gave back.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReturnedValue {
+    /// Its type is not known: rax is all that there is to say.
+    #[default]
+    Untyped,
+    /// Nothing.
+    Void,
+    /// A value of its type.
+    Typed {
+        /// As it is shown.
+        text: String,
+    },
 }
 
 /// A target that stood for longer than `set pause-budget` allows.

@@ -6,6 +6,7 @@ mod command;
 pub mod displays;
 pub mod event;
 pub mod names;
+pub mod rate;
 pub mod reply;
 pub mod session;
 pub mod source;
@@ -20,8 +21,9 @@ pub use command::{
     StepKind, TargetSelector, Toggle, TypeDetail, VariableSet, Where,
 };
 pub use displays::{DisplayChange, DisplayRow};
-pub use event::{CaughtAt, Event, FrameExit, PauseOver, StopReason};
+pub use event::{CaughtAt, Event, FrameExit, PauseOver, ReturnedValue, StopReason};
 pub use names::{CacheRequest, NameSourceRow, NameSourcesRow, NamesQuestion, NamesRequest};
+pub use rate::MaxRate;
 pub use reply::{
     ApiError, Argument, BreakpointRow, ErrorKind, FrameRow, FunctionCall, HowFound, InferiorRow, InstructionRow,
     LocationRow, ModuleRow, Place, ProcessRow, Reply, SignalRow, Stack, SymbolRow, ThreadRef, ThreadRow, VariableRow,

@@ -208,6 +208,9 @@ pub struct LocationRow {
     pub aliases: Vec<String>,
     /// Hits here.
     pub hits: u64,
+    /// It is disarmed, since it was hit so often in a second.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub too_hot: Option<u64>,
 }
 
 /// A thread, named.

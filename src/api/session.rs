@@ -4,6 +4,7 @@ use crossbeam_channel::{Receiver, Sender};
 use serde::{Deserialize, Serialize};
 
 use super::{ApiError, Command, Event, Reply};
+use crate::base::progress::{Progress, Ticket};
 
 /// Which front end: the session's own is 0, a socket's clients count from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
@@ -24,6 +25,8 @@ pub enum Request {
         command: Command,
         /// Where the answer goes.
         answer: Sender<Outcome>,
+        /// What it is called where it takes its time.
+        ticket: Ticket,
     },
     /// From now on events go there too. A subscriber that does not keep up loses events, which are counted.
     Subscribe(Subscription),
@@ -52,6 +55,8 @@ pub struct Session {
     pub events: Receiver<Event>,
     /// Wakes the engine.
     pub wake: wake::Wake,
+    /// How far the engine is with what takes its time.
+    pub progress: Progress,
 }
 
 /// The one callable of this room, boxed so that the engine's way of waking stays unknown here.
@@ -73,10 +78,18 @@ pub mod wake {
 impl Session {
     /// Sends a command and waits for its answer. An engine that has ended answers with an error.
     pub fn request(&self, command: Command) -> Outcome {
+        let (outcome, _) = self.begin(command);
+        outcome.recv().unwrap_or_else(|_| Err(ApiError::internal("the session has ended")))
+    }
+
+    /// Sends a command; its answer comes later, or never where the engine has ended. With its ticket the wait for it can be
+    /// broken off ([`Progress::cancel`]): then the answer is an error, and the command has done nothing.
+    pub fn begin(&self, command: Command) -> (Receiver<Outcome>, Ticket) {
         let (answer, outcome) = crossbeam_channel::bounded(1);
-        let ended = || ApiError::internal("the session has ended");
-        self.requests.send(Request::Command { client: self.client, command, answer }).map_err(|_| ended())?;
+        let ticket = self.progress.ticket();
+        // An engine that has ended drops the answer's sender with the request.
+        let _ = self.requests.send(Request::Command { client: self.client, command, answer, ticket });
         self.wake.wake();
-        outcome.recv().map_err(|_| ended())?
+        (outcome, ticket)
     }
 }

@@ -49,9 +49,11 @@ impl Regs {
     }
 }
 
-/// The SSE registers of a stopped task: xmm0 to xmm15, little-endian, lowest byte first.
+/// The SSE registers of a stopped task, xmm0 to xmm15, and the top of the x87 stack: little-endian, lowest byte first.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct VectorRegs {
     /// xmm0 to xmm15.
     pub xmm: [[u8; 16]; 16],
+    /// st(0): 80 bits, and zeroes.
+    pub st0: [u8; 16],
 }

@@ -8,11 +8,11 @@ use object::elf::{self, FileHeader64, ProgramHeader64};
 use object::read::elf::{FileHeader, ProgramHeader, SectionHeader};
 use object::LittleEndian;
 
-use super::{BinaryError, Segment};
-use crate::base::FileAddr;
+use super::{BinaryError, NameSource, Segment};
+use crate::base::{FileAddr, FileContent};
 
 /// The bytes of a file, however they were got: read, or mapped by the `os` room.
-pub type FileBytes = Arc<dyn AsRef<[u8]> + Send + Sync>;
+pub type FileBytes = Arc<dyn FileContent>;
 
 const ENDIAN: LittleEndian = LittleEndian;
 
@@ -48,6 +48,8 @@ pub(super) struct Image {
     pub build_id: Option<Range<usize>>,
     /// PT_TLS: size and alignment of a thread's block, bytes.
     pub thread_local: Option<(u64, u64)>,
+    /// What the names of its own symbol table are.
+    pub own_names: NameSource,
 }
 
 /// What a file holds.
@@ -93,6 +95,7 @@ impl Image {
             interpreter: None,
             eh_frame_hdr: None,
             thread_local: None,
+            own_names: NameSource::Symtab,
             build_id: None,
             path: path.clone(),
             data: data.clone(),
@@ -161,6 +164,11 @@ impl Image {
     /// The bytes of a range that was clipped to the file.
     pub fn slice(&self, range: &Range<usize>) -> &[u8] {
         self.bytes().get(range.clone()).unwrap_or_default()
+    }
+
+    /// What has been read in one pass need not stay resident.
+    pub fn release(&self, range: Range<usize>) {
+        self.data.release(range);
     }
 
     pub fn segment_at(&self, at: FileAddr) -> Option<&Segment> {

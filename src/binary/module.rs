@@ -13,7 +13,7 @@ use super::image::Image;
 use super::names::{parse_debuglink, unpack_mini};
 use super::naming::Recovery;
 use super::{BinaryError, DebugLink, Dynamic, FileBytes, NamesFile, Section, Segment, SymbolIndex, UnwindTables};
-use crate::base::{FileAddr, LoadBias, VirtAddr};
+use crate::base::{FileAddr, LoadBias, Progress, VirtAddr};
 
 const PAGE: u64 = 4096;
 
@@ -36,6 +36,7 @@ pub struct Module {
     dwarf: OnceLock<Dwarf>,
     names: Option<NamesFile>,
     pub(super) recovery: Recovery,
+    pub(super) progress: Progress,
 }
 
 impl Module {
@@ -45,19 +46,31 @@ impl Module {
     /// Not ELF, 32-bit or big-endian, another machine, neither ET_EXEC nor ET_DYN, or headers beyond the file's end.
     /// Bad section headers are no error: the file is then treated as having none.
     pub fn parse(path: PathBuf, bytes: FileBytes) -> Result<Module, BinaryError> {
-        let image = Arc::new(Image::parse(path, bytes)?);
+        Ok(Module::from_image(Image::parse(path, bytes)?))
+    }
+
+    /// A module that is in no file.
+    pub(super) fn from_image(image: Image) -> Module {
+        let image = Arc::new(image);
         let dynamic = Dynamic::parse(&image);
-        Ok(Module::new(image, dynamic, None))
+        Module::new(image, dynamic, None)
     }
 
     /// The same module with what a separate file says of it. That the two belong together is the caller's to prove.
     pub fn with_names(&self, names: NamesFile) -> Module {
-        Module::new(self.image.clone(), self.dynamic.clone(), Some(names))
+        Module::new(self.image.clone(), self.dynamic.clone(), Some(names)).reporting_to(self.progress.clone())
+    }
+
+    /// The same module, telling there how far it is with what takes its time. What is then cancelled gives an answer that is
+    /// not to be used, and leaves nothing behind.
+    pub fn reporting_to(self, progress: Progress) -> Module {
+        Module { progress, ..self }
     }
 
     fn new(image: Arc<Image>, dynamic: Dynamic, names: Option<NamesFile>) -> Module {
         let (unwind, symbols, dwarf) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
-        Module { image, dynamic, unwind, symbols, dwarf, names, recovery: Recovery::default() }
+        let (recovery, progress) = (Recovery::default(), Progress::default());
+        Module { image, dynamic, unwind, symbols, dwarf, names, recovery, progress }
     }
 
     /// The separate file that the names come from.
@@ -173,7 +186,8 @@ impl Module {
                 Some(names) if names.has_symbols() => Some(names.image().clone()),
                 _ => unpack_mini(&self.image),
             };
-            SymbolIndex::new(self.image.clone(), separate, &self.dynamic, self.unwind_tables().clone())
+            let (image, unwind) = (self.image.clone(), self.unwind_tables().clone());
+            SymbolIndex::new(image, separate, &self.dynamic, unwind).reporting_to(self.progress.clone())
         })
     }
 
@@ -187,7 +201,7 @@ impl Module {
         self.dwarf.get_or_init(|| {
             let own = self.image.section(".debug_info").is_some();
             let separate = self.names.as_ref().filter(|_| !own).map(NamesFile::image);
-            Dwarf::new(DebugFile::new(separate.unwrap_or(&self.image).clone()))
+            Dwarf::new(DebugFile::new(separate.unwrap_or(&self.image).clone())).reporting_to(self.progress.clone())
         })
     }
 

@@ -31,12 +31,15 @@ impl Module {
         let _ = self.recovery.known.set(names);
     }
 
-    /// What can be known of functions without a symbol. Built at the first call: some tenths of a second for 100 MB.
-    pub fn recovered(&self) -> &Recovered {
-        self.recovery.names.get_or_init(|| {
-            let (image, unwind) = (self.image.clone(), self.unwind_tables().clone());
-            Recovered::build(image, &self.dynamic, unwind, self.symbols(), self.known_names().clone())
-        })
+    /// What can be known of functions without a symbol; `None` where that was broken off. Built at the first call: some
+    /// tenths of a second for 100 MB.
+    pub fn recovered(&self) -> Option<&Recovered> {
+        if let Some(known) = self.recovery.names.get() {
+            return Some(known);
+        }
+        let (image, unwind, known) = (self.image.clone(), self.unwind_tables().clone(), self.known_names().clone());
+        let built = Recovered::build(image, &self.dynamic, unwind, self.symbols(), known, self.progress.clone())?;
+        Some(self.recovery.names.get_or_init(|| built))
     }
 
     /// The recovered names of a pack, which need not be recovered again.
@@ -59,7 +62,7 @@ impl Module {
         }
         let name = match self.stored() {
             Some(stored) => stored.name_at(at),
-            None => self.recovered().name_at(at),
+            None => self.recovered().and_then(|recovered| recovered.name_at(at)),
         };
         match name {
             Some(name) => {
@@ -84,7 +87,7 @@ impl Module {
             Some(stored) => (stored.functions_named(pattern, limit), &|| stored.functions_hinted(pattern, limit)),
             None if !may_match(&self.image, self.known_names(), pattern) => return found,
             None => {
-                let recovered = self.recovered();
+                let Some(recovered) = self.recovered() else { return Matches::default() };
                 (recovered.functions_named(pattern, limit), &|| recovered.functions_hinted(pattern, limit))
             }
         };
@@ -105,7 +108,7 @@ impl Module {
         match self.stored() {
             Some(stored) => found.extend(stored.complete(prefix, left)),
             None if may_hold(&self.image, self.known_names(), Literals::all_of(prefix).as_ref()) => {
-                found.extend(self.recovered().complete(prefix, left));
+                found.extend(self.recovered().map(|recovered| recovered.complete(prefix, left)).unwrap_or_default());
             }
             None => {}
         }
@@ -116,7 +119,7 @@ impl Module {
     pub fn forward_of(&self, start: FileAddr) -> Option<Forward> {
         match self.stored() {
             Some(stored) => stored.forward_of(start),
-            None => self.recovered().forward_of(start),
+            None => self.recovered()?.forward_of(start),
         }
     }
 
@@ -124,7 +127,7 @@ impl Module {
     pub fn recovered_source(&self, start: FileAddr) -> Option<NameSource> {
         match self.stored() {
             Some(stored) => stored.source_at(start),
-            None => self.recovered().source_at(start),
+            None => self.recovered()?.source_at(start),
         }
     }
 
@@ -139,7 +142,7 @@ impl Module {
     /// The bytes of a pack: the functions and data of the symbol table or debug file; for a stripped file every name that can be
     /// recovered, and every hint.
     pub fn make_pack(&self, key: &str) -> Vec<u8> {
-        let recovered = self.is_stripped().then(|| self.recovered().tables());
+        let recovered = if self.is_stripped() { self.recovered().map(Recovered::tables) } else { None };
         let whole = [NameSource::Symtab, NameSource::DebugFile];
         let symbols = self.symbols().iter().filter(|symbol| whole.contains(&symbol.source));
         pack::write(self.build_id(), &self.pack_identity(key), symbols, recovered)
@@ -156,8 +159,11 @@ impl Module {
         match self.stored() {
             _ if !self.is_stripped() => Vec::new(),
             Some(stored) if stored.name_at(start).is_some_and(ambiguous) => stored.candidates(start),
-            None if self.recovered().name_at(start).is_some_and(ambiguous) => self.recovered().candidates(start),
-            _ => Vec::new(),
+            Some(_) => Vec::new(),
+            None => match self.recovered() {
+                Some(recovered) if recovered.name_at(start).is_some_and(ambiguous) => recovered.candidates(start),
+                _ => Vec::new(),
+            },
         }
     }
 

@@ -1,5 +1,6 @@
 //! Patching instructions and restoring them, many in one pass.
 
+use super::leftover::leftover_byte;
 use super::memory::RawMemory;
 use super::placing::LONGEST_INSTRUCTION;
 use super::state::Engine;
@@ -48,6 +49,7 @@ impl<I: Inferior> Engine<I> {
     ) -> Vec<(VirtAddr, ArmError)> {
         let mut failed = Vec::new();
         let mut code = Vec::new();
+        let mut leftover = Vec::new();
         let guarded = self.guard_space(pid, space);
         self.spread_before_arming(pid, space, places);
         for group in places.chunk_by(|(a, _), (b, _)| a.0 / READ_SPAN == b.0 / READ_SPAN) {
@@ -67,6 +69,12 @@ impl<I: Inferior> Engine<I> {
                     continue;
                 }
                 let from = at.since(first) as usize;
+                if code.get(from) == Some(&INT3) {
+                    if let Some(original) = leftover_byte(&self.inferior, pid, &one.modules, *at) {
+                        code[from] = original;
+                        leftover.push(*at);
+                    }
+                }
                 let bytes = &code[from.min(got)..got.min(from + LONGEST_INSTRUCTION)];
                 let armed = match bytes {
                     [] => Err(MemError::Unmapped(*at).into()),
@@ -85,6 +93,9 @@ impl<I: Inferior> Engine<I> {
                     }
                 }
             }
+        }
+        for at in leftover {
+            self.tell_leftover(pid, at);
         }
         failed
     }

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::catching::Catching;
+use super::hot_sites::Pace;
 use super::state::{Engine, Space};
 use super::watching::Means;
 use crate::api::{
@@ -31,12 +32,16 @@ pub(super) struct Breakpoint {
     pub(super) catching: Option<Catching>,
     /// That holds in every place; one over variables is each location's own.
     pub(super) condition: Option<Arc<Expression>>,
+    /// The condition of what has no place, over the variables of one space.
+    pub(super) condition_in: Option<(SpaceId, Arc<Expression>)>,
     pub(super) enabled: Toggle,
     pub(super) hits: u64,
     pub(super) ignore: u64,
     /// By the index that sites hold; `None` once a module has gone.
     pub(super) locations: Vec<Option<Location>>,
     pub(super) note: Option<String>,
+    /// Hits of what has no place of its own.
+    pub(super) pace: Pace,
     /// What a watchpoint saw last.
     pub(super) seen: Option<WatchHit>,
     /// Modules that have been looked through: space and start.
@@ -70,6 +75,7 @@ pub(super) enum Pattern {
 }
 
 /// One place of a breakpoint.
+#[derive(Default)]
 pub(super) struct Location {
     pub(super) addr: VirtAddr,
     /// The address spaces it is armed in: one, and those of forked copies.
@@ -77,6 +83,9 @@ pub(super) struct Location {
     /// Mangled; the shown one first.
     pub(super) names: Vec<String>,
     pub(super) hits: u64,
+    pub(super) pace: Pace,
+    /// It was hit so often in a second that it is disarmed.
+    pub(super) too_hot: Option<u64>,
     /// The breakpoint's condition, over the variables that are in scope here; made at the first hit.
     pub(super) condition: Option<Arc<Expression>>,
     /// How its arguments are read; made at the first hit that is shown.
@@ -189,11 +198,13 @@ impl<I: Inferior> Engine<I> {
             means,
             catching,
             condition,
+            condition_in: None,
             enabled: Toggle::On,
             hits: 0,
             ignore: spec.ignore,
             locations: Vec::new(),
             note: None,
+            pace: Pace::default(),
             seen: None,
             searched: Vec::new(),
             unresolved: Vec::new(),
@@ -255,10 +266,16 @@ impl<I: Inferior> Engine<I> {
     /// `enable` and `disable`.
     pub(super) fn enable_breakpoint(&mut self, id: u32, state: Toggle) {
         let Some(breakpoint) = self.breakpoints.get_mut(&id) else { return };
-        if breakpoint.enabled == state {
+        let mut cooled = Vec::new();
+        for (index, place) in breakpoint.locations.iter_mut().enumerate() {
+            if place.as_mut().and_then(|place| place.too_hot.take()).is_some() {
+                cooled.push(index as u32);
+            }
+        }
+        let was = std::mem::replace(&mut breakpoint.enabled, state);
+        if was == state && (cooled.is_empty() || state == Toggle::Off) {
             return;
         }
-        breakpoint.enabled = state;
         if breakpoint.means == Means::Syscalls {
             return self.wanted_calls_changed();
         }
@@ -268,6 +285,7 @@ impl<I: Inferior> Engine<I> {
         }
         let Some(breakpoint) = self.breakpoints.get(&id) else { return };
         let mut places = breakpoint.places();
+        places.retain(|(_, _, location)| was != state || cooled.contains(location));
         places.sort_unstable();
         for group in places.chunk_by(|(a, ..), (b, ..)| a == b) {
             let Some(pid) = self.pid_of_space(group[0].0) else { continue };
@@ -296,6 +314,9 @@ impl<I: Inferior> Engine<I> {
 
     /// Tests a hit's condition, and counts it; what is to be done of it, `None`: nothing.
     pub(super) fn passes(&mut self, id: u32, location: Option<u32>, tid: Tid, regs: &Regs) -> Option<BreakpointAction> {
+        if self.is_too_hot(id, location) {
+            return None;
+        }
         let pid = self.threads.get(&tid)?.pid;
         let condition = self.condition_at(id, location, pid);
         let space = self.spaces.get(&self.processes.get(&pid)?.space)?;

@@ -72,7 +72,7 @@ impl<I: Inferior> Engine<I> {
         };
         match traced {
             Verdict::Stop if self.world == World::Running => {
-                let reason = self.take_trace_stop().unwrap_or(StopReason::SystemCall);
+                let reason = self.take_trace_stop().unwrap_or(StopReason::Syscall { hits: Vec::new() });
                 self.stop_for(tid, reason);
             }
             _ => self.go_on(tid),

@@ -13,6 +13,9 @@ impl<I: Inferior> Engine<I> {
             Command::Target { selector, until_exec, hold } => self.target(selector, until_exec, hold),
             Command::Run { args } => self.run_again(args),
             Command::Break { spec } => {
+                self.refresh_jit();
+                self.await_names();
+                self.still_wanted()?;
                 let id = self.add_breakpoint(client, spec)?;
                 let row = self.breakpoints.get(&id).map(|one| self.breakpoint_row(one, LISTED_LOCATIONS));
                 row.map(|row| Reply::Breakpoint { row }).ok_or_else(|| ApiError::internal("the breakpoint has gone"))
@@ -47,15 +50,24 @@ impl<I: Inferior> Engine<I> {
                 Ok(Reply::Done)
             }
             other => {
+                self.refresh_jit();
                 if let Some(answer) = self.look_back(&other) {
                     return answer;
                 }
                 self.note_what_is_seen();
                 let answer = self.look(other);
                 self.inferior.witness().rest();
-                answer
+                self.still_wanted().and(answer)
             }
         }
+    }
+
+    /// An error where the user no longer waits for what is being done: what was found by then is not all there is.
+    pub(super) fn still_wanted(&self) -> Result<(), ApiError> {
+        if self.progress.is_cancelled() {
+            return Err(ApiError::user("broken off"));
+        }
+        Ok(())
     }
 
     /// Commands that change nothing in the target's course.

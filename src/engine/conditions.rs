@@ -45,6 +45,7 @@ impl<I: Inferior> Engine<I> {
             return Err(error);
         }
         let breakpoint = self.breakpoint_mut(id)?;
+        breakpoint.condition_in = None;
         breakpoint.locations.iter_mut().flatten().for_each(|one| one.condition = None);
         Ok(())
     }
@@ -65,6 +66,12 @@ impl<I: Inferior> Engine<I> {
         if let Some(compiled) = place.and_then(|one| one.condition.clone()) {
             return Some(Ok(compiled));
         }
+        let space = self.processes.get(&pid).map(|one| one.space);
+        if let (None, Some((of, compiled))) = (location, &breakpoint.condition_in) {
+            if Some(*of) == space {
+                return Some(Ok(compiled.clone()));
+            }
+        }
         let at = place.map_or(VirtAddr(0), |one| one.addr);
         let compiled = match self.compile_condition_at(text, pid, at) {
             Ok(compiled) => Arc::new(compiled),
@@ -73,6 +80,8 @@ impl<I: Inferior> Engine<I> {
         let breakpoint = self.breakpoints.get_mut(&id)?;
         if let Some(Some(one)) = location.and_then(|at| breakpoint.locations.get_mut(at as usize)) {
             one.condition = Some(compiled.clone());
+        } else {
+            breakpoint.condition_in = space.map(|space| (space, compiled.clone()));
         }
         Some(Ok(compiled))
     }

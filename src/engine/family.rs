@@ -101,7 +101,8 @@ impl<I: Inferior> Engine<I> {
         let (rendezvous, syscall_at, slots) = (from.rendezvous, from.syscall_at, from.slots.clone());
         let guarded = from.guarded.and_then(|_| super::safety::guard_copy(&mut self.guardian, child, from));
         let (registers, net) = (from.registers.clone(), from.net.clone());
-        let copy = super::state::Space { modules, sites, rendezvous, syscall_at, registers, slots, guarded, net };
+        let jit = from.jit;
+        let copy = super::state::Space { modules, sites, rendezvous, syscall_at, registers, slots, guarded, net, jit };
         self.spaces.insert(id, copy);
         for breakpoint in self.breakpoints.values_mut() {
             breakpoint.share_locations(of, id);

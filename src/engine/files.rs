@@ -8,7 +8,7 @@ use super::names::{hex, key_of, FoundNames, NameFiles};
 use super::provenance::{sources_of, sources_of_process};
 use super::state::Engine;
 use crate::api::{ApiError, NamesQuestion, NamesRequest, Outcome, Reply, Toggle};
-use crate::base::Inferior;
+use crate::base::{Inferior, Progress};
 use crate::binary::{Module, NamePattern, VtableNames};
 
 /// A table of known methods, before those that rdbg brings along.
@@ -30,17 +30,27 @@ struct NamedFile {
 ///
 /// # Errors
 /// A file cannot be read or written; nothing matches; a file of `symbols_from` is of another build and `force` is off.
-pub fn answer_names(request: &NamesRequest) -> Outcome {
+pub fn answer_names(request: &NamesRequest, progress: &Progress) -> Outcome {
+    let outcome = answer(request, progress);
+    if progress.is_cancelled() {
+        return Err(ApiError::user("broken off"));
+    }
+    outcome
+}
+
+fn answer(request: &NamesRequest, progress: &Progress) -> Outcome {
     match &request.question {
-        NamesQuestion::Functions { file, regex, limit } => file_symbols(request, file, regex.as_deref(), *limit),
+        NamesQuestion::Functions { file, regex, limit } => {
+            file_symbols(request, progress, (file, regex.as_deref(), *limit))
+        }
         NamesQuestion::Sources { file } => {
-            let named = open_named(request, file)?;
+            let named = open_named(request, progress, file)?;
             Ok(Reply::NameSources { rows: vec![sources_of(&named.module, &named.path, &named.found)] })
         }
         NamesQuestion::SourcesOf { pid } => {
             Ok(Reply::NameSources { rows: sources_of_process(*pid, &separate_files(request)?)? })
         }
-        NamesQuestion::Index { file, output } => index(request, file, output.as_deref()),
+        NamesQuestion::Index { file, output } => index(request, progress, (file, output.as_deref())),
         NamesQuestion::Cache(action) => Cache::of_user().ok_or_else(no_cache)?.answer(*action),
     }
 }
@@ -59,10 +69,11 @@ fn separate_files(request: &NamesRequest) -> Result<NameFiles, ApiError> {
     Ok(separate)
 }
 
-fn open_named(request: &NamesRequest, file: &Path) -> Result<NamedFile, ApiError> {
+fn open_named(request: &NamesRequest, progress: &Progress, file: &Path) -> Result<NamedFile, ApiError> {
     let user = |text: String| ApiError::user(text);
     let bytes = crate::os::map_file(file).map_err(|error| user(error.to_string()))?;
     let module = Module::parse(file.to_path_buf(), bytes).map_err(|error| user(error.to_string()))?;
+    let module = module.reporting_to(progress.clone());
     let path = std::path::absolute(file).unwrap_or_default();
     let mut found = separate_files(request)?.find(&module, &path, None);
     let module = match found.file.take() {
@@ -77,10 +88,14 @@ fn open_named(request: &NamesRequest, file: &Path) -> Result<NamedFile, ApiError
 }
 
 /// The functions of a file whose demangled names match, at most `limit` of them.
-fn file_symbols(request: &NamesRequest, file: &Path, regex: Option<&str>, limit: Option<u32>) -> Outcome {
+fn file_symbols(
+    request: &NamesRequest,
+    progress: &Progress,
+    (file, regex, limit): (&Path, Option<&str>, Option<u32>),
+) -> Outcome {
     let user = |text: String| ApiError::user(text);
     let pattern = NamePattern::parse_regex(regex.unwrap_or("")).map_err(|error| user(error.to_string()))?;
-    let module = open_named(request, file)?.module;
+    let module = open_named(request, progress, file)?.module;
     let matches = module.functions_named(&pattern, limit.map_or(usize::MAX, |limit| limit as usize));
     if let (0, Some(regex)) = (matches.total, regex) {
         let near = module.symbols().nearest_names(regex, 3);
@@ -97,8 +112,8 @@ fn file_symbols(request: &NamesRequest, file: &Path, regex: Option<&str>, limit:
 }
 
 /// Writes a pack of a file's names, to `output` or into the cache.
-fn index(request: &NamesRequest, file: &Path, output: Option<&Path>) -> Outcome {
-    let NamedFile { module, path, found } = open_named(request, file)?;
+fn index(request: &NamesRequest, progress: &Progress, (file, output): (&Path, Option<&Path>)) -> Outcome {
+    let NamedFile { module, path, found } = open_named(request, progress, file)?;
     found.notes.iter().for_each(|note| tracing::warn!("{note}"));
     let key = key_of(&path, None);
     if output.is_none() && !module.is_stripped() {
@@ -109,6 +124,9 @@ fn index(request: &NamesRequest, file: &Path, output: Option<&Path>) -> Outcome 
         .with_hint("`-o PACK` writes one for a stripped copy of it"));
     }
     let pack = module.make_pack(&key);
+    if progress.is_cancelled() {
+        return Ok(Reply::Done);
+    }
     let size = megabytes(pack.len() as u64);
     let to = match output {
         Some(to) => {
@@ -134,6 +152,7 @@ impl<I: Inferior> Engine<I> {
         self.settings.set(name, value)?;
         if super::names::SETTINGS.contains(&name) {
             self.rename_modules();
+            self.ask_for_names();
         }
         if let Some((_, names)) = &self.settings.vtable_names {
             self.files.values().for_each(|module| module.set_vtable_names(names.clone()));

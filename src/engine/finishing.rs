@@ -6,7 +6,7 @@ use super::memory::RawMemory;
 use super::settings::SchedulerLocking;
 use super::state::Engine;
 use super::stepping::{AfterReturn, Others, StepGoal};
-use crate::api::{ApiError, FrameExit, Reply, StopReason};
+use crate::api::{ApiError, FrameExit, Reply, ReturnedValue, StopReason};
 use crate::base::{Inferior, ReadMem, Regs, Tid, VirtAddr};
 use crate::target::breakpoint::Owner;
 use crate::target::Frame;
@@ -57,8 +57,9 @@ impl<I: Inferior> Engine<I> {
             let at = caller.address.pc();
             return Err(ApiError::target(format!("cannot set a breakpoint at the return address {at}")));
         }
+        let of = frame.address.address_for_lookup();
         self.arm_escapes(tid, outer, cfa);
-        self.steps.insert(tid, StepGoal::Return { then: AfterReturn::Finish });
+        self.steps.insert(tid, StepGoal::Return { then: AfterReturn::Finish { of } });
         // All threads go on; this one does not hit a site where the user knows it to stand.
         self.note_told(tid, pc);
         let others = match self.settings.scheduler_locking {
@@ -222,7 +223,13 @@ impl<I: Inferior> Engine<I> {
             (FrameExit::Return, Some(StepGoal::Return { then: AfterReturn::Steps { kind, left } })) => {
                 self.steps_left(tid, kind, left);
             }
-            (FrameExit::Return, _) => self.finish_step(tid, StopReason::Finished { value: regs.rax }),
+            (FrameExit::Return, goal) => {
+                let returned = match goal {
+                    Some(StepGoal::Return { then: AfterReturn::Finish { of } }) => self.returned_value(tid, of, regs),
+                    _ => ReturnedValue::Untyped,
+                };
+                self.finish_step(tid, StopReason::Finished { value: regs.rax, returned });
+            }
             (FrameExit::Exception | FrameExit::Jump, _) => self.finish_step(tid, StopReason::FrameLeft { how }),
         }
     }

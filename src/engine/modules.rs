@@ -36,7 +36,8 @@ impl<I: Inferior> Engine<I> {
     fn scan_modules(&mut self, pid: Pid, space: SpaceId) {
         let Ok(maps) = self.inferior.maps(pid) else { return };
         let files = executable_files(&maps);
-        let starts: Vec<VirtAddr> = files.iter().map(|(mapping, _)| mapping.range.start).collect();
+        let starts = files.iter().map(|(mapping, _)| mapping.range.start);
+        let starts: Vec<VirtAddr> = starts.chain(super::jit::jit_starts(&maps)).collect();
         self.forget_unmapped(space, &starts);
         for (mapping, range) in files {
             let known = self.spaces.get(&space).is_some_and(|one| one.modules.module_at(mapping.range.start).is_some());
@@ -50,6 +51,7 @@ impl<I: Inferior> Engine<I> {
             }
         }
         self.resolve_pending(pid, space);
+        self.ask_for_names();
     }
 
     fn forget_unmapped(&mut self, space: SpaceId, starts: &[VirtAddr]) {
@@ -126,7 +128,7 @@ impl<I: Inferior> Engine<I> {
         let is_elf = (*bytes).as_ref().starts_with(b"\x7fELF");
         match Module::parse(path.to_path_buf(), bytes) {
             Ok(module) => {
-                let module = self.named_module(module, path, root);
+                let module = self.named_module(module.reporting_to(self.progress.clone()), path, root);
                 if let Some((_, names)) = &self.settings.vtable_names {
                     module.set_vtable_names(names.clone());
                 }

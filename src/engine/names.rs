@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::cache::{self, Cache};
+use super::debuginfod::Servers;
 use super::state::Engine;
 use crate::api::{ApiError, Event, Toggle};
 use crate::base::Inferior;
@@ -25,6 +26,8 @@ pub struct NameFiles {
     force: bool,
     /// `set sysroot`: searched before the target's root and our own.
     sysroot: Option<PathBuf>,
+    /// `set debuginfod`.
+    pub(super) servers: Servers,
 }
 
 /// What was found for a module.
@@ -41,7 +44,7 @@ pub struct FoundNames {
 }
 
 /// The settings of this page.
-pub const SETTINGS: [&str; 3] = ["symbols-from", "symbols-force", "sysroot"];
+pub const SETTINGS: [&str; 5] = ["symbols-from", "symbols-force", "sysroot", "debuginfod", "debuginfod-urls"];
 
 impl NameFiles {
     /// `set symbols-from FILE`, `set symbols-force on|off`, `set sysroot DIR`.
@@ -56,6 +59,7 @@ impl NameFiles {
                 self.given.retain(|one| one.path() != path);
                 self.given.push(file);
             }
+            "debuginfod" | "debuginfod-urls" => self.servers.set(name, value)?,
             "symbols-force" => self.force = super::settings::parse_toggle(value)? == Toggle::On,
             _ if value.is_empty() => self.sysroot = None,
             _ if Path::new(value).is_dir() => self.sysroot = Some(PathBuf::from(value)),
@@ -65,11 +69,12 @@ impl NameFiles {
     }
 
     /// The settings and their values.
-    pub fn show(&self) -> [(String, String); 3] {
+    pub fn show(&self) -> [(String, String); 5] {
         let given: Vec<String> = self.given.iter().map(|one| one.path().display().to_string()).collect();
         let sysroot = self.sysroot.as_ref().map_or(String::new(), |path| path.display().to_string());
         let force = if self.force { "on" } else { "off" };
-        let values = [given.join(" "), force.to_owned(), sysroot];
+        let [enabled, urls] = self.servers.show();
+        let values = [given.join(" "), force.to_owned(), sysroot, enabled, urls];
         let mut values = values.into_iter();
         SETTINGS.map(|name| (name.to_owned(), values.next().unwrap_or_default()))
     }
@@ -83,27 +88,26 @@ impl NameFiles {
             return found;
         }
         let roots = self.sysroot.as_deref().into_iter().chain(root).chain([Path::new("/")]);
-        for root in roots {
-            for candidate in candidates(module, path, root) {
-                if found.tried.iter().any(|(tried, _)| *tried == candidate) {
-                    continue;
-                }
-                match fs::metadata(&candidate) {
-                    Ok(metadata) if metadata.is_file() => {
-                        match open_names(&candidate).and_then(|file| prove(module, file)) {
-                            Ok(file) => {
-                                found.file = Some(file);
-                                return found;
-                            }
-                            Err(reason) => {
-                                found.tried.push((candidate, "refused".to_owned()));
-                                found.notes.push(reason);
-                            }
+        let beside = roots.flat_map(|root| candidates(module, path, root));
+        for candidate in beside.chain(self.servers.cached(module)) {
+            if found.tried.iter().any(|(tried, _)| *tried == candidate) {
+                continue;
+            }
+            match fs::metadata(&candidate) {
+                Ok(metadata) if metadata.is_file() => {
+                    match open_names(&candidate).and_then(|file| prove(module, file)) {
+                        Ok(file) => {
+                            found.file = Some(file);
+                            return found;
+                        }
+                        Err(reason) => {
+                            found.tried.push((candidate, "refused".to_owned()));
+                            found.notes.push(reason);
                         }
                     }
-                    Ok(_) => found.tried.push((candidate, "no regular file".to_owned())),
-                    Err(error) => found.tried.push((candidate, describe(&error))),
                 }
+                Ok(_) => found.tried.push((candidate, "no regular file".to_owned())),
+                Err(error) => found.tried.push((candidate, describe(&error))),
             }
         }
         if module.is_stripped() {
@@ -234,7 +238,7 @@ pub fn hex(bytes: &[u8]) -> String {
 
 /// Where the names of a module come from, and what it lacks.
 pub fn describe_names(module: &Module) -> String {
-    use crate::binary::NameSource::{DebugFile, Dynsym, Symtab};
+    use crate::binary::NameSource::{DebugFile, Dynsym, Jit, Symtab};
     let symbols = module.symbols();
     let [symtab, debug, dynsym] = [Symtab, DebugFile, Dynsym].map(|source| symbols.table_len(source));
     let from = || match module.names_file() {
@@ -242,6 +246,10 @@ pub fn describe_names(module: &Module) -> String {
         None => ".gnu_debugdata".to_owned(),
     };
     let stored = module.stored().map(|stored| format!("{} recovered names from {}", stored.len(), from()));
+    let made = symbols.table_len(Jit);
+    if made > 0 {
+        return format!("the map of its JIT ({} functions)", made - 1);
+    }
     match (symtab, debug, dynsym) {
         (0, 0, dynsym) if stored.is_some() => format!(".dynsym ({dynsym}); {}", stored.unwrap_or_default()),
         (0, 0, 0) => "none: stripped; functions by .eh_frame".to_owned(),

@@ -6,8 +6,8 @@ use super::remote::Wait;
 use super::scripted::{Call, Operation, Report, Scripted, TEXT};
 use super::state::{Engine, Subscriber, World};
 use crate::api::{
-    BreakpointAction, BreakpointSpec, ClientId, Command, Event, Leave, ModuleFilter, Reply, StopReason, Subscription,
-    TargetSelector, Toggle, Where,
+    BreakpointAction, BreakpointSpec, ClientId, Command, Event, Leave, MaxRate, ModuleFilter, Reply, StopReason,
+    Subscription, TargetSelector, Toggle, Where,
 };
 use crate::base::{Pid, PtraceEvent, ResumeHow, Signal, Tid, VirtAddr, WaitStatus};
 use crate::os::Doorbell;
@@ -60,6 +60,7 @@ impl Scene {
             action,
             ignore: 0,
             limit: 10,
+            max_rate: MaxRate::Fit,
         };
         match self.obey(Command::Break { spec }) {
             Reply::Breakpoint { row } => row.id,

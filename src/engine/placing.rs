@@ -55,6 +55,7 @@ impl<I: Inferior> Engine<I> {
                 }
             }
         }
+        self.still_wanted()?;
         self.check_limit(id, &found)?;
         for (space, places) in self.places_by_space(&found) {
             self.check_registers(id, space, &places)?;
@@ -220,8 +221,7 @@ impl<I: Inferior> Engine<I> {
         let known = breakpoint.addresses_in(space);
         let first = breakpoint.locations.len();
         let new = places.into_iter().filter(|(at, _)| !known.contains(at));
-        let location =
-            |(addr, names)| Some(Location { addr, spaces: vec![space], names, hits: 0, condition: None, plan: None });
+        let location = |(addr, names)| Some(Location { addr, spaces: vec![space], names, ..Location::default() });
         breakpoint.locations.extend(new.map(location));
         if breakpoint.enabled == Toggle::Off {
             return Vec::new();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::names::{self, NameFiles};
-use crate::api::{ApiError, FollowFork, SignalPolicy, Toggle};
+use crate::api::{ApiError, FollowFork, MaxRate, SignalPolicy, Toggle};
 use crate::base::{parse_span, show_span, Signal};
 use crate::binary::VtableNames;
 use crate::lang::typed::{Objects, Style};
@@ -21,6 +21,8 @@ pub struct Settings {
     pub scheduler_locking: SchedulerLocking,
     /// Stop after each exec of a debugged process.
     pub stop_on_exec: Toggle,
+    /// How often a place may be hit that does not stop.
+    pub max_rate: MaxRate,
     /// How long a target may stand before it goes on by itself; `None`: as long as the user likes.
     pub pause_budget: Option<Duration>,
     /// Whether a target gets a handler of SIGTRAP, for when rdbg is killed.
@@ -80,6 +82,7 @@ impl Default for Settings {
             skip_std: Toggle::On,
             safety_net: Toggle::Off,
             pause_budget: None,
+            max_rate: MaxRate::Fit,
             names: NameFiles::default(),
             vtable_names: None,
             print_elements: 200,
@@ -90,7 +93,8 @@ impl Default for Settings {
 }
 
 /// The names that lldb gives to the same settings, and ours.
-const NAMES: [(&str, &str); 15] = [
+const NAMES: [(&str, &str); 18] = [
+    ("max-rate", "max-rate"),
     ("pause-budget", "pause-budget"),
     ("safety-net", "safety-net"),
     ("print elements", "print elements"),
@@ -99,6 +103,8 @@ const NAMES: [(&str, &str); 15] = [
     ("symbols-from", "symbols-from"),
     ("symbols-force", "symbols-force"),
     ("sysroot", "sysroot"),
+    ("debuginfod", "debuginfod"),
+    ("debuginfod-urls", "debuginfod-urls"),
     ("vtable-names", "vtable-names"),
     ("follow-fork-mode", "follow-fork-mode"),
     ("target.process.follow-fork-mode", "follow-fork-mode"),
@@ -121,6 +127,7 @@ impl Settings {
                 }
             }
             "safety-net" => self.safety_net = parse_toggle(value)?,
+            "max-rate" => self.max_rate = value.parse().map_err(|error: String| ApiError::user(error))?,
             "pause-budget" => self.pause_budget = parse_pause_budget(value)?,
             "print elements" => {
                 self.print_elements = match value {
@@ -161,6 +168,7 @@ impl Settings {
             ("print object", toggle_name(self.print_object)),
             ("follow-fork-mode", follow),
             ("non-stop", toggle_name(self.non_stop)),
+            ("max-rate", &self.max_rate.to_string()),
             ("pause-budget", &self.pause_budget.map_or_else(|| "off".to_owned(), show_span)),
             ("safety-net", toggle_name(self.safety_net)),
             ("skip-std", toggle_name(self.skip_std)),

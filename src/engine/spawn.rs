@@ -8,7 +8,7 @@ use crossbeam_channel::{bounded, unbounded, Sender};
 
 use super::state::{Engine, Input};
 use crate::api::{session::wake::Wake, ClientId, Event, Leave, Request, Session, Subscription};
-use crate::base::{Inferior, Signal};
+use crate::base::{Inferior, Progress, Signal};
 use crate::os::{Doorbell, Guardian, LiveInferior, OsError};
 
 /// The engine, from outside its thread.
@@ -16,6 +16,7 @@ pub struct Handle {
     requests: Sender<Request>,
     inputs: Sender<Input>,
     doorbell: Doorbell,
+    progress: Progress,
     thread: JoinHandle<()>,
 }
 
@@ -25,6 +26,7 @@ pub struct Port {
     requests: Sender<Request>,
     inputs: Sender<Input>,
     doorbell: Doorbell,
+    progress: Progress,
 }
 
 /// Starts the tracer thread, whose end the guardian waits for.
@@ -34,6 +36,8 @@ pub fn spawn(guardian: Guardian) -> Result<Handle, OsError> {
     let (inputs, input_queue) = unbounded();
     let (bell_out, bell_in) = bounded(1);
     let input_sender = inputs.clone();
+    let progress = Progress::default();
+    let reported = progress.clone();
     let thread = std::thread::Builder::new()
         .name("tracer".to_string())
         .spawn(move || {
@@ -43,11 +47,12 @@ pub fn spawn(guardian: Guardian) -> Result<Handle, OsError> {
             }
             let inferior = LiveInferior::new(&doorbell);
             guardian.hold();
-            serve(Engine::new(inferior, request_queue, (input_sender, input_queue), doorbell).guarded_by(guardian));
+            let engine = Engine::new(inferior, request_queue, (input_sender, input_queue), doorbell);
+            serve(engine.guarded_by(guardian).reporting_to(reported));
         })
         .map_err(|error| OsError::Thread { reason: error.to_string() })?;
     let doorbell = bell_in.recv().map_err(|_| OsError::Thread { reason: "the tracer thread did not start".into() })?;
-    Ok(Handle { requests, inputs, doorbell, thread })
+    Ok(Handle { requests, inputs, doorbell, progress, thread })
 }
 
 /// Runs the engine; a fault of rdbg's own still leaves every target clean.
@@ -67,7 +72,8 @@ pub(super) fn serve<I: Inferior>(mut engine: Engine<I>) -> Engine<I> {
 impl Handle {
     /// What other threads need.
     pub fn port(&self) -> Port {
-        Port { requests: self.requests.clone(), inputs: self.inputs.clone(), doorbell: self.doorbell.clone() }
+        let (requests, inputs) = (self.requests.clone(), self.inputs.clone());
+        Port { requests, inputs, doorbell: self.doorbell.clone(), progress: self.progress.clone() }
     }
 
     /// Waits until the engine has left every process.
@@ -88,7 +94,7 @@ impl Port {
         let doorbell = self.doorbell.clone();
         let wake = Wake(Arc::new(move || doorbell.ring()));
         wake.wake();
-        Session { client, requests: self.requests.clone(), events: receiver, wake }
+        Session { client, requests: self.requests.clone(), events: receiver, wake, progress: self.progress.clone() }
     }
 
     /// Makes the engine leave every process and end, whatever it is doing.

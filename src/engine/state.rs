@@ -7,7 +7,7 @@ use crossbeam_channel::{Receiver, Sender};
 use rustc_hash::FxHashMap;
 
 use crate::api::{ApiError, ClientId, DisplayRow, Event, Request, StopReason, Subscription};
-use crate::base::{Inferior, InferiorError, Pid, Signal, TaskUid, Tid, VirtAddr, WaitStatus};
+use crate::base::{Inferior, InferiorError, Pid, Progress, Signal, TaskUid, Tid, VirtAddr, WaitStatus};
 use crate::engine::breakpoints::Breakpoint;
 use crate::engine::remote::Wait;
 use crate::engine::settings::Settings;
@@ -37,6 +37,8 @@ pub enum Input {
     TraceDone,
     /// Somebody may have stood for as long as `set pause-budget` says.
     PauseOver,
+    /// A debuginfod server has answered.
+    Fetched,
 }
 
 /// Whether threads run.
@@ -68,6 +70,8 @@ pub struct Space {
     pub guarded: Option<crate::os::GuardedId>,
     /// The safety net.
     pub(super) net: super::net::Net,
+    /// The map of its JIT.
+    pub(super) jit: super::jit::JitSeen,
 }
 
 /// What the user's commands refer to when they name nothing.
@@ -142,9 +146,13 @@ pub struct Engine<I: Inferior> {
     pub(super) pause: super::pause::Pause,
     /// System calls that breakpoints wait for.
     pub(super) wanted_calls: super::syscalls::WantedCalls,
+    /// What commands that take their time tell.
+    pub(super) progress: Progress,
     pub(super) filtered: super::call_filter::FilteredProcesses,
     /// The watch over all processes.
     pub(super) everywhere: Option<super::everywhere::Everywhere>,
+    /// Debug information that is being fetched.
+    pub(super) fetching: super::debuginfod::Fetching,
     /// The trace script that runs.
     pub(super) trace: Option<Box<crate::engine::trace::Tracing>>,
     /// Writes what the last trace had to tell.
@@ -219,11 +227,18 @@ impl<I: Inferior> Engine<I> {
             ended: false,
             pause: Default::default(),
             wanted_calls: Default::default(),
+            progress: Progress::default(),
             filtered: Default::default(),
             everywhere: None,
+            fetching: Default::default(),
             trace: None,
             trace_printer: None,
         }
+    }
+
+    /// The same engine, telling there how far it is.
+    pub(super) fn reporting_to(self, progress: Progress) -> Self {
+        Self { progress, ..self }
     }
 
     /// Serves until the session ends.
@@ -294,6 +309,7 @@ impl<I: Inferior> Engine<I> {
             Input::Tick(tick) => self.on_tick(tick),
             Input::TraceDone => self.finish_trace(),
             Input::PauseOver => self.on_pause_over(),
+            Input::Fetched => self.take_fetched(),
             Input::Terminate(_) => {
                 self.leave_all(crate::api::Leave::Default);
                 self.end();
@@ -303,8 +319,10 @@ impl<I: Inferior> Engine<I> {
 
     fn take_request(&mut self, request: Request) {
         match request {
-            Request::Command { client, command, answer } => {
+            Request::Command { client, command, answer, ticket } => {
+                self.progress.begin(ticket);
                 let outcome = self.obey(client, command);
+                self.progress.end();
                 self.empty_outbox();
                 // A front end that no longer waits for its answer is no failure of the command.
                 let _ = answer.send(outcome);
@@ -408,6 +426,7 @@ impl<I: Inferior> Engine<I> {
             slots: Vec::new(),
             guarded: None,
             net: Default::default(),
+            jit: Default::default(),
         };
         self.spaces.insert(id, space);
         id

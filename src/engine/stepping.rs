@@ -30,8 +30,8 @@ pub(super) enum StepGoal {
 /// What a return is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum AfterReturn {
-    /// `finish`: stop and show the value.
-    Finish,
+    /// `finish`: stop and show the value of the function that this address is in.
+    Finish { of: VirtAddr },
     /// `advance`: stop.
     Advance,
     /// A call within a step by source lines.

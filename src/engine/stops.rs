@@ -100,6 +100,7 @@ impl<I: Inferior> Engine<I> {
             TrapCause::StepDone => self.on_step_done(tid),
             // A register that is in use no more: nothing happened.
             TrapCause::Hardware => self.go_on(tid),
+            TrapCause::Own if self.mend_leftover(tid, &siginfo, &regs) => {}
             TrapCause::Own => self.on_signal(tid, Signal::TRAP),
         }
     }

@@ -47,6 +47,7 @@ impl<I: Inferior> Engine<I> {
         if let (StopReason::Breakpoint { ids }, Ok(regs)) = (&reason, self.inferior.regs(tid)) {
             self.enter_at_breakpoints(tid, regs.pc(), ids);
         }
+        self.refresh_jit();
         let (frame, call) = self.stop_place(tid);
         let source = self.source_around_selected();
         let displays = self.displays_now();

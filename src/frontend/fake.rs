@@ -9,7 +9,7 @@ use crossbeam_channel::{unbounded, Sender};
 use super::socket::Connect;
 use crate::api::session::wake::Wake;
 use crate::api::*;
-use crate::base::{Pid, Tid, VirtAddr};
+use crate::base::{Pid, Progress, Tid, VirtAddr};
 
 /// What the tests see of it.
 #[derive(Clone)]
@@ -25,7 +25,13 @@ impl Connect for Fake {
     fn connect(&self, client: ClientId) -> Session {
         let (sender, events) = unbounded();
         self.requests.send(Request::Subscribe(Subscription { client, events: sender })).unwrap();
-        Session { client, requests: self.requests.clone(), events, wake: Wake(Arc::new(|| {})) }
+        Session {
+            client,
+            requests: self.requests.clone(),
+            events,
+            wake: Wake(Arc::new(|| {})),
+            progress: Progress::default(),
+        }
     }
 }
 
@@ -39,7 +45,7 @@ impl Fake {
             let mut engine = Canned::default();
             while let Ok(request) = taken.recv() {
                 match request {
-                    Request::Command { client, command, answer } => {
+                    Request::Command { client, command, answer, .. } => {
                         asked.lock().unwrap().push(command.clone());
                         let (outcome, events) = engine.answer(client, command);
                         let _ = answer.send(outcome);

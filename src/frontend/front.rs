@@ -15,7 +15,11 @@ use super::repl::shell::Shell;
 use super::repl::Detail;
 use super::socket::{Client, Server, SocketError};
 use super::surroundings::{Interruption, Surroundings};
-use crate::api::{ApiError, BreakpointAction, BreakpointSpec, ClientId, Command, Event, Leave, Outcome, Reply, Toggle};
+use super::working::wait_for;
+use crate::api::{
+    ApiError, BreakpointAction, BreakpointSpec, ClientId, Command, Event, Leave, NamesRequest, Outcome, Reply, Toggle,
+};
+use crate::base::Progress;
 
 /// Does what the command line asks for; the exit status.
 pub fn run(plan: Plan, options: &Options, surroundings: Surroundings) -> i32 {
@@ -35,7 +39,7 @@ pub fn run(plan: Plan, options: &Options, surroundings: Surroundings) -> i32 {
             show_remote(outcome, detail, renderer).map_or(1, |_| 0)
         }
         Plan::Trace(plan) => super::trace::run_trace(plan, options, surroundings, renderer),
-        Plan::Names(request) => show(&(surroundings.names)(&request), Detail::Plain, renderer).map_or(1, |_| 0),
+        Plan::Names(request) => show(&answer_names(&request, &surroundings), Detail::Plain, renderer).map_or(1, |_| 0),
         Plan::Processes { matching } => {
             let session = (surroundings.start_engine)().connect(ClientId(0));
             let outcome = session.request(Command::Processes { matching });
@@ -46,6 +50,23 @@ pub fn run(plan: Plan, options: &Options, surroundings: Surroundings) -> i32 {
             status
         }
     }
+}
+
+/// Asks for names of files, on a thread of its own: signals can break it off.
+fn answer_names(request: &NamesRequest, surroundings: &Surroundings) -> Outcome {
+    let progress = Progress::default();
+    let ticket = progress.ticket();
+    progress.begin(ticket);
+    let (sender, answer) = crossbeam_channel::bounded(1);
+    let (names, at_work) = (&surroundings.names, &progress);
+    let awaited = std::thread::scope(|scope| {
+        scope.spawn(move || {
+            // The wait for it ends with the answer only.
+            let _ = sender.send(names(request, at_work));
+        });
+        wait_for(&answer, (&progress, ticket), &surroundings.interrupts)
+    });
+    awaited.answer.unwrap_or_else(|| Err(ApiError::internal("there is no answer")))
 }
 
 fn choose_renderer(options: &Options) -> Renderer {

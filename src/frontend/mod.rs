@@ -9,6 +9,7 @@ pub mod repl;
 pub mod socket;
 pub mod surroundings;
 mod trace;
+mod working;
 
 pub use front::run;
 pub use surroundings::{Interruption, Surroundings};

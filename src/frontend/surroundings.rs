@@ -7,6 +7,7 @@ use crossbeam_channel::Receiver;
 
 use super::socket::{Connect, SocketHost};
 use crate::api::{NamesRequest, Outcome};
+use crate::base::Progress;
 
 /// A signal to rdbg itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +18,9 @@ pub enum Interruption {
     Terminate,
 }
 
+/// Answers a question about the names of files.
+pub type AnswerNames = dyn Fn(&NamesRequest, &Progress) -> Outcome + Sync;
+
 /// Everything the front end is given.
 pub struct Surroundings {
     /// For the session socket.
@@ -26,7 +30,7 @@ pub struct Surroundings {
     /// Starts the engine; called at most once, and only by plans that need it.
     pub start_engine: Box<dyn FnOnce() -> Arc<dyn Connect>>,
     /// Answers a question about the names of files.
-    pub names: Box<dyn Fn(&NamesRequest) -> Outcome>,
+    pub names: Box<AnswerNames>,
     /// Puts the terminal back to how it was at the start; called when a session ends while the prompt is up.
     pub restore_terminal: Box<dyn Fn()>,
     /// $HOME.

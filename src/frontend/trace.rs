@@ -245,10 +245,14 @@ impl Teller {
     /// What the script printed; nobody may read it any more.
     fn print(&mut self, text: &str) -> Course {
         let written = self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush());
-        if written.is_ok() {
-            Course::On
-        } else {
-            Course::Done(0)
+        match written {
+            Ok(()) => Course::On,
+            // `| head` has what it wanted.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Course::Done(0),
+            Err(error) => {
+                self.tell(&format!("rdbg: the output: {error}; the trace ends"));
+                Course::Done(1)
+            }
         }
     }
 
@@ -274,7 +278,7 @@ impl Teller {
             Event::TraceOutput { stream: TraceStream::Err, text } => self.tell(text.trim_end_matches('\n')),
             Event::TraceEnded { status } => return Course::Done(*status),
             Event::Stopped {
-                reason: StopReason::Breakpoint { .. } | StopReason::SystemCall | StopReason::Probe { .. },
+                reason: StopReason::Breakpoint { .. } | StopReason::Syscall { .. } | StopReason::Probe { .. },
                 ..
             } => {
                 return Course::Stopped(Box::new(event.clone()));

@@ -368,6 +368,9 @@ impl Inferior for LiveInferior {
                 slot.copy_from_slice(&word.to_le_bytes());
             }
         }
+        for (slot, word) in regs.st0.chunks_exact_mut(4).zip(&state.st_space[..4]) {
+            slot.copy_from_slice(&word.to_le_bytes());
+        }
         Ok(regs)
     }
 

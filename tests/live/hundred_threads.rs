@@ -87,7 +87,7 @@ fn assert_logged(names: &[String], args: &[&str], each: u64, expected: &str) {
     // By name, as the functions that lead to some of them, `hits_jcc_entry`, are none of the program's counts.
     let regex = format!("^({})$", names.join("|"));
     let program = fixture.path().to_string_lossy();
-    let mut words = vec!["break", "--log", "--regex", &regex, "--", &program];
+    let mut words = vec!["break", "--log", "--max-rate", "off", "--regex", &regex, "--", &program];
     words.extend(args);
     let output = Rdbg::run(words, LONG).success();
     let logged = lines_by_name(&output.stdout, "] ");

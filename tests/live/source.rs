@@ -157,3 +157,22 @@ fn one_command_stops_at_a_line() {
     let output = Rdbg::run(["break", "--at", "nonsense", "--", "/bin/true"], Duration::from_secs(60));
     assert!(output.stderr.contains("is no FILE:LINE"), "{}", output.stderr);
 }
+
+#[test]
+fn debug_information_in_sections_that_zstd_has_packed_is_read() {
+    let fixture = Fixture::build("source", Variant::O0);
+    let room = tempfile::tempdir().expect("a directory of ours");
+    let packed = room.path().join("source");
+    let mut pack = std::process::Command::new("objcopy");
+    pack.arg("--compress-debug-sections=zstd").arg(fixture.path()).arg(&packed);
+    if !pack.output().is_ok_and(|one| one.status.success()) {
+        return crate::support::skip("objcopy knows no zstd");
+    }
+    let line = line_of("main.cpp", "handler");
+    let at = format!("break main.cpp:{line}");
+    let program = packed.display().to_string();
+    let options = ["run", "--batch", "--ex", &at, "--ex", "continue", "--ex", "info locals", "--", &program];
+    let output = Rdbg::run(options, Duration::from_secs(60));
+    says(&output, &format!("main.cpp:{line}\n"));
+    says(&output, "caught = ");
+}

@@ -260,3 +260,34 @@ fn a_catchpoint_comes_and_goes_while_the_target_runs() {
     rdbg.wait(SOON);
     Guard::check(target.pid());
 }
+
+#[test]
+fn an_exec_by_another_thread_than_the_leader_is_one_call_from_entry_to_return() {
+    let output = run(&[], &["catch syscall --log dup3 execve", "continue"], &["thread-exec"]).success();
+    let calls = logged(&output.stdout);
+    assert_eq!(calls.len(), 3, "{output:?}");
+    assert!(calls[1].starts_with("execve(pathname=\"/proc/self/exe\"") && calls[1].ends_with(" = 0"), "{calls:?}");
+    let stops =
+        run(&[], &["catch syscall execve", "continue", "continue", "info threads", "continue"], &["thread-exec"]);
+    says(
+        &stops.success(),
+        &[
+            "Catchpoint 1, entering execve(",
+            "thread 2 \"calls\"",
+            "Catchpoint 1, execve(",
+            " = 0",
+            "thread 1 \"exe\"",
+            "* 1 ",
+            "exited with status 0",
+        ],
+    );
+}
+
+#[test]
+fn with_non_stop_each_threads_calls_stop_it_alone_and_each_once() {
+    let commands = ["set non-stop on", "catch syscall --entry dup3"].into_iter().chain(["continue"; 40]);
+    let commands: Vec<&str> = commands.collect();
+    let output = run(&[], &commands, &["threads", "--threads", "3", "--rounds", "5"]);
+    assert_eq!(output.stdout.matches("Catchpoint 1, entering dup3(").count(), 15, "{output:?}");
+    assert!(output.stdout.contains("exited with status 0"), "{output:?}");
+}

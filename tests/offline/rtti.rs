@@ -28,7 +28,7 @@ fn module(path: &Path) -> Module {
 /// The recovered name of the function that a symbol names.
 fn recovered(module: &Module, symbol: &str) -> (String, Sureness) {
     let found = module.symbols().find_exact(symbol).unwrap_or_else(|| panic!("no {symbol}"));
-    let name = module.recovered().name_at(found.address).unwrap_or_else(|| panic!("no name for {symbol}"));
+    let name = module.recovered().unwrap().name_at(found.address).unwrap_or_else(|| panic!("no name for {symbol}"));
     assert_eq!(name.function.start, found.address, "{symbol}");
     (name.text, name.sureness)
 }
@@ -90,7 +90,7 @@ fn a_callable_is_named_by_its_lambda_and_its_maker_by_both() {
     let is_call =
         |name: &str| name.contains("__function6__func") && name.contains("makeAdder") && name.contains("clEOi");
     let call = module.symbols().iter().find(|symbol| is_call(&symbol.name)).unwrap();
-    let name = module.recovered().name_at(call.address).unwrap();
+    let name = module.recovered().unwrap().name_at(call.address).unwrap();
     assert!(name.text.contains("makeAdder(int)") && name.text.ends_with("::operator()"), "{name:?}");
     assert_eq!(name.sureness, Sureness::Certain);
     let (maker, sureness) = recovered(&module, "_Z9makeAdderi");
@@ -173,7 +173,7 @@ fn a_changed_file_costs_no_more_than_it_holds() {
             let mut bytes = original.clone();
             mutate(&mut bytes, seed);
             let Ok(module) = Module::parse("changed".into(), Arc::new(bytes)) else { continue };
-            exercise(module.recovered(), &module);
+            exercise(module.recovered().unwrap(), &module);
         }
     }
 }
@@ -206,9 +206,9 @@ fn what_is_certain_of_workerd_is_true() {
         symbols.entry(symbol.address).or_default().push(symbol.name.into_owned());
     }
     let (mut counts, mut wrong) = (HashMap::<(Sureness, bool), u32>::new(), Vec::new());
-    for at in module.recovered().named_functions() {
-        let (Some(name), Some(truth)) = (module.recovered().name_at(at), symbols.get(&at)) else { continue };
-        let Some(class) = module.recovered().class_at(at) else { continue };
+    for at in module.recovered().unwrap().named_functions() {
+        let (Some(name), Some(truth)) = (module.recovered().unwrap().name_at(at), symbols.get(&at)) else { continue };
+        let Some(class) = module.recovered().unwrap().class_at(at) else { continue };
         let right = truth.iter().any(|symbol| is_method_of(&normal(symbol), &normal(&class), &name.text));
         *counts.entry((name.sureness, right)).or_default() += 1;
         if !right && name.sureness == Sureness::Certain {
@@ -258,7 +258,7 @@ fn half_of_envoys_functions_have_a_name() {
     let Some(envoy) = Envoy::find_or_skip() else { return };
     let module = module(envoy.path());
     let functions = module.unwind().function_starts();
-    let recovered = module.recovered();
+    let recovered = module.recovered().unwrap();
     let mut counts: HashMap<Option<Sureness>, usize> = HashMap::new();
     for function in &functions {
         *counts.entry(recovered.name_at(function.start).map(|name| name.sureness)).or_default() += 1;

@@ -200,7 +200,7 @@ const MAX_FOLDED: usize = 4;
 fn a_filtered_search_of_recovered_names_finds_what_a_full_one_does() {
     let Some(envoy) = Envoy::find_or_skip() else { return };
     let module = open(envoy.path());
-    let recovered = module.recovered();
+    let recovered = module.recovered().unwrap();
     let functions: Vec<FileAddr> = recovered.named_functions().collect();
     let named = functions.par_iter().filter_map(|at| {
         let name = recovered.name_at(*at).filter(|name| name.function.start == *at)?;

@@ -139,7 +139,12 @@ fn build(name: &str, variant: Variant) -> Result<PathBuf, String> {
         }
     } else {
         command.args(inputs.iter().filter(|i| i.extension().is_some_and(|e| e != "h")));
-        command.args(["-lpthread", "-ldl"]);
+        if name == "abseil" {
+            command.args(abseil_libraries());
+        }
+        if name != "rusty" {
+            command.args(["-lpthread", "-ldl"]);
+        }
     }
     run(&mut command)?;
     if variant.strip && name != "pilot-agent" {
@@ -156,12 +161,28 @@ fn build(name: &str, variant: Variant) -> Result<PathBuf, String> {
     }
 }
 
+/// Abseil comes in some seventy archives that need each other.
+fn abseil_libraries() -> Vec<String> {
+    let entries = fs::read_dir("/usr/lib/x86_64-linux-gnu").into_iter().flatten().flatten();
+    let archives = entries.map(|entry| entry.path()).filter(|path| {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        name.starts_with("libabsl_") && name.ends_with(".a") && !name.contains("_flags")
+    });
+    let archives = archives.map(|path| path.display().to_string());
+    ["-Wl,--start-group".to_owned()].into_iter().chain(archives).chain(["-Wl,--end-group".to_owned()]).collect()
+}
+
 fn compiler(sources: &Path, name: &str, variant: Variant) -> Result<(Command, Vec<PathBuf>), String> {
     let directory = sources.join(name);
     if name == "pilot-agent" {
         let mut command = Command::new("go");
         command.args(["build", "-buildvcs=false", "-trimpath"]).current_dir(&directory).env("CGO_ENABLED", "0");
         return Ok((command, vec![directory.join("main.go"), directory.join("go.mod")]));
+    }
+    if name == "rusty" {
+        let mut command = Command::new("rustc");
+        command.args(["--edition", "2021", "-g", "--crate-name", name]);
+        return Ok((command, vec![sources.join("rusty.rs")]));
     }
     let mut inputs = Vec::new();
     let plus_plus = directory.is_dir();

@@ -30,7 +30,7 @@ pub use functions::{CallSite, Instance, SourceFrame};
 pub use lines::{LineRow, LineSpan, LineTable, SourceFile};
 pub use location::{FrameState, Piece, Producer, Source};
 pub use members::{Bits, Member, MemberKind, Variant};
-pub use passing::{Passed, PassedArgument};
+pub use passing::{Passed, PassedArgument, ReturnPlace};
 pub use places::{CodePlace, LineMatches};
 pub use sections::DebugFile;
 pub use source_name::SourceName;
@@ -38,7 +38,7 @@ pub use types::{Encoding, Shape, TypeId, TypeView, Types};
 pub use units::UnitId;
 pub use variables::{Global, Variable, VariableKind};
 
-use crate::base::FileAddr;
+use crate::base::{FileAddr, Progress};
 use crate::binary::BinaryError;
 use entry::Session;
 use functions::FunctionSpan;
@@ -61,6 +61,7 @@ pub struct Dwarf {
     functions: Mutex<HashMap<UnitId, Arc<Vec<FunctionSpan>>>>,
     scopes: Mutex<HashMap<UnitId, Arc<ScopeTable>>>,
     definitions: OnceLock<Definitions>,
+    progress: Progress,
 }
 
 impl Dwarf {
@@ -74,7 +75,13 @@ impl Dwarf {
             functions: Mutex::default(),
             scopes: Mutex::default(),
             definitions: OnceLock::new(),
+            progress: Progress::default(),
         }
+    }
+
+    /// The same; what looks into many units tells there how far it is.
+    pub fn reporting_to(self, progress: Progress) -> Self {
+        Self { progress, ..self }
     }
 
     /// Whether there is anything to read.

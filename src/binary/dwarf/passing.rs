@@ -32,6 +32,17 @@ pub enum Passed {
     ByReference,
 }
 
+/// Where a function's result is when it has returned.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ReturnPlace {
+    /// There is none, or it has no bytes that matter.
+    Nothing,
+    /// In the registers of its class.
+    In(ParameterClass),
+    /// Where the caller wanted it, which is in rax again.
+    AtRax,
+}
+
 /// The class of eight bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Eightbyte {
@@ -84,6 +95,40 @@ impl<'a> Types<'a> {
         }
         let placed = place_arguments(&classes).into_iter().zip(named);
         placed.filter_map(|(place, named)| named.map(|(entry, means)| PassedArgument { entry, place, means })).collect()
+    }
+
+    /// The type of a function's result, and where that is when the function has returned (psABI, 3.2.3, "Returning of
+    /// Values"). `None`: the entry cannot be read.
+    pub fn result_of(&self, function: EntryId) -> Option<(TypeId, ReturnPlace)> {
+        let session = &self.session;
+        let entry = session.entry(function).ok()?;
+        let result = session.inherited(&entry, gimli::DW_AT_type).and_then(|(id, value)| session.target(id, value));
+        let Some(result) = result.map(|id| TypeId::of(Some(id))) else {
+            return Some((TypeId::VOID, ReturnPlace::Nothing));
+        };
+        let place = match self.class_of(result) {
+            _ if self.passed(result) == Passed::ByReference => ReturnPlace::AtRax,
+            _ if self.is_x87(result, DEPTH) => ReturnPlace::In(ParameterClass::X87),
+            Some(ParameterClass::Memory { .. }) => ReturnPlace::AtRax,
+            Some(class) => ReturnPlace::In(class),
+            None => ReturnPlace::Nothing,
+        };
+        Some((result, place))
+    }
+
+    /// A long double, or a record of one and nothing else: as a result it is in st(0), as an argument in memory.
+    fn is_x87(&self, id: TypeId, depth: u32) -> bool {
+        let view = self.view(id);
+        match view.shape {
+            Shape::Base(Encoding::Float) => view.size > 8 && view.name.as_deref() == Some("long double"),
+            Shape::Record | Shape::Union if view.size == REGISTERS && depth > 0 => {
+                let members = self.members(id);
+                let mut own = members.iter().filter(|one| one.kind != MemberKind::Static);
+                let first = own.next();
+                own.next().is_none() && first.is_some_and(|one| self.is_x87(one.ty, depth - 1))
+            }
+            _ => false,
+        }
     }
 
     /// The class of a type that is passed by value; `None`: nothing is passed.

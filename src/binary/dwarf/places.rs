@@ -81,8 +81,17 @@ impl Dwarf {
             }
         }
         let programs: Vec<UnitId> = programs.into_values().collect();
-        let named: Vec<UnitId> = programs.into_par_iter().filter(|unit| self.names_file(*unit, name)).collect();
-        let found: Vec<Found> = named.into_par_iter().filter_map(|unit| self.rows_of_line(unit, name, line)).collect();
+        let wanted = || !self.progress.is_cancelled();
+        let named = programs.into_par_iter().filter(|unit| wanted() && self.names_file(*unit, name));
+        let named: Vec<UnitId> = named.collect();
+        let stage = format!("reading the line tables of {}", crate::binary::symbols::file_name(self.file.path()));
+        self.progress.stage(&stage, named.len() as u64);
+        let found = named.into_par_iter().filter(|_| wanted()).filter_map(|unit| {
+            let found = self.rows_of_line(unit, name, line);
+            self.progress.advance(1);
+            found
+        });
+        let found: Vec<Found> = found.collect();
         let mut matches = LineMatches::default();
         for one in &found {
             matches.files.extend(one.files.iter().cloned());

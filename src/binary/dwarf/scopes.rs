@@ -9,6 +9,7 @@ use rayon::prelude::*;
 use super::entry::{Descend, Entry, EntryId, Session};
 use super::types::Types;
 use super::{Dwarf, UnitId};
+use crate::binary::symbols::file_name;
 
 /// Definitions of one name that are kept: several units can have a static variable of it.
 const SAME_NAME: usize = 8;
@@ -110,27 +111,34 @@ impl Dwarf {
 
     /// The entry that defines a type of this qualified name, in whichever unit.
     pub(super) fn definition_of(&self, name: &str) -> Option<EntryId> {
-        self.definitions().types.get(&hash_of(name)).copied()
+        self.definitions()?.types.get(&hash_of(name)).copied()
     }
 
     /// The entries that define a variable or an enumerator of this qualified name.
     pub(super) fn values_named(&self, name: &str) -> &[EntryId] {
-        self.definitions().values.get(&hash_of(name)).map_or(&[], Vec::as_slice)
+        self.definitions().and_then(|all| all.values.get(&hash_of(name))).map_or(&[], Vec::as_slice)
     }
 
     /// One pass over what stands at the units' tops, in namespaces and in classes; made when a name is first asked for
-    /// that its own unit does not define.
-    fn definitions(&self) -> &Definitions {
-        self.definitions.get_or_init(|| {
-            let units: Vec<UnitId> = (0..self.units().units.len()).map(|index| UnitId(index as u32)).collect();
-            let read = |mut all: Definitions, unit: &UnitId| {
-                if let Err(error) = all.read_unit(&self.types(), *unit) {
-                    tracing::debug!(%error, "bad entries in a unit");
-                }
-                all
-            };
-            units.par_iter().fold(Definitions::default, read).reduce(Definitions::default, Definitions::merged)
-        })
+    /// that its own unit does not define. `None` where it was broken off.
+    fn definitions(&self) -> Option<&Definitions> {
+        if let Some(known) = self.definitions.get() {
+            return Some(known);
+        }
+        let units: Vec<UnitId> = (0..self.units().units.len()).map(|index| UnitId(index as u32)).collect();
+        self.progress.stage(&format!("reading the types of {}", file_name(self.file.path())), units.len() as u64);
+        let read = |mut all: Definitions, unit: &UnitId| {
+            if self.progress.is_cancelled() {
+                return all;
+            }
+            if let Err(error) = all.read_unit(&self.types(), *unit) {
+                tracing::debug!(%error, "bad entries in a unit");
+            }
+            self.progress.advance(1);
+            all
+        };
+        let all = units.par_iter().fold(Definitions::default, read).reduce(Definitions::default, Definitions::merged);
+        (!self.progress.is_cancelled()).then(|| self.definitions.get_or_init(|| all))
     }
 }
 

@@ -1,5 +1,6 @@
 //! Where the bytes of DWARF sections come from: the module's own file, or a separate one.
 
+use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
@@ -43,7 +44,7 @@ pub struct DebugFile {
 enum Source {
     Missing,
     /// As it is in the file.
-    Plain(std::ops::Range<usize>),
+    Plain(Range<usize>),
     /// Compressed there; empty once where it cannot be decompressed.
     Compressed(Section, OnceLock<Vec<u8>>),
 }
@@ -83,6 +84,15 @@ impl DebugFile {
             Source::Compressed(section, content) => {
                 content.get_or_init(|| decompress(self.image.slice(&section.bytes)).unwrap_or_default())
             }
+        }
+    }
+
+    /// A part of a section (bytes from its start; clipped to it) has been read in one pass, and need not stay resident.
+    pub(super) fn release(&self, id: SectionId, part: Range<usize>) {
+        let at = SECTIONS.iter().position(|one| *one == id);
+        if let Some(Source::Plain(range)) = at.map(|at| &self.sections[at]) {
+            let end = range.start.saturating_add(part.end).min(range.end);
+            self.image.release(range.start.saturating_add(part.start).min(end)..end);
         }
     }
 

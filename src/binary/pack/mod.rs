@@ -12,7 +12,7 @@ use std::sync::Arc;
 use super::image::Image;
 use super::rtti::StoredNames;
 
-pub(super) use write::write;
+pub(super) use write::{symbol_table, write};
 
 /// What is in a pack's e_ident from byte 9 on: the mark and the version of the format and of the rules by which names are
 /// recovered. A pack of another version is refused.

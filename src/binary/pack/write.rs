@@ -62,7 +62,7 @@ fn build_id_note(id: &[u8]) -> Vec<u8> {
 }
 
 /// .symtab and .strtab (gABI, "Symbol Table"). All are global and absolute: there are no sections to refer to.
-fn symbol_table<'a>(symbols: impl Iterator<Item = Symbol<'a>>) -> (Vec<u8>, Vec<u8>) {
+pub(in crate::binary) fn symbol_table<'a>(symbols: impl Iterator<Item = Symbol<'a>>) -> (Vec<u8>, Vec<u8>) {
     let (mut table, mut strings) = (vec![0; SYMBOL as usize], vec![0]);
     for symbol in symbols {
         let Ok(name) = u32::try_from(strings.len()) else { break };

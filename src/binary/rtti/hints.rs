@@ -2,6 +2,7 @@
 
 use rayon::prelude::*;
 
+use super::super::symbols::file_name;
 use super::super::FunctionRange;
 use super::names::unnamed;
 use super::types::ClassId;
@@ -54,17 +55,27 @@ impl Recovered {
         }
     }
 
-    /// All functions that have a hint and no name, with what is shown of them. Reads the whole code; made once.
+    /// All functions that have a hint and no name, with what is shown of them. Reads the whole code; made once. None where
+    /// that was broken off.
     pub(super) fn hinted(&self) -> &[(FunctionRange, String)] {
-        self.hints.get_or_init(|| {
-            let functions = self.unwind.function_starts();
-            let unnamed_ones = functions.into_par_iter().filter(|function| {
-                self.virtual_at(function.start).is_none() && self.startup_at(function.start).is_none()
-            });
-            let hinted =
-                unnamed_ones.filter_map(|function| Some((function, unnamed(function.start, &self.hint(function)?))));
-            hinted.collect()
-        })
+        if let Some(known) = self.hints.get() {
+            return known;
+        }
+        let functions = self.unwind.function_starts();
+        self.progress.stage(&format!("reading the code of {}", file_name(self.image.path())), functions.len() as u64);
+        let unnamed_ones = functions.into_par_iter().filter(|function| {
+            self.progress.advance(1);
+            !self.progress.is_cancelled()
+                && self.virtual_at(function.start).is_none()
+                && self.startup_at(function.start).is_none()
+        });
+        let hinted =
+            unnamed_ones.filter_map(|function| Some((function, unnamed(function.start, &self.hint(function)?))));
+        let hinted = hinted.collect();
+        if self.progress.is_cancelled() {
+            return &[];
+        }
+        self.hints.get_or_init(|| hinted)
     }
 
     fn loads(&self, function: FunctionRange) -> Loads<'_> {

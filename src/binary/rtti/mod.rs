@@ -19,8 +19,9 @@ mod vtables;
 use std::sync::{Arc, OnceLock};
 
 use super::image::Image;
+use super::symbols::file_name;
 use super::{Dynamic, FunctionRange, NameSource, SymbolIndex, SymbolKind, UnwindTables};
-use crate::base::FileAddr;
+use crate::base::{FileAddr, Progress};
 use classes::ClassNames;
 use owners::Virtual;
 use pointers::Pointers;
@@ -32,6 +33,9 @@ pub(in crate::binary) use search::{may_hold, may_match, numbered, one};
 pub use slots::{BadTable, KnownClass, KnownMethod, VtableNames};
 pub use stored::StoredNames;
 pub(in crate::binary) use stored::Tables;
+
+/// How many steps recovering has, for who waits.
+const STEPS: u64 = 5;
 
 /// What is known of the functions that no symbol table names. Built from a file's bytes in bounded time and memory: the
 /// tables that are kept grow with its relocations.
@@ -53,6 +57,7 @@ pub struct Recovered {
     known: Arc<VtableNames>,
     deletes: OnceLock<Vec<FileAddr>>,
     hints: OnceLock<Vec<(FunctionRange, String)>>,
+    progress: Progress,
 }
 
 /// How sure a recovered name is. What is not certain shows it: a `?` behind the name, an `or`, or braces.
@@ -91,18 +96,28 @@ pub struct Forward {
 }
 
 impl Recovered {
-    /// Reads the type information and virtual tables. `symbols` names the stubs through which other files are called.
+    /// Reads the type information and virtual tables; `None` where it was broken off. `symbols` names the stubs through which other files are called.
     pub(super) fn build(
         image: Arc<Image>,
         dynamic: &Dynamic,
         unwind: Arc<UnwindTables>,
         symbols: &SymbolIndex,
         known: Arc<VtableNames>,
-    ) -> Recovered {
+        progress: Progress,
+    ) -> Option<Recovered> {
+        progress.stage(&format!("recovering the names of {}", file_name(image.path())), STEPS);
+        let wanted = || {
+            progress.advance(1);
+            (!progress.is_cancelled()).then_some(())
+        };
         let pointers = Pointers::read(&image, dynamic);
+        wanted()?;
         let types = Types::read(&image, dynamic, &pointers);
+        wanted()?;
         let vtables = Vtables::read(&image, &pointers, &types);
+        wanted()?;
         let virtuals = owners::find_owners(&types, &vtables);
+        wanted()?;
         let startup = startup::find_startup(&image, dynamic, &pointers);
         let classes = ClassNames::new(&types);
         let stubs = symbols.iter().filter(|symbol| symbol.kind == SymbolKind::Plt);
@@ -114,7 +129,8 @@ impl Recovered {
             |number: u32| Some((number, String::from_utf8_lossy(dynamic.symbol_name(&image, number)?).into_owned()));
         let imports = imports.into_iter().filter_map(name).collect();
         let (deletes, hints) = (OnceLock::new(), OnceLock::new());
-        Recovered {
+        wanted()?;
+        Some(Recovered {
             image,
             unwind,
             pointers,
@@ -128,7 +144,8 @@ impl Recovered {
             known,
             deletes,
             hints,
-        }
+            progress,
+        })
     }
 
     /// How many functions have a name that is no hint.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use rayon::prelude::*;
 
 use super::super::symbols::text::{is_identifier, split_scope};
-use super::super::symbols::Literals;
+use super::super::symbols::{file_name, Literals};
 use super::super::{FunctionMatch, FunctionRange, Matches, NamePattern, NameSource, SymbolKind, UnwindTables};
 use super::owners::{Owner, Virtual};
 use super::{Image, Recovered, RecoveredName, Sureness, VtableNames};
@@ -26,7 +26,10 @@ impl Recovered {
         let thunks = if matcher.thunks() { Thunks::Seen } else { Thunks::PassedOver };
         let literals = matcher.literals.take();
         let addresses: Vec<FileAddr> = self.addresses(literals, thunks).collect();
-        let found = addresses.into_par_iter().filter_map(|at| {
+        self.progress
+            .stage(&format!("searching the names of {}", file_name(self.image.path())), addresses.len() as u64);
+        let found = addresses.into_par_iter().filter(|_| !self.progress.is_cancelled()).filter_map(|at| {
+            self.progress.advance(1);
             let name = self.name_of(self.unwind.find_function(at).filter(|function| function.start == at)?)?;
             let folded = name.sureness == Sureness::Ambiguous;
             let matches =

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use super::super::image::Image;
-use super::super::symbols::{Literals, Strings};
+use super::super::symbols::{file_name, Literals, Strings};
 use super::super::{FunctionRange, Matches, NamePattern, NameSource};
 use super::search::{collect, Matcher};
 use super::{Forward, Recovered, RecoveredName, Sureness};
@@ -52,7 +52,9 @@ impl Recovered {
     pub(in crate::binary) fn tables(&self) -> Tables {
         let mut tables = Tables { records: Vec::new(), text: vec![0] };
         let named: Vec<FileAddr> = self.named_functions().collect();
-        let named = named.into_par_iter().filter_map(|at| {
+        self.progress.stage(&format!("naming the functions of {}", file_name(self.image.path())), named.len() as u64);
+        let named = named.into_par_iter().filter(|_| !self.progress.is_cancelled()).filter_map(|at| {
+            self.progress.advance(1);
             let function = self.unwind.find_function(at).filter(|function| function.start == at)?;
             let name = self.name_of(function)?;
             let alternatives = match name.sureness {
@@ -61,12 +63,13 @@ impl Recovered {
             };
             Some((name, alternatives, self.forward(function)))
         });
+        let named: Vec<_> = named.collect();
         let hinted = self.hinted().par_iter().map(|(function, text)| {
             let text = text.clone();
             let name = RecoveredName { text, function: *function, sureness: Sureness::Hint, source: NameSource::Hint };
             (name, String::new(), self.forward(*function))
         });
-        let mut all: Vec<_> = named.chain(hinted).collect();
+        let mut all: Vec<_> = named.into_par_iter().chain(hinted).collect();
         all.par_sort_unstable_by_key(|(name, ..)| name.function);
         all.dedup_by_key(|(name, ..)| name.function.start);
         for (name, alternatives, forward) in all {
@@ -218,7 +221,7 @@ impl StoredNames {
 
     /// The names that `accepts` takes, of those whose texts the literals admit.
     fn select(&self, literals: Option<&Literals>, accepts: impl Fn(&Record<'_>) -> bool + Sync) -> Vec<RecoveredName> {
-        let candidates = literals.map(|literals| Strings(self.image.slice(&self.text)).find(literals));
+        let candidates = literals.map(|literals| Strings(self.image.slice(&self.text)).find(literals, |_| {}));
         let admitted = |one: &Record<'_>| {
             candidates.as_ref().is_none_or(|found| [12, 16].iter().any(|at| found.contains(one.word(*at) as usize)))
         };

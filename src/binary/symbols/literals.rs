@@ -45,6 +45,8 @@ enum Coded {
 #[derive(Clone)]
 enum Search {
     Exact(Box<Finder<'static>>),
+    /// An identifier that is no part of a longer one.
+    Whole(Box<Whole>),
     /// In any case. A name that is not ASCII is taken for a hit: other letters fold to ASCII ones.
     Folded(regex::bytes::Regex),
 }
@@ -67,12 +69,66 @@ impl Search {
     fn find(&self, bytes: &[u8]) -> Option<usize> {
         match self {
             Search::Exact(finder) => finder.find(bytes),
+            Search::Whole(whole) => whole.find(bytes),
             Search::Folded(regex) => regex.find(bytes).map(|found| found.start()),
         }
     }
 }
 
+/// An identifier as a component of a name.
+#[derive(Clone)]
+struct Whole {
+    finder: Finder<'static>,
+    /// Its length in decimal digits.
+    length: Vec<u8>,
+}
+
+impl Whole {
+    fn new(identifier: &[u8]) -> Whole {
+        Whole { finder: Finder::new(identifier).into_owned(), length: identifier.len().to_string().into_bytes() }
+    }
+
+    /// Where it stands as a whole: in a mangled name behind its length (Itanium C++ ABI, "source-name"; rustc book, "v0 Symbol
+    /// Format", where a `_` follows the length of what begins with one), in Rust's older ones behind a length that counts the
+    /// arguments of a generic too (`103drop_in_place$LT$..`), in any other at the end, which a clone's mark or a version can
+    /// follow. One may be the end of another in a string table, so its beginning tells nothing.
+    fn find(&self, bytes: &[u8]) -> Option<usize> {
+        let word = self.finder.needle();
+        let is_whole = |at: &usize| {
+            let before = &bytes[..*at];
+            let parted = if word[0] == b'_' { before.strip_suffix(b"_") } else { None };
+            let is_counted = |before: &[u8]| before.ends_with(&self.length);
+            let next = bytes.get(at + word.len());
+            let is_last = next.is_none_or(|next| matches!(next, 0 | b'.' | b'@'));
+            let is_generic = next == Some(&b'$') && before.last().is_some_and(u8::is_ascii_digit);
+            is_last || is_generic || is_counted(before) || parted.is_some_and(is_counted)
+        };
+        // Hits can overlap only where the word repeats itself; the next one is looked for behind the first byte of each.
+        let mut from = 0;
+        while let Some(hit) = self.finder.find(&bytes[from..]).map(|hit| from + hit) {
+            if is_whole(&hit) {
+                return Some(hit);
+            }
+            from = hit + 1;
+        }
+        None
+    }
+}
+
 impl Literals {
+    /// What the names of a symbol table must hold that a plain pattern matches: as [`Literals::of_name`], and where its last
+    /// component is an identifier, that as a whole.
+    pub fn of_plain(name: &str) -> Option<Literals> {
+        let component = without_template_arguments(split_scope(split_parts(name).name).1);
+        let identifier = component.strip_prefix('~').unwrap_or(component).as_bytes();
+        let is_mangled = name.starts_with("_Z") || name.starts_with("_R");
+        if is_mangled || !identifier.iter().all(|byte| is_identifier(*byte)) || !is_test(identifier, Case::Exact) {
+            return Literals::of_name(name);
+        }
+        let whole = Search::Whole(Box::new(Whole::new(identifier)));
+        Some(Literals { sets: vec![vec![whole]], coded: Coded::Admit })
+    }
+
     /// What a demangled name (or its end) must leave in the mangled one; `None` when that cannot be said.
     pub fn of_name(name: &str) -> Option<Literals> {
         if name.contains("operator") {

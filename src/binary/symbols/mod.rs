@@ -4,6 +4,7 @@ mod demangle;
 mod index;
 mod literals;
 mod made;
+mod order;
 mod pattern;
 mod plt;
 mod scan;
@@ -15,6 +16,7 @@ mod table;
 pub(in crate::binary) mod text;
 
 pub use demangle::{base_name, demangle, demangle_without_parameters};
+pub(in crate::binary) use index::file_name;
 pub use index::SymbolIndex;
 pub(in crate::binary) use literals::Literals;
 pub use pattern::NamePattern;

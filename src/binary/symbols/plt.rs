@@ -10,7 +10,7 @@ use super::index::Tables;
 use super::made::MadeName;
 use super::table::{u32_at, u64_at};
 use super::{NameSource, SymbolKind};
-use crate::base::FileAddr;
+use crate::base::{FileAddr, Progress};
 
 const RELA: usize = 24;
 const ENDBR64: [u8; 4] = [0xf3, 0x0f, 0x1e, 0xfa];
@@ -88,7 +88,7 @@ fn name_indirect<'a>(tables: &'a Tables, indirect: &[(FileAddr, FileAddr)], slot
     }
     let underscores = |name: &[u8]| name.iter().take_while(|byte| **byte == b'_').count();
     for table in tables.all() {
-        for entry in table.select(&|_| true, &|_| true, &|kind, _| kind != SymbolKind::Data) {
+        for entry in table.select(&|_| true, &|_| true, &|kind, _| kind != SymbolKind::Data, &Progress::default()) {
             let Some(known) = resolvers.get_mut(&entry.address) else { continue };
             let name = table.name(entry.number);
             if known.is_empty() || (underscores(name), name.len(), name) < (underscores(known), known.len(), *known) {

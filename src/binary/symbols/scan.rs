@@ -17,10 +17,15 @@ pub(in crate::binary) struct Strings<'a>(pub &'a [u8]);
 pub(in crate::binary) struct Candidates(Vec<Range<usize>>);
 
 impl Strings<'_> {
-    /// The strings that `literals` admit.
-    pub fn find(self, literals: &Literals) -> Candidates {
+    /// The strings that `literals` admit. `done` is told of each piece of the table that has been looked through.
+    pub fn find(self, literals: &Literals, done: impl Fn(Range<usize>) + Sync) -> Candidates {
         let pieces: Vec<Range<usize>> = self.pieces();
-        let found: Vec<Vec<Range<usize>>> = pieces.into_par_iter().map(|piece| self.find_in(piece, literals)).collect();
+        let look = |piece: Range<usize>| {
+            let found = self.find_in(piece.clone(), literals);
+            done(piece);
+            found
+        };
+        let found: Vec<Vec<Range<usize>>> = pieces.into_par_iter().map(look).collect();
         Candidates(found.concat())
     }
 
@@ -70,7 +75,7 @@ mod tests {
     fn a_string_and_its_ends_are_found_and_no_other() {
         let table = b"\0first_needle_x\0second\0needle\0";
         let literals = Literals::exact(b"needle");
-        let found = Strings(table).find(&literals);
+        let found = Strings(table).find(&literals, |_| {});
         assert_eq!(found.0, [1..15, 23..29]);
         assert!(found.contains(1) && found.contains(7) && !found.contains(16) && found.contains(23));
         assert!(!found.contains(0) && !found.contains(15) && !found.contains(29) && !found.contains(99));
@@ -80,8 +85,8 @@ mod tests {
     fn strings_are_found_across_pieces_and_without_a_last_nul() {
         let mut table = vec![b'a'; 3 * PIECE];
         table.extend_from_slice(b"needle\0b\0needle");
-        let found = Strings(&table).find(&Literals::exact(b"needle"));
+        let found = Strings(&table).find(&Literals::exact(b"needle"), |_| {});
         assert_eq!(found.0, [0..3 * PIECE + 6, 3 * PIECE + 9..3 * PIECE + 15]);
-        assert!(Strings(b"").find(&Literals::exact(b"needle")).0.is_empty());
+        assert!(Strings(b"").find(&Literals::exact(b"needle"), |_| {}).0.is_empty());
     }
 }

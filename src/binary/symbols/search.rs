@@ -6,7 +6,7 @@ use super::demangle::{demangle, demangle_cpp};
 use super::index::Stubs;
 use super::literals::Literals;
 use super::text::{is_identifier, split_parts, split_scope, without_clones, without_template_arguments};
-use super::{FunctionMatch, Matches, NamePattern, SymbolIndex, SymbolKind};
+use super::{FunctionMatch, Matches, NamePattern, Symbol, SymbolIndex, SymbolKind};
 
 impl SymbolIndex {
     /// The functions whose name matches, in address order, at most `limit` of them; aliases of one address are one
@@ -39,6 +39,19 @@ impl SymbolIndex {
     }
 }
 
+impl SymbolIndex {
+    /// The functions whose name, as the linker wrote it, `accepts` takes, aliases too, in no useful order; no parts that the
+    /// compiler thinks unlikely. Asked only of names that can hold every identifier of `text`, be it demangled or not.
+    pub fn functions_where(&self, text: &str, accepts: impl Fn(&str) -> bool + Sync) -> Vec<Symbol<'_>> {
+        let literals = Literals::all_of(text);
+        let found = self.select(literals.as_ref(), Stubs::PassedOver, |kind, raw| {
+            let admitted = literals.as_ref().is_none_or(|literals| literals.admit(raw));
+            kind == SymbolKind::Function && admitted && !is_cold(raw) && std::str::from_utf8(raw).is_ok_and(&accepts)
+        });
+        found.iter().map(|entry| self.symbol(entry)).collect()
+    }
+}
+
 /// A pattern made ready to test many names.
 struct Matcher<'a> {
     pattern: &'a NamePattern,
@@ -52,7 +65,7 @@ impl<'a> Matcher<'a> {
     fn new(pattern: &'a NamePattern) -> Matcher<'a> {
         let literals = match pattern {
             NamePattern::Regex(regex) => Literals::of_regex(regex.as_str()),
-            NamePattern::Plain(name) | NamePattern::BaseName(name) => Literals::of_name(name),
+            NamePattern::Plain(name) | NamePattern::BaseName(name) => Literals::of_plain(name),
         };
         let text = pattern.text().trim();
         let stubs = text.contains("@plt");
@@ -176,6 +189,43 @@ mod tests {
         assert!(accepts(&regex(r"foo\(int\)"), SymbolKind::Function, "_Z3fooi"));
         assert!(accepts(&regex("std::string"), SymbolKind::Function, "_ZN1A1fESs"));
         assert!(NamePattern::parse_regex("(").is_err());
+    }
+
+    /// Every name of real files is found by its own base name, filter or no.
+    #[test]
+    fn the_filter_of_a_plain_name_passes_over_nothing_that_matches() {
+        use rayon::prelude::*;
+        let files =
+            ["target/real/workerd", "/usr/lib/x86_64-linux-gnu/libstdc++.so.6", "/lib/x86_64-linux-gnu/libc.so.6"];
+        let own = std::env::current_exe().unwrap();
+        for path in files.iter().map(std::path::PathBuf::from).chain([own]) {
+            let Ok(bytes) = std::fs::read(&path) else { continue };
+            let module = crate::binary::Module::parse(path, std::sync::Arc::new(bytes)).unwrap();
+            let names: Vec<String> = module.symbols().iter().map(|symbol| symbol.name.into_owned()).collect();
+            // A debug build looks at some names of a large file; the kinds of names repeat.
+            let step = if cfg!(debug_assertions) { names.len() / 10_000 + 1 } else { 1 };
+            let lost = |name: &String| {
+                let base = crate::binary::symbols::base_name(name).into_owned();
+                let pattern = NamePattern::Plain(base.clone());
+                let full = Matcher { literals: None, ..Matcher::new(&pattern) };
+                let matches = |matcher: &Matcher| matcher.accepts(SymbolKind::Function, name.as_bytes());
+                (matches(&full) && !matches(&Matcher::new(&pattern))).then(|| format!("`{base}` of {name}"))
+            };
+            let lost: Vec<String> = names.par_iter().step_by(step).filter_map(lost).collect();
+            assert!(lost.is_empty(), "{} names: {:#?}", lost.len(), &lost[..lost.len().min(20)]);
+        }
+    }
+
+    #[test]
+    fn a_part_of_an_identifier_is_not_looked_at() {
+        let literals = Literals::of_plain("main").unwrap();
+        for name in ["main", "main.cold", "_ZN1A4mainEv", "_Z4mainv", "_RNvC1a4main", "domain"] {
+            assert!(literals.admit(name.as_bytes()), "{name}");
+        }
+        for name in ["_ZN6Domain1fEv", "_Z9remainingv", "_ZN5main21fEv", "main2"] {
+            assert!(!literals.admit(name.as_bytes()), "{name}");
+        }
+        assert!(Literals::of_plain("A::_main").unwrap().admit(b"_RNvC1a5__main"));
     }
 
     #[test]

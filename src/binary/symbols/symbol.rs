@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::super::FunctionRange;
 use crate::base::FileAddr;
 
 /// A name of a file address.
@@ -17,6 +18,19 @@ pub struct Symbol<'a> {
     pub kind: SymbolKind,
     /// Where the name comes from.
     pub source: NameSource,
+}
+
+impl Symbol<'static> {
+    /// The name of a function that only call frame information knows.
+    pub(in crate::binary) fn of_frame(range: FunctionRange) -> Self {
+        Symbol {
+            name: Cow::Owned(format!("sub_{:x}", range.start.0)),
+            address: range.start,
+            size: range.end.since(range.start),
+            kind: SymbolKind::Unwind,
+            source: NameSource::EhFrame,
+        }
+    }
 }
 
 /// What a symbol names; of several at one address the first here is what stands there.
@@ -42,6 +56,8 @@ pub enum NameSource {
     Symtab,
     /// .symtab of a separate file of the same build: .debug, an unstripped twin, a pack, or .gnu_debugdata.
     DebugFile,
+    /// The map of a JIT (/tmp/perf-PID.map).
+    Jit,
     /// .dynsym.
     Dynsym,
     /// A PLT stub's relocation.
@@ -57,11 +73,12 @@ pub enum NameSource {
 }
 
 impl NameSource {
-    /// The word that users read: `symtab`, `debug file`, `dynsym`, `plt`, `rtti`, `startup`, `eh_frame`, `hint`.
+    /// The word that users read: `symtab`, `debug file`, `jit map`, `dynsym`, `plt`, `rtti`, `startup`, `eh_frame`, `hint`.
     pub fn word(self) -> &'static str {
         match self {
             NameSource::Symtab => "symtab",
             NameSource::DebugFile => "debug file",
+            NameSource::Jit => "jit map",
             NameSource::Dynsym => "dynsym",
             NameSource::Plt => "plt",
             NameSource::Rtti => "rtti",

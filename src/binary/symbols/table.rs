@@ -8,14 +8,17 @@ use rayon::prelude::*;
 
 use super::super::image::{Image, Section};
 use super::super::Dynamic;
-use super::scan::Strings;
+use super::literals::Literals;
+use super::scan::{Candidates, Strings};
 use super::{NameSource, SymbolKind};
-use crate::base::FileAddr;
+use crate::base::{FileAddr, Progress};
 
 /// Bytes of an Elf64_Sym.
 const ENTRY: usize = 24;
 /// A longer name is taken for none: no compiler makes it, and a hostile table could point into it from everywhere.
 const MAX_NAME: usize = 64 << 10;
+/// A string table that is larger is let go of once it has been read, bytes. It is read again from the page cache.
+const LARGE: usize = 8 << 20;
 /// How many symbols are read together.
 pub(super) const CHUNK: usize = 16 << 10;
 
@@ -71,24 +74,36 @@ impl Table {
         self.entry(number).map_or(0, |entry| u64_at(entry, 16))
     }
 
-    /// The string table.
-    pub fn strings(&self) -> Strings<'_> {
-        Strings(self.image.slice(&self.strings))
+    /// The strings that `literals` admit. A large table does not stay resident.
+    pub fn find(&self, literals: &Literals) -> Candidates {
+        let strings = Strings(self.image.slice(&self.strings));
+        let is_large = self.strings.len() > LARGE;
+        let release = |piece: Range<usize>| {
+            if is_large {
+                self.image.release(self.strings.start + piece.start..self.strings.start + piece.end);
+            }
+        };
+        strings.find(literals, release)
     }
 
     /// The entries that name functions and data (there is a name), of those whose offset in the string table `wanted` takes, and that
-    /// `accepts` takes by kind and name, in the order of the table. `code` tells whether an address is executable.
+    /// `accepts` takes by kind and name, in the order of the table; too few of them once `progress` is cancelled. `code`
+    /// tells whether an address is executable.
     pub fn select(
         &self,
         code: &(impl Fn(FileAddr) -> bool + Sync),
         wanted: &(impl Fn(usize) -> bool + Sync),
         accepts: &(impl Fn(SymbolKind, &[u8]) -> bool + Sync),
+        progress: &Progress,
     ) -> Vec<TableEntry> {
         let bytes = self.image.slice(&self.symbols);
         let chunks: Vec<Vec<TableEntry>> = bytes
             .par_chunks(ENTRY * CHUNK)
             .enumerate()
             .map(|(chunk, bytes)| {
+                if progress.is_cancelled() {
+                    return Vec::new();
+                }
                 let first = (chunk * CHUNK) as u32;
                 let numbered = (first..).zip(bytes.chunks_exact(ENTRY));
                 let named = numbered.filter(|(_, entry)| wanted(u32_at(entry, 0) as usize));
@@ -97,10 +112,22 @@ impl Table {
                     let name = self.entry_name(entry);
                     !name.is_empty() && accepts(one.kind, name)
                 });
-                accepted.map(|(one, _)| one).collect()
+                let found = accepted.map(|(one, _)| one).collect();
+                progress.advance((bytes.len() / ENTRY) as u64);
+                found
             })
             .collect();
         chunks.concat()
+    }
+
+    /// Calls `visit` with every entry that has a name and names a function or data, and its size in bytes.
+    pub fn for_each(&self, code: impl Fn(FileAddr) -> bool, mut visit: impl FnMut(TableEntry, u64)) {
+        let entries = self.image.slice(&self.symbols).chunks_exact(ENTRY);
+        for (number, entry) in (0..).zip(entries).filter(|(_, entry)| u32_at(entry, 0) != 0) {
+            if let Some(one) = parse_entry(number, entry, &code) {
+                visit(one, u64_at(entry, 16));
+            }
+        }
     }
 
     fn entry(&self, number: u32) -> Option<&[u8]> {

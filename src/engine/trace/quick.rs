@@ -5,6 +5,7 @@ use std::cell::OnceCell;
 use std::collections::HashSet;
 
 use super::super::breakpoints::{holds, Verdict};
+use super::super::hot_sites::Pace;
 use super::super::state::Engine;
 use super::task::TracedTask;
 use super::{At, Called, Tracing};
@@ -18,8 +19,6 @@ use crate::target::breakpoint::CleanMemory;
 use crate::target::syscalls::{decode, find_kernel_call, find_signature, kernel_call, kernel_calls, CallMemory};
 use crate::trace::call::{Call, CallArgument, CallCounts, Callee, Certainty, Outcome, SOCKET_CALLS};
 use crate::trace::{Hit, Record, SyscallHit};
-
-const SECOND: u64 = 1_000_000_000;
 
 /// What is traced without a script.
 pub(super) struct Quick {
@@ -54,9 +53,7 @@ pub(super) enum Moment {
 /// How many calls are reported in a second.
 struct Rate {
     limit: u64,
-    /// When this second began, by CLOCK_BOOTTIME.
-    began: u64,
-    used: u64,
+    pace: Pace,
     untold: u64,
 }
 
@@ -83,14 +80,10 @@ impl Quick {
 
     fn admits(&mut self, now: u64, output: &mut crate::trace::Output) -> bool {
         let Some(rate) = &mut self.rate else { return true };
-        if now.saturating_sub(rate.began) >= SECOND {
-            (rate.began, rate.used) = (now, 0);
-            if rate.untold > 0 {
-                output.send(Record::HeldBack(std::mem::take(&mut rate.untold)));
-            }
+        if rate.pace.begins_anew(now) && rate.untold > 0 {
+            output.send(Record::HeldBack(std::mem::take(&mut rate.untold)));
         }
-        rate.used += 1;
-        if rate.used <= rate.limit {
+        if rate.pace.admits(rate.limit) {
             return true;
         }
         rate.untold += 1;
@@ -118,6 +111,7 @@ impl<I: Inferior> Engine<I> {
                 action: BreakpointAction::Trace,
                 ignore: 0,
                 limit: spec.limit,
+                max_rate: api::MaxRate::Off,
             };
             match self.add_breakpoint(client, breakpoint) {
                 Ok(id) => breakpoints.push(id),
@@ -135,7 +129,7 @@ impl<I: Inferior> Engine<I> {
             condition,
             stop_if,
             limit: spec.count,
-            rate: spec.max_rate.map(|limit| Rate { limit, began: 0, used: 0, untold: 0 }),
+            rate: spec.max_rate.map(|limit| Rate { limit, pace: Pace::default(), untold: 0 }),
             counts: CallCounts::default(),
         })
     }

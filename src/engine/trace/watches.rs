@@ -29,6 +29,7 @@ impl<I: Inferior> Engine<I> {
                 action: BreakpointAction::Trace,
                 ignore: 0,
                 limit: 1,
+                max_rate: crate::api::MaxRate::Off,
             };
             match self.add_breakpoint(ClientId(0), breakpoint) {
                 Ok(id) => drop(tracing.watches.insert(id, number as u32)),

@@ -45,6 +45,9 @@ pub struct Common {
     /// Use the file of --symbols-from though its build-id is another
     #[arg(long, global = true)]
     pub force: bool,
+    /// Ask the servers of DEBUGINFOD_URLS for debug information that is not here
+    #[arg(long, global = true)]
+    pub debuginfod: bool,
     /// A table of which method stands in which slot of a class, for programs that are stripped
     #[arg(long, value_name = "FILE", global = true)]
     pub vtable_names: Option<PathBuf>,
@@ -178,6 +181,9 @@ pub struct Break {
     /// End after so many hits
     #[arg(long, value_name = "N", requires = "log", value_parser = clap::value_parser!(u64).range(1..))]
     pub count: Option<u64>,
+    /// Disarm a place that is hit more often than so many times a second, e.g. 500/s; `off`: never
+    #[arg(long, value_name = "N/s", requires = "log")]
+    pub max_rate: Option<crate::api::MaxRate>,
     /// How many functions a pattern may match
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub limit: Option<u32>,

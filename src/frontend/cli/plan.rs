@@ -122,6 +122,8 @@ pub struct Options {
     pub symbols_from: Vec<PathBuf>,
     /// `--force`.
     pub force: Toggle,
+    /// `--debuginfod`.
+    pub debuginfod: Toggle,
     /// `--vtable-names`.
     pub vtable_names: Option<PathBuf>,
     /// Text or JSON.
@@ -316,6 +318,7 @@ fn break_plan(args: Break) -> Result<Plan, clap::Error> {
         condition: args.condition,
         action: if args.log { BreakpointAction::Log { count: args.count } } else { BreakpointAction::Stop },
         limit: args.limit.unwrap_or(DEFAULT_LIMIT),
+        max_rate: args.max_rate.unwrap_or_default(),
         ..plain_spec(location)
     };
     let target = match (args.pid, args.attach, wait_selector(args.waiting)?, launch_selector(args.program)?) {
@@ -376,6 +379,7 @@ fn options(common: Common, matches: &ArgMatches) -> Result<Options, clap::Error>
         source_maps,
         symbols_from: common.symbols_from,
         force: on(common.force),
+        debuginfod: on(common.debuginfod),
         vtable_names: common.vtable_names,
         scripts: scripts.into_iter().map(|(_, script)| script).collect(),
         batch: if common.batch { Batch::Leave } else { Batch::Prompt },

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use crate::api::{
-    CaughtAt, Event, FrameExit, FrameRow, FunctionCall, InferiorRow, PauseOver, StopReason, ThreadRef, Toggle,
+    CaughtAt, Event, FrameExit, FrameRow, FunctionCall, InferiorRow, PauseOver, ReturnedValue, StopReason, ThreadRef,
+    Toggle,
 };
 use crate::base::{show_span, Pid, Signal};
 
@@ -35,6 +36,9 @@ pub fn event_text(event: &Event, style: Style) -> String {
         }
         Event::Lost { count } => format!("({count} hits not shown: the output could not keep up)"),
         Event::LogDone { breakpoint, hits, .. } => format!("Breakpoint {breakpoint} is done after {hits} hits"),
+        Event::TooHot { breakpoint, location, name, per_second, limit } => {
+            too_hot_text(*breakpoint, *location, name.as_deref(), *per_second, *limit)
+        }
         Event::Resolved { breakpoint, locations, module } => {
             format!("Breakpoint {breakpoint}: {locations} more locations in {module}")
         }
@@ -52,6 +56,18 @@ pub fn event_text(event: &Event, style: Style) -> String {
         Event::TraceOutput { text, .. } => text.trim_end_matches('\n').to_owned(),
         Event::TraceEnded { .. } | Event::Ended => String::new(),
     }
+}
+
+fn too_hot_text(id: u32, location: Option<u32>, name: Option<&str>, per_second: u64, limit: u64) -> String {
+    let what = match (location, name) {
+        (Some(location), Some(name)) => format!("Breakpoint {id} is disarmed at {id}.{location} {name}"),
+        (Some(location), None) => format!("Breakpoint {id} is disarmed at {id}.{location}"),
+        (None, _) => format!("Breakpoint {id} is disabled"),
+    };
+    format!(
+        "{what}: {per_second} hits a second, {limit} are allowed\n  `enable {id}` arms it again; `set max-rate off`, or \
+         --max-rate off when it is set, lifts the limit"
+    )
 }
 
 fn pause_over_text(pause: &PauseOver, style: Style) -> String {
@@ -108,9 +124,14 @@ pub fn reason_text(reason: &StopReason, pid: Pid, style: Style) -> String {
             format!("Breakpoint {}", ids.join(", "))
         }
         StopReason::Watch { hits } => watch_hits_text(hits),
+        StopReason::Syscall { hits } if hits.is_empty() => "Stopped in a system call that is traced".to_owned(),
         StopReason::Syscall { hits } => caught_calls_text(hits, style),
         StopReason::Step => "Step".to_owned(),
-        StopReason::Finished { value } => format!("Finished, returned {value:#x} ({})", *value as i64),
+        StopReason::Finished { value, returned } => match returned {
+            ReturnedValue::Untyped => format!("Finished, returned {value:#x} ({})", *value as i64),
+            ReturnedValue::Void => "Finished".to_owned(),
+            ReturnedValue::Typed { text } => format!("Finished, returned {text}"),
+        },
         StopReason::FrameLeft { how } => match how {
             FrameExit::Return => "The frame has returned".to_owned(),
             FrameExit::Exception => "The frame was left by an exception, not by a return: landed".to_owned(),
@@ -120,7 +141,6 @@ pub fn reason_text(reason: &StopReason, pid: Pid, style: Style) -> String {
         StopReason::Signal { signal } => format!("Signal {signal}"),
         StopReason::Exec { exe } => format!("Held at the first instruction of {} (pid {pid})", exe.display()),
         StopReason::Probe { name } => format!("Stopped by the script, at {}", name),
-        StopReason::SystemCall => "Stopped in a system call that is traced".to_owned(),
         StopReason::Start => "Stopped".to_owned(),
     };
     style.headline(&text)

@@ -57,7 +57,8 @@ pub fn variables(set: VariableSet, rows: &[VariableRow]) -> String {
 pub fn location(id: u32, row: &LocationRow, style: Style) -> String {
     let address = style.address(&full_address(row.place.addr));
     let aliases = if row.aliases.is_empty() { String::new() } else { format!(" (also {})", row.aliases.join(", ")) };
-    format!("{id}.{} {address} {}{aliases}", row.number, place_text(&row.place, style))
+    let hot = row.too_hot.map_or_else(String::new, |rate| format!(" (disarmed: {rate} hits a second; `enable {id}`)"));
+    format!("{id}.{} {address} {}{aliases}{hot}", row.number, place_text(&row.place, style))
 }
 
 /// `info breakpoints`.

@@ -69,7 +69,10 @@ fn stops() {
         (StopReason::Interrupt, "Stopped by interrupt at epoll_ctl+0 libc.so.6"),
         (StopReason::Signal { signal: Signal::SEGV }, "Signal SIGSEGV at epoll_ctl+0 libc.so.6"),
         (StopReason::Step, "Step at epoll_ctl+0 libc.so.6"),
-        (StopReason::Finished { value: 5 }, "Finished, returned 0x5 (5) at epoll_ctl+0 libc.so.6"),
+        (
+            StopReason::Finished { value: 5, returned: ReturnedValue::Untyped },
+            "Finished, returned 0x5 (5) at epoll_ctl+0 libc.so.6",
+        ),
         (
             StopReason::Exec { exe: "/path/envoy".into() },
             "Held at the first instruction of /path/envoy (pid 1230) at epoll_ctl+0 libc.so.6",
@@ -113,7 +116,8 @@ fn hits_catches_waits_and_ends() {
 }
 
 fn breakpoint(total: u32) -> BreakpointRow {
-    let location = |number| LocationRow { number, pid: Pid(1), place: place(), aliases: vec![], hits: 0 };
+    let location =
+        |number| LocationRow { number, pid: Pid(1), place: place(), aliases: vec![], hits: 0, too_hot: None };
     BreakpointRow {
         id: 1,
         location: Where::Regex("epoll_.*".into()),
@@ -214,7 +218,10 @@ fn json_lines_come_back_as_they_were() {
     for one in [
         Reply::Done,
         Reply::Breakpoint { row: breakpoint(2) },
-        Reply::Status { stopped: Some(StopReason::Finished { value: 1 }), inferiors: vec![inferior()] },
+        Reply::Status {
+            stopped: Some(StopReason::Finished { value: 1, returned: ReturnedValue::Void }),
+            inferiors: vec![inferior()],
+        },
         Reply::Registers { rows: vec![("rax".into(), u64::MAX, 8)] },
         Reply::Attached { process: inferior(), stopped: Toggle::On },
     ] {

@@ -5,7 +5,7 @@ use super::source::line_place;
 use super::syscalls::calls_place;
 use super::table::{row, CommandSpec, Completes, Group};
 use super::words::{split_words, unquote, Rest};
-use crate::api::{BreakpointAction, BreakpointSpec, Command, ModuleFilter, Toggle, Where};
+use crate::api::{BreakpointAction, BreakpointSpec, Command, MaxRate, ModuleFilter, Toggle, Where};
 
 /// How many functions a pattern may match unless `--limit` says otherwise.
 pub const DEFAULT_LIMIT: u32 = 1000;
@@ -13,7 +13,7 @@ pub const DEFAULT_LIMIT: u32 = 1000;
 const G: Group = Group::Breakpoints;
 const BREAK: &str =
     "break [NAME | FILE:LINE | LINE | MODULE`NAME | *ADDR | --at FILE:LINE | --name F | --regex RE | --basename F | --address A | --syscall CALLS] [--module LIB] \
-                     [--log [--count N]] [--limit N] [--ignore N] [if COND]";
+                     [--log [--count N]] [--max-rate N/s] [--limit N] [--ignore N] [if COND]";
 
 /// The rows of the table.
 pub const COMMANDS: &[CommandSpec] = &[
@@ -50,6 +50,7 @@ pub fn plain_spec(location: Where) -> BreakpointSpec {
         action: BreakpointAction::Stop,
         ignore: 0,
         limit: DEFAULT_LIMIT,
+        max_rate: MaxRate::Fit,
     }
 }
 
@@ -129,6 +130,7 @@ pub fn parse_spec(rest: &Rest<'_>) -> Result<BreakpointSpec, ParseError> {
             "--line" | "-l" => line = Some(rest.parse_number::<u32>(&value()?)?),
             "--module" | "--shlib" | "-s" => spec.module = ModuleFilter::Named(value()?),
             "--condition" | "-c" => spec.condition = Some(value()?),
+            "--max-rate" => spec.max_rate = value()?.parse().map_err(|error: String| rest.wrong(error))?,
             "--limit" => spec.limit = rest.parse_number(&value()?)?,
             "--ignore" | "--ignore-count" | "-i" => spec.ignore = rest.parse_number(&value()?)?,
             "--count" => count = Some(rest.parse_number(&value()?)?),

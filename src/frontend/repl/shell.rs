@@ -1,5 +1,6 @@
 //! One front end's side of a session: sends commands, shows what comes back, and knows whether the target runs.
 
+use std::io::{self, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -12,6 +13,7 @@ use crate::api::{ApiError, Command, Event, Leave, Outcome, Reply, Session, Toggl
 use crate::base::parse_span;
 use crate::frontend::render::{Format, Renderer, Style};
 use crate::frontend::surroundings::Interruption;
+use crate::frontend::working::wait_for;
 
 /// How deep files of commands may name each other.
 const SOURCE_DEPTH: u32 = 16;
@@ -120,8 +122,8 @@ impl Shell {
 
     /// Prints a line; when nobody reads any more the session ends.
     pub fn say(&mut self, text: &str) {
-        if self.console.print(text).is_err() {
-            self.leave(Leave::Default);
+        if let Err(error) = self.console.print(text) {
+            self.cannot_print(&error);
         }
     }
 
@@ -139,9 +141,19 @@ impl Shell {
             Format::Json => self.console.print(&text),
             Format::Text(_) => self.console.complain(&text),
         };
-        if printed.is_err() {
-            self.leave(Leave::Default);
+        if let Err(error) = printed {
+            self.cannot_print(&error);
         }
+    }
+
+    /// Nobody reads any more, or the disk is full: the session ends, and what was attached runs on.
+    fn cannot_print(&mut self, error: &io::Error) {
+        if !self.leaving && !self.ended {
+            // Standard error may have gone the same way: then nobody is left to be told.
+            let _ = writeln!(io::stderr(), "rdbg: standard output: {error}; the session ends");
+        }
+        self.failed = true;
+        self.leave(Leave::Default);
     }
 
     /// Does a line.
@@ -163,7 +175,7 @@ impl Shell {
             return None;
         }
         self.drain_events();
-        let reply = match self.session.request(command.clone()) {
+        let reply = match self.ask(command.clone()) {
             Ok(reply) => reply,
             Err(error) => {
                 self.drain_events();
@@ -179,6 +191,24 @@ impl Shell {
         }
         self.follow_up(&command, &reply);
         Some(reply)
+    }
+
+    /// Asks the engine; Ctrl-C breaks off what takes its time.
+    fn ask(&mut self, command: Command) -> Outcome {
+        let (answer, ticket) = self.session.begin(command);
+        let awaited = wait_for(&answer, (&self.session.progress, ticket), &self.interrupts);
+        let outcome = awaited.answer.unwrap_or_else(|| Err(ApiError::internal("the session has ended")));
+        match awaited.signal {
+            // What it was meant to break off was done already, and the target runs.
+            Some(Interruption::Interrupt) if outcome == Ok(Reply::Resumed) => {
+                self.session.request(Command::Interrupt).and(outcome)
+            }
+            Some(Interruption::Terminate) => {
+                self.leave(Leave::DetachAll);
+                outcome
+            }
+            _ => outcome,
+        }
     }
 
     /// How long the target has stood, and how long it may.

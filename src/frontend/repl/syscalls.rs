@@ -7,7 +7,7 @@ use super::words::{split_words, Rest};
 use crate::api::{BreakpointAction, BreakpointSpec, Command, SyscallSide, SyscallSpec, Toggle, Where};
 
 const CATCH: &str =
-    "catch syscall [--entry | --return] [--log [--count N]] [--ignore N] [NAME | NUMBER | group:G].. [if COND]";
+    "catch syscall [--entry | --return] [--log [--count N]] [--max-rate N/s] [--ignore N] [NAME | NUMBER | group:G].. [if COND]";
 
 /// The rows of the table.
 pub const COMMANDS: &[CommandSpec] = &[
@@ -49,6 +49,7 @@ fn parse_catch(rest: &Rest<'_>) -> Result<BreakpointSpec, ParseError> {
             "--return" => caught.side = SyscallSide::Return,
             "--log" => spec.action = BreakpointAction::Log { count: None },
             "--count" => count = Some(rest.parse_number(&value()?)?),
+            "--max-rate" => spec.max_rate = value()?.parse().map_err(|error: String| rest.wrong(error))?,
             "--ignore" | "-i" => spec.ignore = rest.parse_number(&value()?)?,
             option if option.starts_with('-') => {
                 return Err(rest.wrong(format!("`{option}` is no option of this command")));

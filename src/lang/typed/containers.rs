@@ -19,7 +19,7 @@ impl Inspector<'_, '_> {
         match template {
             "basic_string" => self.show_string(value),
             "basic_string_view" => self.show_string_view(value),
-            "&str" | "String" | "&[u8]" | "string" if self.is_top(view) => self.show_foreign_text(value, template),
+            "&str" | "String" | "string" if self.is_top(view) => self.show_foreign_text(value, template),
             "vector" if name.starts_with("vector<bool") => self.show_bits(value),
             "vector" => self.show_vector(value, depth),
             "deque" => self.show_deque(value, depth),
@@ -48,13 +48,12 @@ impl Inspector<'_, '_> {
             "atomic" => self.show_atomic(value, view, depth),
             "duration" => self.show_duration(value, view),
             "function" => self.show_function(value, view),
-            _ if name.starts_with("&[") || name.starts_with("Vec<") => self.show_rust_list(value, name, depth),
-            _ => None,
+            _ => self.show_rust(value, name, depth).or_else(|| self.show_abseil(value, view, template, depth)),
         }
     }
 
     /// `std::NAME of length N = {..}` of elements one behind the other.
-    fn show_run(&self, title: &str, of: TypeId, start: u64, count: u64, depth: u32) -> Option<String> {
+    pub(super) fn show_run(&self, title: &str, of: TypeId, start: u64, count: u64, depth: u32) -> Option<String> {
         if count == 0 {
             return Some(title.to_owned());
         }
@@ -213,6 +212,19 @@ impl Inspector<'_, '_> {
 
     /// Elements as a map's or a set's.
     pub(super) fn show_elements(&self, elements: &[TypedValue], template: &str, count: u64, depth: u32) -> String {
+        let title = format!("std::{template} with {}", counted(count));
+        self.show_titled_elements(&title, elements, template, count, depth)
+    }
+
+    /// The same behind another title.
+    pub(super) fn show_titled_elements(
+        &self,
+        title: &str,
+        elements: &[TypedValue],
+        template: &str,
+        count: u64,
+        depth: u32,
+    ) -> String {
         let show = |(index, one): (usize, &TypedValue)| {
             let text = |one: &TypedValue| self.show_within(one, depth + 1);
             if !template.ends_with("map") {
@@ -224,9 +236,8 @@ impl Inspector<'_, '_> {
             }
         };
         let texts: Vec<String> = elements.iter().enumerate().map(show).collect();
-        let title = format!("std::{template} with {}", counted(count));
         if count == 0 {
-            return title;
+            return title.to_owned();
         }
         let more = if count > texts.len() as u64 { "..." } else { "" };
         format!("{title} = {{{}{more}}}", texts.join(", "))

@@ -1,5 +1,6 @@
 //! Values by their types in the debug information: reading them, looking into them, and showing them.
 
+mod abseil;
 mod containers;
 mod describe;
 mod hashed;

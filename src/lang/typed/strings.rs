@@ -84,7 +84,6 @@ impl Inspector<'_, '_> {
                 let bytes = self.member(value, "vec")?;
                 (self.rust_pointer(&bytes)?, self.dig_number(&bytes, "len")?)
             }
-            "&[u8]" => return None,
             _ => (self.pointer_at(value, "data_ptr")?, self.dig_number(value, "length")?),
         };
         self.show_text(self.scalar(&at)? as u64, length, TypeId::VOID)

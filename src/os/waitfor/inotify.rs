@@ -16,8 +16,11 @@ use super::{Ended, WatchEvent, WatchSink};
 
 /// Between two searches. Never zero: a searcher that spins on the target's CPU keeps the exec from happening.
 const PAUSE: Duration = Duration::from_micros(30);
-/// How long after an open the exec can be expected. Anyone may open the file without executing it.
+/// How long after an open the exec is expected. Anyone may open the file without executing it.
 const SEARCH: Duration = Duration::from_millis(60);
+/// A busy machine may let the task wait between the two: so long it is looked for, less often.
+const LATE: Duration = Duration::from_secs(2);
+const LATE_PAUSE: Duration = Duration::from_millis(2);
 /// How many of the newest pids are looked at each time.
 const NEWEST: i32 = 64;
 /// How often all processes are: the one that executes need not be new.
@@ -65,53 +68,56 @@ impl Watch {
     }
 
     pub(super) fn run(mut self, stop: &Stop, sink: &WatchSink) -> Ended {
-        let mut buf = [0u64; 512];
+        let mut search: Option<Search> = None;
         loop {
-            match stop.wait(Some(self.fd.as_raw_fd()), None) {
+            match stop.wait(Some(self.fd.as_raw_fd()), search.as_ref().map(Search::pause)) {
                 Woken::Stopped => return Ended::Stopped,
-                Woken::TimedOut => continue,
-                Woken::Readable => {}
+                Woken::TimedOut => {}
+                Woken::Readable => {
+                    let mut buf = [0u64; 512];
+                    // SAFETY: reads at most the buffer's size into it. What was opened does not matter.
+                    unsafe { libc::read(self.fd.as_raw_fd(), buf.as_mut_ptr().cast(), size_of_val(&buf)) };
+                    // A pid is given out again once its process has ended.
+                    self.known.retain(|pid| self.matcher.is_run_by(*pid));
+                    search = Some(Search { begun: Instant::now(), round: 0 });
+                }
             }
-            // SAFETY: reads at most the buffer's size into it. What was opened does not matter.
-            unsafe { libc::read(self.fd.as_raw_fd(), buf.as_mut_ptr().cast(), size_of_val(&buf)) };
-            if let Woken::Stopped = self.search(stop, sink) {
-                return Ended::Stopped;
+            if let Some(under_way) = &mut search {
+                self.look(under_way, sink);
+                search = search.filter(|one| one.begun.elapsed() < LATE);
             }
         }
     }
 
-    fn search(&mut self, stop: &Stop, sink: &WatchSink) -> Woken {
-        // A pid is given out again once its process has ended.
-        self.known.retain(|pid| self.matcher.is_run_by(*pid));
-        let begun = Instant::now();
-        let mut round = 0u32;
-        while begun.elapsed() < SEARCH {
-            let last = proc::read_last_pid().unwrap_or(0);
-            let newest = ((last - NEWEST).max(1)..=last).rev().map(Pid);
-            let mut found = report(&self.matcher, &mut self.known, newest, sink);
-            if round % FULL_EVERY == FULL_EVERY - 1 {
-                found |= report(&self.matcher, &mut self.known, proc::read_pids().unwrap_or_default(), sink);
-            }
-            if found {
-                break;
-            }
-            round += 1;
-            if stop.wait(None, Some(PAUSE)) == Woken::Stopped {
-                return Woken::Stopped;
-            }
+    fn look(&mut self, search: &mut Search, sink: &WatchSink) {
+        let last = proc::read_last_pid().unwrap_or(0);
+        let newest = ((last - NEWEST).max(1)..=last).rev().map(Pid);
+        report(&self.matcher, &mut self.known, newest, sink);
+        search.round += 1;
+        if search.round % FULL_EVERY == 0 {
+            report(&self.matcher, &mut self.known, proc::read_pids().unwrap_or_default(), sink);
         }
-        Woken::TimedOut
     }
 }
 
-/// Reports those of `pids` that execute the program and are not known; true when there was one.
-pub(super) fn report(
-    matcher: &Files,
-    known: &mut HashSet<Pid>,
-    pids: impl IntoIterator<Item = Pid>,
-    sink: &WatchSink,
-) -> bool {
-    let mut found = false;
+/// What an open has set off. Several opens can have been told at once, so it goes on when one process is found.
+struct Search {
+    begun: Instant,
+    round: u32,
+}
+
+impl Search {
+    fn pause(&self) -> Duration {
+        if self.begun.elapsed() < SEARCH {
+            PAUSE
+        } else {
+            LATE_PAUSE
+        }
+    }
+}
+
+/// Reports those of `pids` that execute the program and are not known.
+pub(super) fn report(matcher: &Files, known: &mut HashSet<Pid>, pids: impl IntoIterator<Item = Pid>, sink: &WatchSink) {
     for pid in pids {
         // A thread's number has a directory in /proc too, which shows the process's executable.
         if matcher.is_run_by(pid)
@@ -119,9 +125,7 @@ pub(super) fn report(
             && proc::read_status(pid.leader()).is_ok_and(|status| status.tgid == pid)
         {
             known.insert(pid);
-            found = true;
             sink(WatchEvent::Candidate { pid });
         }
     }
-    found
 }

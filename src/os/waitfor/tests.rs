@@ -12,14 +12,19 @@ use crate::os::{Doorbell, LiveInferior};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A program of a name that nothing else has.
+/// A program of a name that nothing else has, tests of another run neither.
 struct Program {
     _directory: tempfile::TempDir,
     path: PathBuf,
     name: String,
 }
 
+fn own_name(name: &str) -> String {
+    format!("{name}-{}", std::process::id())
+}
+
 fn program(name: &str) -> Program {
+    let name = &own_name(name);
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join(name);
     std::fs::copy("/bin/sleep", &path).unwrap();
@@ -186,7 +191,7 @@ fn everybody_who_waits_goes_on_at_the_end_of_the_watch() {
 #[test]
 fn fanotify_catches_a_name_that_is_no_file_yet() {
     let name = "rdbg-wait-late";
-    let Some((_watch, events)) = watch(name, WatchMethod::Fanotify) else { return };
+    let Some((_watch, events)) = watch(&own_name(name), WatchMethod::Fanotify) else { return };
     let program = program(name);
     let child = spawn(&program.path);
     let (tid, answer) = exec_of(&events);

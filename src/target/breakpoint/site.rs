@@ -106,6 +106,11 @@ impl SiteTable {
         self.sites.insert(at, site);
     }
 
+    /// What stood there has been restored, and threads may have run into it before.
+    pub fn retire(&mut self, at: VirtAddr, original: u8) {
+        self.retired.insert(at, original);
+    }
+
     /// Takes an owner away. Returns the byte to restore where that was the last one; the site is retired then.
     pub fn remove_owner(&mut self, at: VirtAddr, owner: Owner) -> Option<u8> {
         let site = self.sites.get_mut(&at)?;
