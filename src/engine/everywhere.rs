@@ -69,7 +69,7 @@ impl<I: Inferior> Engine<I> {
         let pids = crate::os::read_pids().unwrap_or_default();
         watch.passed_over.retain(|pid, _| pids.binary_search(pid).is_ok());
         watch.looks += 1;
-        let again = watch.looks.is_multiple_of(LOOK_AGAIN);
+        let again = watch.looks % LOOK_AGAIN == 0;
         for pid in pids {
             let known = watch.passed_over.get(&pid).copied();
             let may_change = matches!(known, Some(Reason::NoProbe | Reason::Traced | Reason::NotPermitted));
