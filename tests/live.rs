@@ -18,6 +18,7 @@ mod live {
     mod envoy;
     mod families;
     mod forks;
+    mod formats;
     mod guarded;
     mod guards;
     mod hits;

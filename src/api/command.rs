@@ -110,6 +110,8 @@ pub enum Command {
     Show { name: Option<String> },
     /// Functions of the loaded modules that match a regex (`info functions`).
     Functions { regex: String, limit: u32 },
+    /// Global and static data of the loaded modules that matches a regex (`info variables`).
+    DataSymbols { regex: String, limit: u32 },
     /// What address or symbol an expression is (`info symbol`).
     InfoSymbol { expression: String },
     /// Names that begin with `prefix`.

@@ -41,6 +41,11 @@ impl Recollection {
         self.tasks.get(&uid.tid).is_some_and(|(kept, ..)| *kept == uid)
     }
 
+    /// Whether no task is kept any more.
+    pub fn is_empty(&self) -> bool {
+        self.tasks.is_empty()
+    }
+
     /// Nothing of a task is kept any more.
     pub fn forget(&mut self, tid: Tid) {
         self.tasks.remove(&tid);

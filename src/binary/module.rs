@@ -151,7 +151,7 @@ impl Module {
 
     /// The bias with which the module is loaded where the kernel maps the file's page at `mapping_file_offset` (bytes)
     /// to `first_mapping_start`: start - (p_vaddr + mapping_file_offset - p_offset) of the segment that holds that page.
-    /// `None` when no PT_LOAD segment holds it. Always 0 for [`ModuleKind::Executable`].
+    /// `None` when no PT_LOAD segment holds it. For [`ModuleKind::Executable`] 0, or `None` where it is not linked there.
     pub fn bias_for(&self, first_mapping_start: VirtAddr, mapping_file_offset: u64) -> Option<LoadBias> {
         let starts_there = |segment: &&Segment| segment.file_offset & !(PAGE - 1) == mapping_file_offset;
         let holds = |segment: &&Segment| {
@@ -161,10 +161,11 @@ impl Module {
         };
         let with_content = || self.segments().iter().filter(|segment| segment.file_size > 0);
         let segment = with_content().find(starts_there).or_else(|| with_content().find(holds))?;
-        if self.kind() == ModuleKind::Executable {
-            return Some(LoadBias(0));
-        }
         let linked_at = segment.addr.0.wrapping_add(mapping_file_offset).wrapping_sub(segment.file_offset);
+        if self.kind() == ModuleKind::Executable {
+            // Elsewhere it is a copy that the program has mapped for itself: the file's addresses say nothing of it.
+            return (first_mapping_start.0.abs_diff(linked_at) < PAGE).then_some(LoadBias(0));
+        }
         Some(LoadBias(first_mapping_start.0.wrapping_sub(linked_at)))
     }
 

@@ -9,7 +9,7 @@ use crate::api::{
 use crate::arch::Register;
 use crate::base::{Inferior, Pid, ReadMem, Signal, Tid, VirtAddr};
 use crate::binary::symbols::demangle;
-use crate::binary::NamePattern;
+use crate::binary::{Matches, Module, NamePattern};
 use crate::engine::breakpoints::Breakpoint;
 use crate::engine::memory::RawMemory;
 use crate::engine::names::{describe_names, hex};
@@ -275,11 +275,25 @@ impl<I: Inferior> Engine<I> {
 
     /// `info functions RE`.
     pub(super) fn functions(&self, regex: &str, limit: u32) -> Result<Reply, ApiError> {
+        self.symbols_like(regex, limit, Module::functions_named)
+    }
+
+    /// `info variables RE`.
+    pub(super) fn data_symbols(&self, regex: &str, limit: u32) -> Result<Reply, ApiError> {
+        self.symbols_like(regex, limit, |module, pattern, limit| module.symbols().data_named(pattern, limit))
+    }
+
+    fn symbols_like(
+        &self,
+        regex: &str,
+        limit: u32,
+        find: impl Fn(&Module, &NamePattern, usize) -> Matches,
+    ) -> Result<Reply, ApiError> {
         let pattern = NamePattern::parse_regex(regex).map_err(|error| ApiError::user(error.to_string()))?;
         let space = self.space_of_pid(self.selected_pid()?)?;
         let (mut rows, mut total) = (Vec::new(), 0);
         for loaded in space.modules.modules() {
-            let matches = loaded.module.functions_named(&pattern, limit as usize);
+            let matches = find(&loaded.module, &pattern, limit as usize);
             total += matches.total as u64;
             for function in matches.functions {
                 if rows.len() < limit as usize {

@@ -16,6 +16,9 @@ use crate::target::task::SpaceId;
 const RENDEZVOUS: &str = "_dl_debug_state";
 /// Where the kernel has mapped the ELF interpreter (getauxval(3)).
 const AT_BASE: u64 = 7;
+/// How much further apart than in the file the segments of a module can lie in memory, bytes: what code can address (psABI, code
+/// models).
+const REACH: u64 = 4 << 30;
 /// The vdso is a few pages.
 const VDSO_LIMIT: u64 = 1 << 20;
 
@@ -205,9 +208,11 @@ pub(super) fn executable_files(maps: &[Mapping]) -> Vec<(&Mapping, AddrRange)> {
 }
 
 /// Whether a mapping is a later part of the module that `first` begins. Anonymous ones between them (.bss, padding) do
-/// not end it.
+/// not end it. A part that a program has mapped again far away (node does it with its built-in functions) is none.
 fn continues(first: &Mapping, mapping: &Mapping) -> bool {
-    first.source == mapping.source && first.file_id == mapping.file_id && mapping.file_offset > first.file_offset
+    let in_file = mapping.file_offset.saturating_sub(first.file_offset);
+    let is_near = mapping.range.start.since(first.range.start) <= in_file.saturating_add(REACH);
+    first.source == mapping.source && first.file_id == mapping.file_id && in_file > 0 && is_near
 }
 
 fn is_module_source(source: &MappingSource) -> bool {
@@ -243,8 +248,11 @@ mod tests {
             map(0x6000, 0x7000, false, 0, Some("/usr/lib/locale")),
             map(0x8000, 0x9000, true, 0, Some("[vdso]")),
         ];
-        let found: Vec<(u64, u64)> =
-            executable_files(&maps).iter().map(|(_, range)| (range.start.0, range.end.0)).collect();
-        assert_eq!(found, [(0x1000, 0x4000), (0x8000, 0x9000)]);
+        let ranges = |maps: &[Mapping]| -> Vec<(u64, u64)> {
+            executable_files(maps).iter().map(|(_, range)| (range.start.0, range.end.0)).collect()
+        };
+        assert_eq!(ranges(&maps), [(0x1000, 0x4000), (0x8000, 0x9000)]);
+        let again = [map(0x1000, 0x2000, true, 0, Some("/bin/a")), map(7 << 40, 8 << 40, true, 0x1000, Some("/bin/a"))];
+        assert_eq!(ranges(&again), [(0x1000, 0x2000), (7 << 40, 8 << 40)]);
     }
 }

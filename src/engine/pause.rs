@@ -22,6 +22,8 @@ const RED_ZONE: u64 = 128;
 const STACKS_KEPT: usize = 256;
 /// Frames that are looked at so that what their variables point to is kept too.
 const FRAMES_SEEN: u32 = 16;
+/// Stops that are kept.
+const STOPS_KEPT: usize = 8;
 /// How long looking for that may take: the target stands meanwhile.
 const LOOKING: Duration = Duration::from_millis(200);
 
@@ -35,7 +37,8 @@ pub(super) struct Pause {
     /// The breakpoints that stopped them.
     stopped_by: FxHashMap<Tid, Vec<u32>>,
     timer: Option<PauseTimer>,
-    kept: Option<KeptStop>,
+    /// The newest last; with non-stop each thread may have its own.
+    kept: Vec<KeptStop>,
     /// A command is being answered from what is kept.
     recalling: bool,
 }
@@ -74,14 +77,15 @@ impl<I: Inferior> Engine<I> {
             Toggle::On => {
                 self.pause.since.remove(&tid);
                 self.pause.stopped_by.remove(&tid);
-                if let Some(kept) = &mut self.pause.kept {
+                for kept in &mut self.pause.kept {
                     Arc::make_mut(&mut kept.recollection).forget(tid);
                 }
+                self.pause.kept.retain(|kept| !kept.recollection.is_empty());
             }
             Toggle::Off => {
                 self.pause.since.clear();
                 self.pause.stopped_by.clear();
-                self.pause.kept = None;
+                self.pause.kept.clear();
             }
         }
         self.pause.stopped_by.insert(tid, breakpoints_of(reason));
@@ -90,11 +94,11 @@ impl<I: Inferior> Engine<I> {
 
     /// What was kept of a process is no use any more: it executes another program.
     pub(super) fn forget_pause_of(&mut self, pid: Pid) {
-        if self.pause.kept.is_some() {
+        if !self.pause.kept.is_empty() {
             for tid in self.threads_of(pid) {
                 self.pause.since.remove(&tid);
             }
-            self.pause.kept = None;
+            self.pause.kept.clear();
         }
     }
 
@@ -231,7 +235,10 @@ impl<I: Inferior> Engine<I> {
             }
         }
         let entered = self.entered.clone();
-        self.pause.kept = Some(KeptStop { recollection: Arc::new(kept), entered, at: Instant::now() });
+        if self.pause.kept.len() >= STOPS_KEPT {
+            self.pause.kept.remove(0);
+        }
+        self.pause.kept.push(KeptStop { recollection: Arc::new(kept), entered, at: Instant::now() });
     }
 
     /// Looks at what a user would ask for, so that it is read; no longer than until `end`.
@@ -266,11 +273,17 @@ impl<I: Inferior> Engine<I> {
         if self.pause.recalling || !looks_at_a_stop(command) {
             return None;
         }
-        let tid = self.selected_task()?;
-        if self.threads.get(&tid)?.is_stopped() || !self.is_kept(tid) {
+        let tid = match command {
+            Command::Thread { number: Some(number) } => {
+                *self.threads.iter().find(|(_, one)| one.number == *number).map(|(tid, _)| tid)?
+            }
+            _ => self.selected_task()?,
+        };
+        if self.threads.get(&tid)?.is_stopped() {
             return None;
         }
-        let kept = self.pause.kept.as_mut()?;
+        let index = self.kept_stop_of(tid)?;
+        let kept = self.pause.kept.get_mut(index)?;
         let (recollection, age) = (kept.recollection.clone(), kept.at.elapsed());
         let now = std::mem::replace(&mut self.entered, std::mem::take(&mut kept.entered));
         self.inferior.witness().recall(recollection);
@@ -279,7 +292,7 @@ impl<I: Inferior> Engine<I> {
         self.pause.recalling = false;
         self.inferior.witness().rest();
         let then = std::mem::replace(&mut self.entered, now);
-        if let Some(kept) = &mut self.pause.kept {
+        if let Some(kept) = self.pause.kept.get_mut(index) {
             kept.entered = then;
         }
         let thread = self.thread_ref(tid)?;
@@ -298,8 +311,12 @@ impl<I: Inferior> Engine<I> {
 
     /// Whether its last stop is kept.
     pub(super) fn is_kept(&self, tid: Tid) -> bool {
-        let uid = self.threads.get(&tid).map(|one| one.uid);
-        self.pause.kept.as_ref().zip(uid).is_some_and(|(kept, uid)| kept.recollection.has(uid))
+        self.kept_stop_of(tid).is_some()
+    }
+
+    fn kept_stop_of(&self, tid: Tid) -> Option<usize> {
+        let uid = self.threads.get(&tid)?.uid;
+        self.pause.kept.iter().rposition(|kept| kept.recollection.has(uid))
     }
 }
 

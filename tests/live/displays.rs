@@ -97,3 +97,12 @@ fn what_cannot_be_printed_says_why() {
         assert!(text.contains(part), "`{part}` in\n{text}");
     }
 }
+
+#[test]
+fn global_data_is_listed_by_pattern() {
+    let fixture = Fixture::build("variables", Variant::O0);
+    let output = batch(&fixture, &[], &["info variables ^total$", "info variables ^main$", "info variables ("]);
+    assert!(output.stdout.contains(" total"), "{}", output.stdout);
+    assert!(output.stdout.contains("No symbol matches."), "functions are no variables:\n{}", output.stdout);
+    assert!(output.stderr.contains("error"), "{}", output.stderr);
+}

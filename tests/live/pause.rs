@@ -94,10 +94,15 @@ fn with_non_stop_each_thread_has_its_own_time() {
     let mut rdbg = attached(&target, &commands);
     rdbg.expect_line("Breakpoint 1, paced_call", SOON);
     rdbg.expect_line("Pause budget over", SOON);
-    rdbg.send("bt");
-    rdbg.expect_line("[kept from the stop of ", SOON);
-    rdbg.expect_line("#0 ", SOON);
+    let kept = rdbg.expect_line("kept of thread ", SOON).text;
+    let thread = kept.split_whitespace().nth(3).expect("its number").to_owned();
     all_threads_work_on(&rdbg, target.pid());
+    // The other thread's time may have been over later: each has its own stop.
+    rdbg.send(&format!("thread {thread}"));
+    rdbg.expect_line(&format!("[kept from the stop of thread {thread} "), SOON);
+    rdbg.send("bt");
+    rdbg.expect_line(&format!("[kept from the stop of thread {thread} "), SOON);
+    rdbg.expect_line("#0 ", SOON);
     rdbg.finish(SOON);
     unharmed(target);
 }

@@ -4,13 +4,16 @@
 //! entries; a unit's line program and functions are decoded when an address or a line of it is asked for. All from
 //! untrusted bytes: what is malformed costs an answer, never the process.
 
+mod definitions;
 mod entry;
 mod functions;
 mod lines;
 mod location;
 mod members;
+mod mentions;
 mod passing;
 mod places;
+mod recent;
 mod scopes;
 mod sections;
 mod source_name;
@@ -40,15 +43,21 @@ pub use variables::{Global, Variable, VariableKind};
 
 use crate::base::{FileAddr, Progress};
 use crate::binary::BinaryError;
+use definitions::Definitions;
 use entry::Session;
 use functions::FunctionSpan;
-use scopes::{Definitions, ScopeTable};
+use recent::Recent;
+use scopes::ScopeTable;
 use sections::Slice;
 use unit::OpenUnit;
 use units::UnitTable;
 
 /// How much memory decoded line tables may take before the oldest is dropped, bytes.
 const TABLES_LIMIT: usize = 64 << 20;
+/// The same of functions by address, bytes.
+const FUNCTIONS_LIMIT: usize = 32 << 20;
+/// The same of namespaces and classes by place, bytes.
+const SCOPES_LIMIT: usize = 16 << 20;
 
 /// The debug information of a file.
 pub struct Dwarf {
@@ -56,11 +65,11 @@ pub struct Dwarf {
     units: OnceLock<UnitTable>,
     /// By offset in .debug_abbrev; units of one object file share them.
     abbreviations: Mutex<HashMap<usize, Arc<Abbreviations>>>,
-    /// The oldest first.
-    tables: Mutex<Vec<(UnitId, Arc<LineTable>)>>,
-    functions: Mutex<HashMap<UnitId, Arc<Vec<FunctionSpan>>>>,
-    scopes: Mutex<HashMap<UnitId, Arc<ScopeTable>>>,
-    definitions: OnceLock<Definitions>,
+    /// `None`: the unit has none that can be read.
+    tables: Recent<UnitId, Option<Arc<LineTable>>>,
+    functions: Recent<UnitId, Arc<Vec<FunctionSpan>>>,
+    scopes: Recent<UnitId, Arc<ScopeTable>>,
+    definitions: Mutex<Definitions>,
     progress: Progress,
 }
 
@@ -71,10 +80,10 @@ impl Dwarf {
             file,
             units: OnceLock::new(),
             abbreviations: Mutex::default(),
-            tables: Mutex::default(),
-            functions: Mutex::default(),
-            scopes: Mutex::default(),
-            definitions: OnceLock::new(),
+            tables: Recent::new(TABLES_LIMIT),
+            functions: Recent::new(FUNCTIONS_LIMIT),
+            scopes: Recent::new(SCOPES_LIMIT),
+            definitions: Mutex::default(),
             progress: Progress::default(),
         }
     }
@@ -127,26 +136,13 @@ impl Dwarf {
 
     /// A unit's line table, decoded or from the cache.
     fn table(&self, session: &Session<'_>, unit: UnitId) -> Option<Arc<LineTable>> {
-        let lock = || self.tables.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        let mut tables = lock();
-        if let Some(at) = tables.iter().position(|(id, _)| *id == unit) {
-            let known = tables.remove(at);
-            let table = known.1.clone();
-            tables.push(known);
-            return Some(table);
-        }
-        drop(tables);
-        let open = session.unit(unit).ok()?;
-        let is_code = |at: FileAddr| self.is_code(at);
-        let table = LineTable::decode(&session.dwarf, &open.unit, open.root.lines?, &is_code);
-        let table = Arc::new(table.inspect_err(|error| tracing::debug!(%error, "bad line program")).ok()?);
-        let mut tables = lock();
-        tables.push((unit, table.clone()));
-        let mut total: usize = tables.iter().map(|(_, one)| one.size()).sum();
-        while total > TABLES_LIMIT && tables.len() > 1 {
-            total -= tables.remove(0).1.size();
-        }
-        Some(table)
+        let decode = || {
+            let open = session.unit(unit).ok()?;
+            let is_code = |at: FileAddr| self.is_code(at);
+            let table = LineTable::decode(&session.dwarf, &open.unit, open.root.lines?, &is_code);
+            table.inspect_err(|error| tracing::debug!(%error, "bad line program")).ok().map(Arc::new)
+        };
+        self.tables.get_or_make(unit, |table| table.as_ref().map_or(0, |table| table.size()), decode)
     }
 
     fn is_code(&self, at: FileAddr) -> bool {
@@ -154,15 +150,10 @@ impl Dwarf {
     }
 
     fn functions(&self, session: &Session<'_>, unit: UnitId) -> Arc<Vec<FunctionSpan>> {
-        let lock = || self.functions.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        if let Some(known) = lock().get(&unit) {
-            return known.clone();
-        }
-        let found = functions::functions_of_unit(session, unit)
-            .inspect_err(|error| tracing::debug!(%error, "bad entries in a unit"))
-            .unwrap_or_default();
-        let found = Arc::new(found);
-        lock().insert(unit, found.clone());
-        found
+        let read = || {
+            let found = functions::functions_of_unit(session, unit);
+            Arc::new(found.inspect_err(|error| tracing::debug!(%error, "bad entries in a unit")).unwrap_or_default())
+        };
+        self.functions.get_or_make(unit, |found| found.len() * size_of::<FunctionSpan>(), read)
     }
 }

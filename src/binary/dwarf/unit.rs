@@ -20,6 +20,8 @@ pub(super) struct OpenUnit<'a> {
 pub(super) struct Root<'a> {
     /// DW_AT_stmt_list: where its line program is.
     pub lines: Option<DebugLineOffset>,
+    /// DW_AT_str_offsets_base.
+    pub strings: Option<DebugStrOffsetsBase>,
     /// DW_AT_high_pc.
     pub high_pc: Option<AttributeValue<Slice<'a>>>,
     /// DW_AT_ranges.
@@ -66,7 +68,10 @@ pub(super) fn open_unit<'a>(
                 (gimli::DW_AT_ranges, value) => root.ranges = Some(value),
                 (gimli::DW_AT_language, AttributeValue::Language(language)) => root.language = Some(language),
                 (gimli::DW_AT_stmt_list, AttributeValue::DebugLineRef(offset)) => root.lines = Some(offset),
-                (_, AttributeValue::DebugStrOffsetsBase(base)) => unit.str_offsets_base = base,
+                (_, AttributeValue::DebugStrOffsetsBase(base)) => {
+                    unit.str_offsets_base = base;
+                    root.strings = Some(base);
+                }
                 (_, AttributeValue::DebugAddrBase(base)) => unit.addr_base = base,
                 (_, AttributeValue::DebugLocListsBase(base)) => unit.loclists_base = base,
                 (_, AttributeValue::DebugRngListsBase(base)) => unit.rnglists_base = base,

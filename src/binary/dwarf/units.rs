@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use gimli::{DebugInfoOffset, DebugLineOffset, Dwarf, SectionId, UnitHeader, UnitType};
+use gimli::{DebugInfoOffset, DebugLineOffset, DebugStrOffsetsBase, Dwarf, SectionId, UnitHeader, UnitType};
 use rayon::prelude::*;
 
 use super::sections::{DebugFile, Slice};
@@ -35,6 +35,8 @@ pub(super) struct UnitTable {
 pub(super) struct UnitEntry {
     pub offset: DebugInfoOffset,
     pub lines: Option<DebugLineOffset>,
+    /// Where its offsets of strings are, if it names strings by their index.
+    pub strings: Option<DebugStrOffsetsBase>,
 }
 
 /// A range of addresses and the unit that it belongs to. There can be a million of them, one for each function.
@@ -139,5 +141,5 @@ fn scan_unit<'a>(dwarf: &Dwarf<Slice<'a>>, header: &UnitHeader<Slice<'a>>) -> Op
     let abbreviations = Arc::new(header.abbreviations(&dwarf.debug_abbrev).ok()?);
     let open = open_unit(dwarf, *header, abbreviations).ok()?;
     let ranges = open.ranges(dwarf).unwrap_or_default();
-    Some((UnitEntry { offset, lines: open.root.lines }, ranges))
+    Some((UnitEntry { offset, lines: open.root.lines, strings: open.root.strings }, ranges))
 }

@@ -100,7 +100,7 @@ impl<'a> Types<'a> {
         let unit = near.and_then(|at| session.owner.units().unit_at(at));
         // The unit at hand answers without a pass over all of them.
         let own = unit.and_then(|unit| self.global_in(unit, name));
-        let entry = own.or_else(|| session.owner.values_named(name).first().copied())?;
+        let entry = own.or_else(|| session.owner.value_named(name))?;
         let entry = session.entry(entry).ok()?;
         if entry.tag == gimli::DW_TAG_enumerator {
             let value = entry.get(gimli::DW_AT_const_value).and_then(integer)?;

@@ -12,7 +12,16 @@ impl SymbolIndex {
     /// The functions whose name matches, in address order, at most `limit` of them; aliases of one address are one
     /// match. PLT stubs match only a pattern that contains `@plt`; data and `.cold` clones never do.
     pub fn functions_named(&self, pattern: &NamePattern, limit: usize) -> Matches {
-        let matcher = Matcher::new(pattern);
+        self.named_like(Matcher::new(pattern, Sought::Functions), limit)
+    }
+
+    /// The same of global and static data.
+    pub fn data_named(&self, pattern: &NamePattern, limit: usize) -> Matches {
+        self.named_like(Matcher::new(pattern, Sought::Data), limit)
+    }
+
+    fn named_like(&self, matcher: Matcher<'_>, limit: usize) -> Matches {
+        let pattern = matcher.pattern;
         if matcher.plain.is_empty() && !matches!(pattern, NamePattern::Regex(_)) {
             return Matches::default();
         }
@@ -52,9 +61,17 @@ impl SymbolIndex {
     }
 }
 
+/// What names are looked for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sought {
+    Functions,
+    Data,
+}
+
 /// A pattern made ready to test many names.
 struct Matcher<'a> {
     pattern: &'a NamePattern,
+    sought: Sought,
     literals: Option<Literals>,
     stubs: bool,
     /// The text of a plain pattern without spaces and leading `::`.
@@ -62,20 +79,21 @@ struct Matcher<'a> {
 }
 
 impl<'a> Matcher<'a> {
-    fn new(pattern: &'a NamePattern) -> Matcher<'a> {
+    fn new(pattern: &'a NamePattern, sought: Sought) -> Matcher<'a> {
         let literals = match pattern {
             NamePattern::Regex(regex) => Literals::of_regex(regex.as_str()),
             NamePattern::Plain(name) | NamePattern::BaseName(name) => Literals::of_plain(name),
         };
         let text = pattern.text().trim();
         let stubs = text.contains("@plt");
-        Matcher { pattern, literals, stubs, plain: without_spaces(text.strip_prefix("::").unwrap_or(text)) }
+        Matcher { pattern, sought, literals, stubs, plain: without_spaces(text.strip_prefix("::").unwrap_or(text)) }
     }
 
     fn accepts(&self, kind: SymbolKind, raw: &[u8]) -> bool {
-        match kind {
-            SymbolKind::Function | SymbolKind::IndirectFunction => {}
-            SymbolKind::Plt if self.stubs => {}
+        match (kind, self.sought) {
+            (SymbolKind::Function | SymbolKind::IndirectFunction, Sought::Functions) => {}
+            (SymbolKind::Plt, Sought::Functions) if self.stubs => {}
+            (SymbolKind::Data, Sought::Data) => {}
             _ => return false,
         }
         if self.literals.as_ref().is_some_and(|literals| !literals.admit(raw)) || is_cold(raw) {
@@ -162,7 +180,7 @@ mod tests {
 
     fn plain(text: &str, mangled: &str) -> bool {
         let pattern = NamePattern::Plain(text.to_string());
-        Matcher::new(&pattern).accepts(SymbolKind::Function, mangled.as_bytes())
+        Matcher::new(&pattern, Sought::Functions).accepts(SymbolKind::Function, mangled.as_bytes())
     }
 
     #[test]
@@ -181,7 +199,9 @@ mod tests {
     #[test]
     fn stubs_and_cold_parts_match_only_when_named() {
         let regex = |text: &str| NamePattern::parse_regex(text).unwrap();
-        let accepts = |pattern: &NamePattern, kind, raw: &str| Matcher::new(pattern).accepts(kind, raw.as_bytes());
+        let accepts = |pattern: &NamePattern, kind, raw: &str| {
+            Matcher::new(pattern, Sought::Functions).accepts(kind, raw.as_bytes())
+        };
         assert!(!accepts(&regex("epoll_.*"), SymbolKind::Plt, "epoll_wait@plt"));
         assert!(accepts(&regex("epoll_.*@plt"), SymbolKind::Plt, "epoll_wait@plt"));
         assert!(!accepts(&regex("epoll_.*"), SymbolKind::Data, "epoll_table"));
@@ -207,9 +227,10 @@ mod tests {
             let lost = |name: &String| {
                 let base = crate::binary::symbols::base_name(name).into_owned();
                 let pattern = NamePattern::Plain(base.clone());
-                let full = Matcher { literals: None, ..Matcher::new(&pattern) };
+                let full = Matcher { literals: None, ..Matcher::new(&pattern, Sought::Functions) };
                 let matches = |matcher: &Matcher| matcher.accepts(SymbolKind::Function, name.as_bytes());
-                (matches(&full) && !matches(&Matcher::new(&pattern))).then(|| format!("`{base}` of {name}"))
+                (matches(&full) && !matches(&Matcher::new(&pattern, Sought::Functions)))
+                    .then(|| format!("`{base}` of {name}"))
             };
             let lost: Vec<String> = names.par_iter().step_by(step).filter_map(lost).collect();
             assert!(lost.is_empty(), "{} names: {:#?}", lost.len(), &lost[..lost.len().min(20)]);
@@ -231,7 +252,8 @@ mod tests {
     #[test]
     fn a_base_name_is_the_last_component() {
         let pattern = NamePattern::BaseName("handle".to_string());
-        let accepts = |raw: &str| Matcher::new(&pattern).accepts(SymbolKind::Function, raw.as_bytes());
+        let accepts =
+            |raw: &str| Matcher::new(&pattern, Sought::Functions).accepts(SymbolKind::Function, raw.as_bytes());
         assert!(accepts("_ZN1A6handleIiEEvT_") && accepts("handle") && !accepts("_ZN6handle1fEv"));
     }
 }

@@ -7,7 +7,7 @@ use super::words::{unquote, Rest};
 use crate::api::{Command, RegisterSet, TypeDetail, VariableSet};
 
 const G: Group = Group::Data;
-/// How many functions `info functions` lists.
+/// How many `info functions` and `info variables` list.
 pub const FUNCTIONS_LIMIT: u32 = 500;
 /// How many instructions `disassemble` shows.
 pub const DISASSEMBLE_COUNT: u32 = 10;
@@ -56,6 +56,18 @@ pub const COMMANDS: &[CommandSpec] = &[
     ),
     row(G, "info functions", &["info fun"], "info functions [REGEX]", "Functions whose name matches", parse_functions)
         .completing(Completes::Symbols),
+    row(
+        G,
+        "info variables",
+        &["info var"],
+        "info variables [REGEX]",
+        "Global and static data whose name matches",
+        |rest| {
+            let regex = pattern_of(rest);
+            engine(Command::DataSymbols { regex, limit: FUNCTIONS_LIMIT })
+        },
+    )
+    .completing(Completes::Symbols),
     row(G, "info symbol", &["info sym"], "info symbol EXPR", "Which symbol holds an address", parse_symbol),
     row(G, "set variable", &["set var"], "set var $REG = EXPR | set var {TYPE}ADDR = EXPR", "Assign", |rest| {
         engine(Command::Assign { assignment: rest.needed("the assignment")? })
@@ -129,11 +141,14 @@ fn parse_lldb_disassemble(rest: &Rest<'_>, words: Vec<String>) -> Result<Parsed,
 
 /// `info functions`.
 pub fn parse_functions(rest: &Rest<'_>) -> Result<Parsed, ParseError> {
-    let regex = match unquote(rest.text) {
+    engine(Command::Functions { regex: pattern_of(rest), limit: FUNCTIONS_LIMIT })
+}
+
+fn pattern_of(rest: &Rest<'_>) -> String {
+    match unquote(rest.text) {
         "" => ".*".to_owned(),
         text => text.to_owned(),
-    };
-    engine(Command::Functions { regex, limit: FUNCTIONS_LIMIT })
+    }
 }
 
 fn parse_symbol(rest: &Rest<'_>) -> Result<Parsed, ParseError> {

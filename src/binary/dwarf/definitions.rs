@@ -1,0 +1,260 @@
+//! What is defined under a qualified name: types, variables, enumerators, in whichever unit of the file.
+//!
+//! The units that mention the name are read, and of those only the parts that hold a mention. Nothing is kept but the
+//! answers.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use gimli::{AttributeValue, DwTag};
+use rayon::prelude::*;
+
+use super::entry::{Entry, EntryId};
+use super::mentions::{Mentions, Places};
+use super::scopes::{is_scope, ANONYMOUS};
+use super::types::Types;
+use super::{Dwarf, UnitId};
+use crate::binary::symbols::file_name;
+use crate::binary::symbols::text::split_scope;
+
+/// Answers that are kept.
+const KEPT: usize = 256;
+/// Names whose mentions are kept: one name is looked for in scope after scope.
+const MENTIONS_KEPT: usize = 4;
+
+/// What a name is looked for as.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(super) enum Wanted {
+    /// A class, union, enumeration, typedef or base type.
+    Type,
+    /// A variable with a place or a value, an enumerator.
+    Value,
+}
+
+impl Wanted {
+    /// Whether an entry of the tag can define or declare one.
+    fn can_be(self, tag: DwTag) -> bool {
+        match self {
+            Wanted::Type => {
+                let others = [gimli::DW_TAG_enumeration_type, gimli::DW_TAG_typedef, gimli::DW_TAG_base_type];
+                is_scope(tag) && tag != gimli::DW_TAG_namespace || others.contains(&tag)
+            }
+            Wanted::Value => {
+                matches!(tag, gimli::DW_TAG_enumerator | gimli::DW_TAG_variable | gimli::DW_TAG_member)
+            }
+        }
+    }
+}
+
+/// Answers that were given.
+#[derive(Default)]
+pub(super) struct Definitions {
+    /// The oldest first.
+    answers: Vec<(Wanted, String, Option<EntryId>)>,
+    mentions: Vec<(String, Arc<Mentions>)>,
+}
+
+impl Dwarf {
+    /// The entry that defines a type of this qualified name, in whichever unit: the first one's.
+    pub(super) fn definition_of(&self, name: &str) -> Option<EntryId> {
+        self.find_definition(Wanted::Type, name)
+    }
+
+    /// The entry that defines a variable or an enumerator of this qualified name.
+    pub(super) fn value_named(&self, name: &str) -> Option<EntryId> {
+        self.find_definition(Wanted::Value, name)
+    }
+
+    fn find_definition(&self, wanted: Wanted, name: &str) -> Option<EntryId> {
+        let lock = || self.definitions.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if let Some((_, _, known)) = lock().answers.iter().find(|one| (one.0, one.1.as_str()) == (wanted, name)) {
+            return *known;
+        }
+        let begun = Instant::now();
+        let (scope, leaf) = split_scope(name);
+        let known = lock().mentions.iter().find(|(of, _)| of == leaf).map(|(_, mentions)| mentions.clone());
+        let mentions = known.unwrap_or_else(|| {
+            let found = Arc::new(self.mentions(leaf));
+            if self.progress.is_cancelled() {
+                return found;
+            }
+            let mut kept = lock();
+            if kept.mentions.len() >= MENTIONS_KEPT {
+                kept.mentions.remove(0);
+            }
+            kept.mentions.push((leaf.to_owned(), found.clone()));
+            found
+        });
+        let stage = format!("looking for {name} in {}", file_name(self.file.path()));
+        self.progress.stage(&stage, mentions.units().len() as u64);
+        let search = Search { wanted, scope: scope.unwrap_or_default(), leaf };
+        let found = mentions.units().into_par_iter().find_map_first(|(unit, places)| {
+            if self.progress.is_cancelled() {
+                return None;
+            }
+            self.progress.advance(1);
+            let types = self.types();
+            let found = search.in_unit(&types, unit, places);
+            found.inspect_err(|error| tracing::debug!(%error, "bad entries in a unit")).ok().flatten()
+        });
+        tracing::debug!(name, ?found, units = mentions.units().len(), elapsed = ?begun.elapsed(), "a definition");
+        if self.progress.is_cancelled() {
+            return None;
+        }
+        let mut kept = lock();
+        if kept.answers.len() >= KEPT {
+            kept.answers.remove(0);
+        }
+        kept.answers.push((wanted, name.to_owned(), found));
+        found
+    }
+}
+
+/// One look for a name.
+struct Search<'a> {
+    wanted: Wanted,
+    /// Without `::` at its end; empty: the program's own.
+    scope: &'a str,
+    leaf: &'a str,
+}
+
+/// Declarations in a unit and the definitions that complete them, in whichever order.
+#[derive(Default)]
+struct Completed {
+    /// Those that declare what is looked for.
+    declared: Vec<EntryId>,
+    /// Any declaration, and what completes it.
+    by: Vec<(EntryId, EntryId)>,
+}
+
+/// A namespace, class or enumeration that is being read.
+struct Open {
+    offset: u64,
+    /// Whether a name in it is one of this scope, not one of a function's.
+    is_scope: bool,
+}
+
+impl Search<'_> {
+    /// The definition in one unit. Parts without a mention are passed over where the compiler says where they end.
+    fn in_unit(&self, types: &Types<'_>, unit: UnitId, places: &Places) -> gimli::Result<Option<EntryId>> {
+        let session = &types.session;
+        let opened = session.unit(unit)?;
+        let header = &opened.unit.header;
+        let mut raw = header.entries_raw(&opened.unit.abbreviations, None)?;
+        let mut open: Vec<Open> = Vec::new();
+        let mut completed = Completed::default();
+        while !raw.is_empty() {
+            let at = raw.next_offset().0 as u64;
+            let Some(abbreviation) = raw.read_abbreviation()? else {
+                open.pop();
+                if open.is_empty() {
+                    break;
+                }
+                continue;
+            };
+            let specs = abbreviation.attributes();
+            let is_root = open.is_empty();
+            let has = |name| specs.iter().any(|spec| spec.name() == name);
+            let mut sibling = None;
+            if abbreviation.has_children() && !is_root && has(gimli::DW_AT_sibling) {
+                for spec in specs {
+                    let attribute = raw.read_attribute(*spec)?;
+                    if let (gimli::DW_AT_sibling, AttributeValue::UnitRef(next)) = (spec.name(), attribute.value()) {
+                        sibling = Some(next);
+                    }
+                }
+            } else {
+                raw.skip_attributes(specs)?;
+            }
+            let after = raw.next_offset().0 as u64;
+            let in_scope = !is_root && open.iter().all(|one| one.is_scope);
+            let can_be = in_scope && self.wanted.can_be(abbreviation.tag());
+            let completes = can_be && has(gimli::DW_AT_specification);
+            if completes || can_be && places.any_in(at..after) {
+                let entry = session.entry(EntryId { unit, offset: at })?;
+                if let Some(found) = self.judge(types, &entry, &open, &mut completed) {
+                    return Ok(Some(found));
+                }
+            }
+            if completed.declared.is_empty() && !places.any_in(after..u64::MAX) {
+                break;
+            }
+            if !abbreviation.has_children() {
+                continue;
+            }
+            let is_scope =
+                is_root || is_scope(abbreviation.tag()) || abbreviation.tag() == gimli::DW_TAG_enumeration_type;
+            let next = sibling.filter(|next| next.0 as u64 > after);
+            match next.filter(|next| !is_scope || !places.any_in(after..next.0 as u64)) {
+                Some(next) => raw = header.entries_raw(&opened.unit.abbreviations, Some(next))?,
+                None => open.push(Open { offset: at, is_scope }),
+            }
+        }
+        Ok(None)
+    }
+
+    /// The definition, where an entry is that, or tells which earlier one is.
+    fn judge<'a>(
+        &self,
+        types: &Types<'a>,
+        entry: &Entry<'a>,
+        open: &[Open],
+        completed: &mut Completed,
+    ) -> Option<EntryId> {
+        let session = &types.session;
+        let declaration = session.follow(entry, gimli::DW_AT_specification);
+        let is_it = match &declaration {
+            Some(one) => completed.declared.contains(&one.id),
+            None => session.name(entry).as_deref() == Some(self.leaf) && self.is_scope(types, entry.id.unit, open),
+        };
+        let is_definition = self.is_definition(entry);
+        if is_it && is_definition {
+            return Some(entry.id);
+        }
+        if let Some(declaration) = declaration.filter(|_| is_definition) {
+            completed.by.push((declaration.id, entry.id));
+        } else if is_it {
+            completed.declared.push(entry.id);
+            return completed.by.iter().find(|(declared, _)| *declared == entry.id).map(|(_, by)| *by);
+        }
+        None
+    }
+
+    fn is_definition(&self, entry: &Entry<'_>) -> bool {
+        let is_declared = entry.flag(gimli::DW_AT_declaration);
+        let has = |name| entry.get(name).is_some();
+        match (self.wanted, entry.tag) {
+            (Wanted::Type, gimli::DW_TAG_typedef | gimli::DW_TAG_base_type) => true,
+            (Wanted::Type, _) => !is_declared,
+            (Wanted::Value, gimli::DW_TAG_enumerator) => true,
+            (Wanted::Value, gimli::DW_TAG_variable) => has(gimli::DW_AT_location) || has(gimli::DW_AT_const_value),
+            (Wanted::Value, gimli::DW_TAG_member) => is_declared && has(gimli::DW_AT_const_value),
+            (Wanted::Value, _) => false,
+        }
+    }
+
+    /// Whether the open entries are the scope that is looked for.
+    fn is_scope(&self, types: &Types<'_>, unit: UnitId, open: &[Open]) -> bool {
+        let mut names: Vec<String> = Vec::new();
+        for one in open.iter().skip(1) {
+            let Ok(entry) = types.session.entry(EntryId { unit, offset: one.offset }) else { return false };
+            if entry.get(gimli::DW_AT_specification).is_some() {
+                // A class that was declared in another one and is defined outside of it.
+                names = types
+                    .session
+                    .follow(&entry, gimli::DW_AT_specification)
+                    .map(|one| types.qualified_name(one.id))
+                    .into_iter()
+                    .collect();
+                continue;
+            }
+            // What an anonymous record or an unscoped enumeration holds is its outer scope's.
+            if entry.tag == gimli::DW_TAG_enumeration_type && !entry.flag(gimli::DW_AT_enum_class) {
+                continue;
+            }
+            let anonymous = (entry.tag == gimli::DW_TAG_namespace).then(|| ANONYMOUS.to_owned());
+            names.extend(types.session.name(&entry).or(anonymous));
+        }
+        names.join("::") == self.scope
+    }
+}
