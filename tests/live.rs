@@ -53,6 +53,7 @@ mod live {
     mod survival;
     mod syscalls;
     mod trace;
+    mod trace_everywhere;
     mod trace_filter;
     mod trace_quick;
     mod trace_script;

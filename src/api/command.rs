@@ -160,6 +160,8 @@ pub enum TargetSelector {
     Name { name: String },
     /// The next process that executes NAME.
     WaitFor { name: String, include_existing: Toggle, method: Option<String> },
+    /// Every process that rdbg may trace and that the trace under way can be for, and those to come.
+    Everything,
     /// Start a program; it is held at its first instruction.
     Launch { program: PathBuf, args: Vec<OsString> },
 }

@@ -126,6 +126,7 @@ impl<I: Inferior> Engine<I> {
             TargetSelector::WaitFor { name, include_existing, method } => {
                 self.wait_for_exec(name, include_existing, method, hold)
             }
+            TargetSelector::Everything => self.trace_everywhere(),
             TargetSelector::Launch { program, args } => self.launch(program, args, until_exec),
         }
     }

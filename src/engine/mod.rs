@@ -15,6 +15,7 @@ mod debuginfod;
 mod described_names;
 mod displays;
 mod elements;
+mod everywhere;
 mod exec;
 mod expressions;
 mod family;

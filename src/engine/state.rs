@@ -149,6 +149,8 @@ pub struct Engine<I: Inferior> {
     /// What commands that take their time tell.
     pub(super) progress: Progress,
     pub(super) filtered: super::call_filter::FilteredProcesses,
+    /// The watch over all processes.
+    pub(super) everywhere: Option<super::everywhere::Everywhere>,
     /// Debug information that is being fetched.
     pub(super) fetching: super::debuginfod::Fetching,
     /// The trace script that runs.
@@ -227,6 +229,7 @@ impl<I: Inferior> Engine<I> {
             wanted_calls: Default::default(),
             progress: Progress::default(),
             filtered: Default::default(),
+            everywhere: None,
             fetching: Default::default(),
             trace: None,
             trace_printer: None,

@@ -167,10 +167,7 @@ fn targets(plan: &TracePlan, scope: TraceScope, teller: &mut Teller) -> Result<V
             teller.tell(&format!("The script can concern processes that execute {name}: no other is touched."));
             Ok(vec![TargetSelector::WaitFor { name, include_existing: Toggle::On, method: None }])
         }
-        TraceScope::Everything => Err(ApiError::user("the script names no process, and could concern every one")
-            .with_hint(
-                "name one: -p PID, --attach NAME, --waitfor NAME, -c COMMAND; or filter all probes by /pid == $1/",
-            )),
+        TraceScope::Everything => Ok(vec![TargetSelector::Everything]),
     }
 }
 

@@ -169,7 +169,11 @@ impl<I: Inferior> Engine<I> {
     /// A process has gone; with the last one the trace ends.
     pub(in crate::engine) fn traced_process_gone(&mut self) {
         let Some(tracing) = &self.trace else { return };
-        if tracing.target == super::Target::Seen && self.debugged().is_empty() && self.awaited.is_none() {
+        if tracing.target == super::Target::Seen
+            && self.debugged().is_empty()
+            && self.awaited.is_none()
+            && self.everywhere.is_none()
+        {
             self.end_trace_soon();
         }
     }

@@ -36,6 +36,7 @@ impl<I: Inferior> Engine<I> {
     /// Runs END, prints the maps, and tells the printer that nothing follows. Probes stay in place until their process
     /// is left, and do nothing.
     pub(in crate::engine) fn finish_trace(&mut self) {
+        self.everywhere = None;
         self.lower_all_semaphores();
         let Some(mut tracing) = self.trace.take() else { return };
         let program = std::sync::Arc::clone(tracing.machine.program());
@@ -61,6 +62,9 @@ impl<I: Inferior> Engine<I> {
     /// A probe by time is due.
     pub(in crate::engine) fn on_tick(&mut self, tick: Tick) {
         let probe = tick.take();
+        if probe == super::filter::SCAN {
+            return self.look_everywhere();
+        }
         let Some(mut tracing) = self.trace.take() else { return };
         let program = std::sync::Arc::clone(tracing.machine.program());
         let Some(known) = program.probes.get(probe as usize) else { return };

@@ -8,6 +8,7 @@ mod begin;
 mod calls;
 mod end;
 mod files;
+mod filter;
 mod hits;
 mod list;
 mod place;
@@ -30,6 +31,7 @@ use crate::target::AddressSpace;
 use crate::trace::call::Call;
 use crate::trace::{Machine, SyscallHit};
 
+pub(super) use filter::{Filter, ScanClock};
 pub(super) use timers::Tick;
 
 /// A trace under way.

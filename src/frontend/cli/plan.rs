@@ -167,6 +167,7 @@ impl SessionPlan {
             (None, TargetSelector::Pid { pid }) => pid.to_string(),
             (None, TargetSelector::Name { name } | TargetSelector::WaitFor { name, .. }) => name.clone(),
             (None, TargetSelector::Launch { program, .. }) => program.display().to_string(),
+            (None, TargetSelector::Everything) => "everything".to_owned(),
         };
         full.rsplit('/').next().unwrap_or_default().to_owned()
     }

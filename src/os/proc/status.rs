@@ -122,6 +122,10 @@ pub struct Stat {
     pub state: char,
     /// The parent's group.
     pub parent: Pid,
+    /// Its process group.
+    pub group: i32,
+    /// Its controlling terminal; 0: none.
+    pub terminal: i32,
     /// When it started, in clock ticks since boot: tells a reused pid from the old one.
     pub start_time: u64,
     /// PF_KTHREAD of the flags.
@@ -146,6 +150,8 @@ pub fn parse_stat(text: &str) -> Option<Stat> {
         comm: comm.to_owned(),
         state: field(3)?.chars().next()?,
         parent: Pid(field(4)?.parse().ok()?),
+        group: field(5)?.parse().ok()?,
+        terminal: field(7)?.parse().ok()?,
         start_time: field(22)?.parse().ok()?,
         kernel_thread: field(9)?.parse::<u64>().ok()? & PF_KTHREAD != 0,
         cpu: field(39)?.parse().ok()?,
