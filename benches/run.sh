@@ -90,7 +90,7 @@ under() {
     O=$(sort -g -k2,2 $OUT/half.out | awk -v m=$mid 'NR == m {print $2}')
 }
 
-TOOLS=${TOOLS:-'floor-copy floor-regs floor-emulate rdbg-count rdbg-false rdbg-log gdb-count gdb-false gdb-silent lldb-count lldb-false lldb-auto'}
+TOOLS=${TOOLS:-'floor-copy floor-regs floor-sure floor-emulate rdbg-count rdbg-false rdbg-log gdb-count gdb-false gdb-silent lldb-count lldb-false lldb-auto'}
 
 hits() {
     for threads in ${THREADS:-1 4}; do
