@@ -169,7 +169,7 @@ impl<'a> Session<'a> {
         match value {
             AttributeValue::UnitRef(offset) => Some(EntryId { unit: from.unit, offset: offset.0 as u64 }),
             AttributeValue::DebugInfoRef(offset) => self.owner.entry_at(offset),
-            // A type unit, by its signature (DWARF 5, 7.32), is not looked for.
+            AttributeValue::DebugTypesRef(signature) => self.owner.units().type_signed(signature),
             _ => None,
         }
     }
@@ -179,15 +179,16 @@ impl<'a> Session<'a> {
         self.entry(self.target(entry.id, entry.get(name)?)?).ok()
     }
 
-    /// An attribute of an entry, or of the one that it completes (DW_AT_abstract_origin, DW_AT_specification).
+    /// An attribute of an entry, or of the one that it completes (DW_AT_abstract_origin, DW_AT_specification,
+    /// DW_AT_signature).
     pub fn inherited(&self, entry: &Entry<'a>, name: DwAt) -> Option<(EntryId, AttributeValue<Slice<'a>>)> {
         let mut current = entry.clone();
         for _ in 0..REFERENCE_DEPTH {
             if let Some(value) = current.get(name) {
                 return Some((current.id, value));
             }
-            let next = self.follow(&current, gimli::DW_AT_abstract_origin);
-            current = next.or_else(|| self.follow(&current, gimli::DW_AT_specification))?;
+            let completed = [gimli::DW_AT_abstract_origin, gimli::DW_AT_specification, gimli::DW_AT_signature];
+            current = completed.into_iter().find_map(|name| self.follow(&current, name))?;
         }
         None
     }

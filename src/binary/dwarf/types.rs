@@ -180,7 +180,7 @@ impl<'a> Types<'a> {
         }
     }
 
-    /// The entry behind typedefs and qualifiers; `None`: void.
+    /// The entry behind typedefs, qualifiers and signatures; `None`: void.
     fn plain_entry(&self, id: EntryId) -> gimli::Result<Option<Entry<'a>>> {
         let mut entry = self.session.entry(id)?;
         for _ in 0..ALIAS_DEPTH {
@@ -193,7 +193,11 @@ impl<'a> Types<'a> {
                     Some(next) => entry = self.session.entry(next)?,
                     None => return Ok(None),
                 },
-                _ => return Ok(Some(entry)),
+                // A declaration that says which unit has the type.
+                _ => match self.session.follow(&entry, gimli::DW_AT_signature) {
+                    Some(defined) => entry = defined,
+                    None => return Ok(Some(entry)),
+                },
             }
         }
         Err(gimli::Error::TooManyIterations)

@@ -2,9 +2,13 @@
 
 use std::sync::Arc;
 
-use gimli::{DebugInfoOffset, DebugLineOffset, DebugStrOffsetsBase, Dwarf, SectionId, UnitHeader, UnitType};
+use gimli::{
+    DebugInfoOffset, DebugLineOffset, DebugStrOffsetsBase, DebugTypeSignature, Dwarf, SectionId, UnitHeader, UnitType,
+};
 use rayon::prelude::*;
+use rustc_hash::FxHashMap;
 
+use super::entry::EntryId;
 use super::sections::{DebugFile, Slice};
 use super::unit::open_unit;
 use crate::base::FileAddr;
@@ -21,11 +25,13 @@ const MAX_PARTS: usize = 16;
 /// around each of their entries.
 const BATCH: usize = 64;
 
-/// All compilation units of .debug_info, found through one pass over headers and root entries; what lies between them is
+/// All units of .debug_info, found through one pass over headers and root entries; what lies between them is
 /// not touched.
 pub(super) struct UnitTable {
     pub units: Vec<UnitEntry>,
     covered: Vec<Covered>,
+    /// The types that have a unit of their own, by their signatures (DWARF 5, 3.1.4).
+    types: FxHashMap<u64, EntryId>,
     /// Why the pass ended before the section did, and where.
     pub broken: Option<(u64, String)>,
 }
@@ -83,7 +89,7 @@ impl UnitTable {
     /// Scans the root entries, on all processors.
     pub fn scan(file: &DebugFile) -> Self {
         let dwarf = file.read();
-        let mut table = UnitTable { units: Vec::new(), covered: Vec::new(), broken: None };
+        let mut table = UnitTable { units: Vec::new(), covered: Vec::new(), types: FxHashMap::default(), broken: None };
         let mut iter = dwarf.units();
         let (mut at, mut is_over) = (0, false);
         while !is_over {
@@ -102,8 +108,11 @@ impl UnitTable {
                 }
             }
             let scanned: Vec<_> = headers.par_iter().filter_map(|header| scan_unit(&dwarf, header)).collect();
-            for (entry, ranges) in scanned {
+            for (entry, ranges, signed) in scanned {
                 let unit = UnitId(table.units.len() as u32);
+                if let Some((signature, offset)) = signed {
+                    table.types.entry(signature).or_insert(EntryId { unit, offset });
+                }
                 table.units.push(entry);
                 table.covered.extend(Covered::of_unit(unit, ranges));
             }
@@ -125,6 +134,11 @@ impl UnitTable {
         near.into_iter().find(|one| at.0 < one.end()).map(|one| one.unit)
     }
 
+    /// The type of a signature.
+    pub fn type_signed(&self, signature: DebugTypeSignature) -> Option<EntryId> {
+        self.types.get(&signature.0).copied()
+    }
+
     /// A unit's entry.
     pub fn entry(&self, unit: UnitId) -> Option<&UnitEntry> {
         self.units.get(unit.0 as usize)
@@ -132,14 +146,24 @@ impl UnitTable {
 }
 
 fn is_wanted(header: &UnitHeader<Slice<'_>>) -> bool {
-    matches!(header.type_(), UnitType::Compilation | UnitType::Partial | UnitType::Skeleton(_))
+    matches!(header.type_(), UnitType::Compilation | UnitType::Partial | UnitType::Skeleton(_) | UnitType::Type { .. })
 }
 
-/// A unit and what it covers.
-fn scan_unit<'a>(dwarf: &Dwarf<Slice<'a>>, header: &UnitHeader<Slice<'a>>) -> Option<(UnitEntry, Vec<(u64, u64)>)> {
+/// A unit, what it covers, and of a type's unit the signature and where in the unit the type is.
+type Scanned = (UnitEntry, Vec<(u64, u64)>, Option<(u64, u64)>);
+
+fn scan_unit<'a>(dwarf: &Dwarf<Slice<'a>>, header: &UnitHeader<Slice<'a>>) -> Option<Scanned> {
     let offset = header.offset().as_debug_info_offset()?;
     let abbreviations = Arc::new(header.abbreviations(&dwarf.debug_abbrev).ok()?);
     let open = open_unit(dwarf, *header, abbreviations).ok()?;
     let ranges = open.ranges(dwarf).unwrap_or_default();
-    Some((UnitEntry { offset, lines: open.root.lines, strings: open.root.strings }, ranges))
+    let strings = open.root.strings;
+    match header.type_() {
+        // Its line program is that of the units that use the type.
+        UnitType::Type { type_signature, type_offset } => {
+            let signed = Some((type_signature.0, type_offset.0 as u64));
+            Some((UnitEntry { offset, lines: None, strings }, Vec::new(), signed))
+        }
+        _ => Some((UnitEntry { offset, lines: open.root.lines, strings }, ranges, None)),
+    }
 }
