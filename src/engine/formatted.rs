@@ -23,15 +23,13 @@ impl<I: Inferior> Engine<I> {
         let out = self.with_names(|names, environment| {
             let mut out = Vec::new();
             for piece in &pieces {
+                // There are as many as conversions.
+                let mut argument = || arguments.next().map_or("", String::as_str);
                 match piece {
                     Piece::Text(text) => out.extend_from_slice(text),
-                    Piece::Plain(spec) => {
-                        let argument = arguments.next().map_or("", String::as_str);
-                        out.extend(self.convert(spec, argument, names, environment)?);
-                    }
+                    Piece::Plain(spec) => out.extend(self.convert(spec, argument(), names, environment)?),
                     Piece::Float(spec) => {
-                        let argument = arguments.next().map_or("", String::as_str);
-                        let value = self.number_of(argument, names, environment)?;
+                        let value = self.number_of(argument(), names, environment)?;
                         out.extend(spec.text(&value).into_bytes());
                     }
                 }
