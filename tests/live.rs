@@ -24,6 +24,7 @@ mod live {
     mod hits;
     mod hot_sites;
     mod hundred_threads;
+    mod indexes;
     mod inlined;
     mod interpretation;
     mod jit;

@@ -16,6 +16,10 @@ use super::{BinaryError, DebugLink, Dynamic, FileBytes, NamesFile, Section, Segm
 use crate::base::{FileAddr, LoadBias, Progress, VirtAddr};
 
 const PAGE: u64 = 4096;
+/// Bytes of an Elf64_Sym.
+const SYMBOL: usize = 24;
+/// A search among fewer names is over before an index of them could be opened.
+const MANY_NAMES: usize = 16 << 10;
 
 /// How a module is linked (e_type).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -190,6 +194,45 @@ impl Module {
             let (image, unwind) = (self.image.clone(), self.unwind_tables().clone());
             SymbolIndex::new(image, separate, &self.dynamic, unwind).reporting_to(self.progress.clone())
         })
+    }
+
+    /// Whether the file has so many names that an index of them is worth keeping.
+    pub fn has_many_names(&self) -> bool {
+        let separate = self.names.as_ref().map(NamesFile::image);
+        let tables = [(Some(&self.image), ".symtab"), (Some(&self.image), ".dynsym"), (separate, ".symtab")];
+        let sections = tables.iter().filter_map(|(image, name)| image.as_ref()?.section(name));
+        sections.map(|section| section.bytes.len()).sum::<usize>() / SYMBOL >= MANY_NAMES
+    }
+
+    /// Uses an index of the names that [`Module::make_ready`] made; whether it belongs to them. `key` names the file where it
+    /// has no build-id.
+    pub fn use_ready(&self, bytes: FileBytes, key: &str) -> bool {
+        self.symbols().use_ready(bytes, &self.index_identity(key))
+    }
+
+    /// Whether one is used.
+    pub fn has_ready(&self) -> bool {
+        self.symbols.get().is_some_and(SymbolIndex::is_ready)
+    }
+
+    /// What an index that belongs to these names has in its head: the build-id, or else `key`, and what tells their tables from
+    /// others of the same build.
+    pub fn index_identity(&self, key: &str) -> Vec<u8> {
+        let hex = |id: &[u8]| id.iter().take(64).map(|byte| format!("{byte:02x}")).collect();
+        let id = self.build_id().filter(|id| !id.is_empty()).map_or_else(|| key.to_owned(), hex);
+        self.symbols().identity(&id)
+    }
+
+    /// Whether an index would have saved a pass over all names.
+    pub fn lacks_ready(&self) -> bool {
+        let symbols = self.symbols();
+        symbols.took_a_pass() && !symbols.is_ready()
+    }
+
+    /// The bytes of an index of the names, to be kept in a file. `goes_on` is asked now and then, and can keep the work
+    /// waiting; `None` once it says no, or where there are too many names.
+    pub fn make_ready(&self, key: &str, goes_on: &dyn Fn() -> bool) -> Option<Vec<u8>> {
+        self.symbols().make_ready(&self.index_identity(key), goes_on)
     }
 
     /// The call frame information of the module; located at the first call.

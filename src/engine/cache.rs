@@ -1,26 +1,29 @@
-//! The cache of packs: one file for each build of a stripped program that was indexed, in $XDG_CACHE_HOME/rdbg.
+//! The cache, in $XDG_CACHE_HOME/rdbg: packs, one for each build of a stripped program that was indexed, and indexes of the
+//! names of large files.
 
 use std::fs;
 use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use super::names::hex;
 use crate::api::{ApiError, CacheRequest, Outcome, Reply};
-use crate::binary::{Module, NamesFile};
+use crate::binary::{FileBytes, Module, NamesFile};
 
-/// How much the packs may hold together until the user says otherwise, bytes.
+/// How much the files may hold together until the user says otherwise, bytes.
 const DEFAULT_LIMIT: u64 = 1_000_000_000;
 /// The file that holds the limit that the user has set.
 const LIMIT_FILE: &str = "limit";
-const ENDING: &str = "pack";
+const PACK: &str = "pack";
+const INDEX: &str = "index";
 
-/// Where packs are kept. Nothing in it is trusted: a pack that does not fit is removed.
+/// Where packs and indexes are kept. Nothing in it is trusted: what does not fit is removed.
 pub(super) struct Cache {
     directory: PathBuf,
 }
 
-/// One pack.
+/// One file.
 struct Kept {
     path: PathBuf,
     size: u64,
@@ -38,18 +41,13 @@ impl Cache {
     /// The pack of a module. `key` names the file where it has no build-id.
     pub fn load(&self, module: &Module, key: &str) -> Option<NamesFile> {
         let path = self.path_of(module, key);
-        let bytes = crate::os::map_file(&path).ok()?;
+        let bytes = map_own(&path)?;
         let fits = |pack: &NamesFile| {
             pack.is_pack() && pack.build_id() == module.build_id() && pack.identity() == module.pack_identity(key)
         };
         match NamesFile::parse(path.clone(), bytes) {
             Ok(pack) if fits(&pack) => {
-                // What was used last is removed last. A cache that cannot be written serves all the same.
-                let touched =
-                    fs::File::options().append(true).open(&path).and_then(|file| file.set_modified(SystemTime::now()));
-                if let Err(error) = touched {
-                    tracing::debug!(%error, path = %path.display(), "the time of use is not kept");
-                }
+                touch(&path);
                 Some(pack)
             }
             outcome => {
@@ -58,6 +56,36 @@ impl Cache {
                 None
             }
         }
+    }
+
+    /// Has a module use its index, if there is one that fits it.
+    pub fn load_index(&self, module: &Module, key: &str) -> bool {
+        let path = self.index_path(module, key);
+        let Some(bytes) = map_own(&path) else { return false };
+        let fits = module.use_ready(bytes, key);
+        if fits {
+            touch(&path);
+        } else {
+            tracing::debug!(path = %path.display(), "an index that does not fit is removed");
+            let _ = fs::remove_file(&path);
+        }
+        fits
+    }
+
+    /// Keeps a module's index; returns where. It need not survive a power cut: one that is damaged is made again.
+    ///
+    /// # Errors
+    /// The directory cannot be written, or its place is another user's: what root put there that user could not remove.
+    pub fn store_index(&self, module: &Module, key: &str, index: &[u8]) -> io::Result<PathBuf> {
+        let standing = self.directory.ancestors().find_map(|place| fs::metadata(place).ok());
+        if standing.is_none_or(|place| place.uid() != crate::os::own_uid()) {
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, "the directory is another user's"));
+        }
+        fs::create_dir_all(&self.directory)?;
+        let path = self.index_path(module, key);
+        write_as(&path, index, Lasting::UntilPowerCut)?;
+        self.trim(self.limit())?;
+        Ok(path)
     }
 
     /// Keeps a module's pack; returns where.
@@ -87,7 +115,7 @@ impl Cache {
             format!("{}: {} of at most {}", self.directory.display(), megabytes(total), megabytes(self.limit()));
         for one in &kept {
             let age = one.used.elapsed().unwrap_or_default().as_secs() / 3600;
-            let name = one.path.file_stem().unwrap_or_default().to_string_lossy();
+            let name = one.path.file_name().unwrap_or_default().to_string_lossy();
             text.push_str(&format!("\n  {name}  {}  used {age} h ago", megabytes(one.size)));
         }
         Ok(Reply::Text { text })
@@ -97,7 +125,15 @@ impl Cache {
         let name = module.build_id().filter(|id| !id.is_empty()).map_or_else(|| key.to_owned(), hex);
         // A hostile build-id can be long.
         let name: String = name.chars().take(128).collect();
-        self.directory.join(name).with_extension(ENDING)
+        self.directory.join(name).with_extension(PACK)
+    }
+
+    /// Files of one build can have different tables: one of them may be stripped.
+    fn index_path(&self, module: &Module, key: &str) -> PathBuf {
+        let name = self.path_of(module, key);
+        let name = name.file_stem().unwrap_or_default().to_string_lossy();
+        let tables = crc32fast::hash(&module.index_identity(key));
+        self.directory.join(format!("{name}-{tables:08x}.{INDEX}"))
     }
 
     fn limit(&self) -> u64 {
@@ -105,7 +141,7 @@ impl Cache {
         text.trim().parse().unwrap_or(DEFAULT_LIMIT)
     }
 
-    /// The packs, the one used last first; files that were never finished are removed on the way.
+    /// The packs and indexes, the one used last first; files that were never finished are removed on the way.
     fn kept(&self) -> Vec<Kept> {
         let entries = fs::read_dir(&self.directory).into_iter().flatten().flatten();
         let packs = entries.filter_map(|entry| {
@@ -115,8 +151,8 @@ impl Cache {
             if path.extension()? == "tmp" && used.elapsed().is_ok_and(|age| age.as_secs() > 3600) {
                 let _ = fs::remove_file(&path);
             }
-            let is_pack = path.extension()? == ENDING;
-            is_pack.then_some(Kept { path, size: metadata.len(), used })
+            let is_ours = [PACK, INDEX].iter().any(|ending| path.extension().is_some_and(|one| one == *ending));
+            is_ours.then_some(Kept { path, size: metadata.len(), used })
         });
         let mut packs: Vec<Kept> = packs.collect();
         packs.sort_by_key(|one| std::cmp::Reverse(one.used));
@@ -128,19 +164,51 @@ impl Cache {
         for one in self.kept() {
             total = total.saturating_add(one.size);
             if total > limit {
-                fs::remove_file(&one.path)?;
+                match fs::remove_file(&one.path) {
+                    // Another rdbg did it.
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                    outcome => outcome?,
+                }
             }
         }
         Ok(())
     }
 }
 
+/// A file that nobody but its owner, who is the user, can have written.
+fn map_own(path: &Path) -> Option<FileBytes> {
+    let metadata = fs::metadata(path).ok()?;
+    let is_own = metadata.uid() == crate::os::own_uid() && metadata.mode() & 0o022 == 0;
+    is_own.then(|| crate::os::map_file(path).ok()).flatten()
+}
+
+/// What was used last is removed last. A cache that cannot be written serves all the same.
+fn touch(path: &Path) {
+    let touched = fs::File::options().append(true).open(path).and_then(|file| file.set_modified(SystemTime::now()));
+    if let Err(error) = touched {
+        tracing::debug!(%error, path = %path.display(), "the time of use is not kept");
+    }
+}
+
+/// Whether a file is to be there after a power cut.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Lasting {
+    Always,
+    UntilPowerCut,
+}
+
 /// Writes a file so that nobody ever sees a part of it.
 pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    write_as(path, bytes, Lasting::Always)
+}
+
+fn write_as(path: &Path, bytes: &[u8], lasting: Lasting) -> io::Result<()> {
     let unfinished = path.with_extension(format!("{}.tmp", std::process::id()));
     let written = fs::File::create(&unfinished).and_then(|mut file| {
         file.write_all(bytes)?;
-        file.sync_data()?;
+        if lasting == Lasting::Always {
+            file.sync_data()?;
+        }
         fs::rename(&unfinished, path)
     });
     if written.is_err() {
@@ -151,7 +219,6 @@ pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
 
 /// Names a file that has no build-id: another file has another name, or has it later.
 pub(super) fn file_key(path: &Path) -> String {
-    use std::os::unix::fs::MetadataExt;
     let of = |file: fs::Metadata| {
         format!("file-{:x}-{:x}-{:x}-{:x}.{:09}", file.dev(), file.ino(), file.size(), file.mtime(), file.mtime_nsec())
     };
@@ -209,7 +276,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let cache = Cache { directory: directory.path().to_owned() };
         for (age, name) in ["new", "middle", "old"].iter().enumerate() {
-            let file = fs::File::create(directory.path().join(name).with_extension(ENDING)).unwrap();
+            let file = fs::File::create(directory.path().join(name).with_extension(PACK)).unwrap();
             file.set_len(100).unwrap();
             file.set_modified(SystemTime::now() - std::time::Duration::from_secs(age as u64 * 60)).unwrap();
         }

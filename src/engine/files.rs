@@ -117,11 +117,7 @@ fn index(request: &NamesRequest, progress: &Progress, (file, output): (&Path, Op
     found.notes.iter().for_each(|note| tracing::warn!("{note}"));
     let key = key_of(&path, None);
     if output.is_none() && !module.is_stripped() {
-        return Err(ApiError::user(format!(
-            "{} needs no pack in the cache: its names are read from where they are",
-            path.display()
-        ))
-        .with_hint("`-o PACK` writes one for a stripped copy of it"));
+        return keep_index(&module, &path, &key, progress);
     }
     let pack = module.make_pack(&key);
     if progress.is_cancelled() {
@@ -141,6 +137,22 @@ fn index(request: &NamesRequest, progress: &Progress, (file, output): (&Path, Op
     };
     let id = module.build_id().map_or_else(|| "without a build-id".to_owned(), |id| format!("build-id {}", hex(id)));
     Ok(Reply::Text { text: format!("{}: {size}, the names of {} ({id})", to.display(), path.display()) })
+}
+
+/// Puts an index of a file's names into the cache.
+fn keep_index(module: &Module, path: &Path, key: &str, progress: &Progress) -> Outcome {
+    if !module.has_many_names() {
+        return Err(ApiError::user(format!(
+            "{} needs nothing in the cache: its names are few, and are read from where they are",
+            path.display()
+        ))
+        .with_hint("`-o PACK` writes a pack for a stripped copy of it"));
+    }
+    let Some(index) = module.make_ready(key, &|| !progress.is_cancelled()) else { return Ok(Reply::Done) };
+    let fail = |error: std::io::Error| ApiError::user(format!("the cache cannot be written: {error}"));
+    let to = Cache::of_user().ok_or_else(no_cache)?.store_index(module, key, &index).map_err(fail)?;
+    let (to, size) = (to.display(), megabytes(index.len() as u64));
+    Ok(Reply::Text { text: format!("{to}: {size}, an index of the names of {}", path.display()) })
 }
 
 impl<I: Inferior> Engine<I> {

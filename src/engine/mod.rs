@@ -25,6 +25,7 @@ mod formatted;
 mod frame_scope;
 mod hits;
 mod hot_sites;
+mod indexing;
 mod inlined;
 mod inspect;
 mod interrupted;

@@ -136,6 +136,7 @@ impl<I: Inferior> Engine<I> {
                     module.set_vtable_names(names.clone());
                 }
                 let module = Arc::new(module);
+                self.take_index(&module, path, root);
                 self.files.insert(id, module.clone());
                 Ok(Some(module))
             }

@@ -154,6 +154,7 @@ impl<I: Inferior> Engine<I> {
             return;
         }
         let (start, module) = (loaded.range.start, Arc::new(loaded.module.with_names(file)));
+        self.take_index(&module, &loaded.path, &crate::os::root_of(pid));
         for known in self.files.values_mut().filter(|known| Arc::ptr_eq(known, &loaded.module)) {
             *known = module.clone();
         }
@@ -250,11 +251,12 @@ pub fn describe_names(module: &Module) -> String {
     if made > 0 {
         return format!("the map of its JIT ({} functions)", made - 1);
     }
-    match (symtab, debug, dynsym) {
+    let names = match (symtab, debug, dynsym) {
         (0, 0, dynsym) if stored.is_some() => format!(".dynsym ({dynsym}); {}", stored.unwrap_or_default()),
         (0, 0, 0) => "none: stripped; functions by .eh_frame".to_owned(),
         (0, 0, dynsym) => format!(".dynsym ({dynsym}); stripped of .symtab, and no separate file of its build is here"),
         (0, debug, _) => format!("{} ({debug})", from()),
         (symtab, ..) => format!(".symtab ({symtab})"),
-    }
+    };
+    format!("{names}{}", if module.has_ready() { ", indexed" } else { "" })
 }

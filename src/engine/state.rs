@@ -151,6 +151,8 @@ pub struct Engine<I: Inferior> {
     pub(super) filtered: super::call_filter::FilteredProcesses,
     /// The watch over all processes.
     pub(super) everywhere: Option<super::everywhere::Everywhere>,
+    /// Indexes of names that are being made.
+    pub(super) indexing: super::indexing::Indexing,
     /// Debug information that is being fetched.
     pub(super) fetching: super::debuginfod::Fetching,
     /// The trace script that runs.
@@ -230,6 +232,7 @@ impl<I: Inferior> Engine<I> {
             progress: Progress::default(),
             filtered: Default::default(),
             everywhere: None,
+            indexing: Default::default(),
             fetching: Default::default(),
             trace: None,
             trace_printer: None,
@@ -246,6 +249,7 @@ impl<I: Inferior> Engine<I> {
         while !self.ended {
             self.empty_outbox();
             self.doorbell.take();
+            self.mind_indexes();
             if self.take_queued() {
                 self.take_reports_that_came();
                 continue;
@@ -266,6 +270,7 @@ impl<I: Inferior> Engine<I> {
             }
         }
         self.empty_outbox();
+        self.end_indexing();
     }
 
     /// Handles one request or input, if one is queued.

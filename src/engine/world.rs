@@ -59,6 +59,7 @@ impl<I: Inferior> Engine<I> {
     pub(super) fn stop_world(&mut self) {
         let all: Vec<Tid> = self.threads.keys().copied().collect();
         self.world = World::Stopping;
+        self.hold_indexing();
         self.stop_threads(&all);
         self.world = World::Stopped;
     }

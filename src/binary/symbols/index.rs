@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use super::super::image::Image;
@@ -9,6 +10,7 @@ use super::super::{Dynamic, UnwindTables};
 use super::literals::Literals;
 use super::made::MadeName;
 use super::order::ByAddress;
+use super::ready::Ready;
 use super::table::{Table, TableEntry};
 use super::{plt, NameSource, Symbol, SymbolKind};
 use crate::base::{FileAddr, Progress};
@@ -25,6 +27,9 @@ pub struct SymbolIndex {
     tables: Tables,
     made: OnceLock<Vec<MadeName>>,
     pub(super) by_address: ByAddress,
+    pub(super) ready: OnceLock<Ready>,
+    /// A question was answered by a pass over a whole table.
+    passed: AtomicBool,
     progress: Progress,
 }
 
@@ -77,7 +82,8 @@ impl SymbolIndex {
         let tables = Tables::find(&image, separate, dynamic);
         let dynamic = dynamic.clone();
         let (made, by_address, progress) = Default::default();
-        SymbolIndex { image, dynamic, unwind, tables, made, by_address, progress }
+        let (ready, passed) = Default::default();
+        SymbolIndex { image, dynamic, unwind, tables, made, by_address, ready, passed, progress }
     }
 
     /// The same index; its searches tell there how far they are.
@@ -114,21 +120,46 @@ impl SymbolIndex {
         stubs: Stubs,
         accepts: impl Fn(SymbolKind, &[u8]) -> bool + Sync,
     ) -> Vec<Entry> {
-        let code = |at: FileAddr| self.is_code(at);
-        let mut found = Vec::new();
-        let total = self.tables.list.iter().map(Table::len).sum::<usize>() as u64;
-        self.progress.stage(&format!("searching the names of {}", file_name(self.image.path())), total);
-        for (number, table) in self.tables.list.iter().enumerate() {
-            let entry = |one: TableEntry| Entry::of_table(number, one);
-            let candidates = literals.map(|literals| table.find(literals));
-            let wanted = |offset: usize| candidates.as_ref().is_none_or(|candidates| candidates.contains(offset));
-            found.extend(table.select(&code, &wanted, &accepts, &self.progress).into_iter().map(entry));
-        }
+        let ready = literals.and_then(|literals| self.select_ready(literals, &accepts));
+        let mut found = ready.unwrap_or_else(|| self.select_by_pass(literals, &accepts));
         if stubs == Stubs::Seen {
             let made = self.made().iter().enumerate().filter(|(_, one)| accepts(one.kind, one.name.as_bytes()));
             found.extend(made.map(|(number, one)| Entry::made(number, one)));
         }
         found
+    }
+
+    fn select_by_pass(
+        &self,
+        literals: Option<&Literals>,
+        accepts: &(impl Fn(SymbolKind, &[u8]) -> bool + Sync),
+    ) -> Vec<Entry> {
+        let code = |at: FileAddr| self.is_code(at);
+        let mut found = Vec::new();
+        let total = self.tables.list.iter().map(Table::len).sum::<usize>() as u64;
+        self.progress.stage(&format!("searching the names of {}", file_name(self.image.path())), total);
+        self.has_passed();
+        for (number, table) in self.tables.list.iter().enumerate() {
+            let entry = |one: TableEntry| Entry::of_table(number, one);
+            let candidates = literals.map(|literals| table.strings_with(literals));
+            let wanted = |offset: usize| candidates.as_ref().is_none_or(|candidates| candidates.contains(offset));
+            found.extend(table.select(&code, &wanted, accepts, &self.progress).into_iter().map(entry));
+        }
+        found
+    }
+
+    /// A question is answered by a pass.
+    pub(super) fn has_passed(&self) {
+        self.passed.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether a question was, so that an index made ready would have served.
+    pub(in crate::binary) fn took_a_pass(&self) -> bool {
+        self.passed.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn tables(&self) -> &[Table] {
+        self.tables.all()
     }
 
     /// Calls `visit` with every name and its size in bytes, the tables' in their order; what two of them say alike comes twice.
@@ -141,11 +172,11 @@ impl SymbolIndex {
         }
     }
 
-    fn is_code(&self, at: FileAddr) -> bool {
+    pub(super) fn is_code(&self, at: FileAddr) -> bool {
         self.image.segment_at(at).is_some_and(|segment| segment.exec)
     }
 
-    fn made(&self) -> &[MadeName] {
+    pub(super) fn made(&self) -> &[MadeName] {
         self.made.get_or_init(|| plt::decode_stubs(&self.image, &self.dynamic, &self.tables))
     }
 
@@ -192,11 +223,11 @@ pub(in crate::binary) fn file_name(path: &Path) -> Cow<'_, str> {
 }
 
 impl Entry {
-    fn of_table(table: usize, one: TableEntry) -> Entry {
+    pub(super) fn of_table(table: usize, one: TableEntry) -> Entry {
         Entry { address: one.address, number: one.number, table: table as u8, kind: one.kind }
     }
 
-    fn made(number: usize, made: &MadeName) -> Entry {
+    pub(super) fn made(number: usize, made: &MadeName) -> Entry {
         Entry { address: made.address, number: number as u32, table: MADE, kind: made.kind }
     }
 }

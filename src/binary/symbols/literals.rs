@@ -3,6 +3,7 @@
 use memchr::memmem::Finder;
 use regex_syntax::hir::{Class, Hir, HirKind};
 
+use super::ready::is_whole_name;
 use super::text::{is_identifier, split_parts, split_scope, without_template_arguments};
 
 /// Shorter identifiers select too little.
@@ -37,8 +38,9 @@ pub(in crate::binary) struct Literals {
 enum Coded {
     /// They are always admitted.
     Admit,
-    /// The literal is what the table holds, not what a demangler makes of it.
-    AsTheyStand,
+    /// None can be: the literal is what the table holds, not what a demangler makes of it; or it is an identifier as a whole, in
+    /// ASCII letters (Punycode has others, and a constant is an argument).
+    NeverCoded,
 }
 
 /// A literal made ready to be looked for.
@@ -126,7 +128,7 @@ impl Literals {
             return Literals::of_name(name);
         }
         let whole = Search::Whole(Box::new(Whole::new(identifier)));
-        Some(Literals { sets: vec![vec![whole]], coded: Coded::Admit })
+        Some(Literals { sets: vec![vec![whole]], coded: Coded::NeverCoded })
     }
 
     /// What a demangled name (or its end) must leave in the mangled one; `None` when that cannot be said.
@@ -151,13 +153,22 @@ impl Literals {
 
     /// These very bytes, in the name as the table has it.
     pub fn exact(name: &[u8]) -> Literals {
-        Literals { sets: vec![vec![Search::exact(name)]], coded: Coded::AsTheyStand }
+        Literals { sets: vec![vec![Search::exact(name)]], coded: Coded::NeverCoded }
     }
 
     /// Whether a mangled name can match.
     pub fn admit(&self, mangled: &[u8]) -> bool {
-        let all = self.sets.iter().all(|set| set.iter().any(|search| search.find(mangled).is_some()));
-        all || self.coded == Coded::Admit && is_coded(mangled)
+        self.have_all(mangled) || self.coded == Coded::Admit && mangled.starts_with(RUST_V0) && is_coded(mangled)
+    }
+
+    /// Whether a string of a table can be, or end in, a mangled name that can match.
+    pub fn admit_string(&self, string: &[u8]) -> bool {
+        let coded = || memchr::memmem::find(string, RUST_V0).is_some_and(|at| is_coded(&string[at..]));
+        self.have_all(string) || self.coded == Coded::Admit && coded()
+    }
+
+    fn have_all(&self, text: &[u8]) -> bool {
+        self.sets.iter().all(|set| set.iter().any(|search| search.find(text).is_some()))
     }
 
     /// What is left to be looked for in names of which every one may hold one of these texts besides.
@@ -165,6 +176,18 @@ impl Literals {
         let mut left = self.clone();
         left.sets.retain(|set| !texts.clone().any(|text| set.iter().any(|search| search.find(text).is_some())));
         left
+    }
+
+    /// The identifier that every wanted name has as a whole component, or is; `None` where it takes more to say what they hold.
+    pub fn word(&self) -> Option<&[u8]> {
+        match (&self.sets[..], self.coded) {
+            ([set], Coded::NeverCoded) => match &set[..] {
+                [Search::Whole(whole)] => Some(whole.finder.needle()),
+                [Search::Exact(name)] => Some(name.needle()).filter(|name| is_whole_name(name)),
+                _ => None,
+            },
+            _ => None,
+        }
     }
 
     /// How many sets there are.
@@ -211,7 +234,7 @@ const RUST_V0: &[u8] = b"_R";
 /// Symbol Format").
 fn is_coded(mangled: &[u8]) -> bool {
     let coded = |pair: &[u8]| matches!(pair, [b'K', b'R' | b'Q' | b'A' | b'T' | b'V' | b'e'] | [b'u', b'0'..=b'9']);
-    memchr::memmem::find(mangled, RUST_V0).is_some_and(|at| mangled[at..].windows(2).any(coded))
+    mangled.windows(2).any(coded)
 }
 
 /// An identifier, or a part of one.
@@ -338,7 +361,7 @@ mod tests {
         let stands = |word: &[u8]| memchr::memmem::find(mangled.as_bytes(), word).is_some();
         let words = text.as_bytes().split(|byte| !is_identifier(*byte)).filter(|word| !stands(word));
         let words = words.filter(|word| !MADE_WORDS.split(' ').any(|made| made.as_bytes() == *word));
-        for word in words.filter(|_| !is_coded(mangled.as_bytes())) {
+        for word in words.filter(|_| !(mangled.starts_with("_R") && is_coded(mangled.as_bytes()))) {
             let parts = (MIN_LENGTH..=word.len()).flat_map(|length| word.windows(length));
             if let Some(part) = parts.into_iter().find(|part| is_test(part, Case::Exact) && !stands(part)) {
                 let part = String::from_utf8_lossy(part);

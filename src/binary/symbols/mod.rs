@@ -7,6 +7,8 @@ mod made;
 mod order;
 mod pattern;
 mod plt;
+mod ready;
+mod rows;
 mod scan;
 mod search;
 mod signature;

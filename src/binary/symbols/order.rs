@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 use rayon::prelude::*;
 
 use super::index::Entry;
+use super::ready::Ready;
 use super::{Symbol, SymbolIndex, SymbolKind};
 use crate::base::FileAddr;
 
@@ -22,14 +23,73 @@ const MAX_ALIASES: usize = 4096;
 #[derive(Default)]
 pub(super) struct ByAddress {
     asked: AtomicU32,
-    order: OnceLock<Order>,
+    order: OnceLock<MadeOrder>,
 }
 
-struct Order {
+struct MadeOrder {
     /// Those of one address stand together, in no useful order.
     entries: Vec<Entry>,
     /// For each entry the end of the symbol that reaches furthest, of all up to it.
     reach: Vec<FileAddr>,
+}
+
+/// Entries in the order of their addresses.
+trait Ordered {
+    fn len(&self) -> usize;
+    fn entry(&self, place: usize) -> Result<Entry, Damaged>;
+    /// Whether an entry up to and with this place may reach over an address.
+    fn may_reach(&self, place: usize, at: FileAddr) -> bool;
+}
+
+/// An order that was made ready cannot be read.
+struct Damaged;
+
+impl Ordered for MadeOrder {
+    fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    fn entry(&self, place: usize) -> Result<Entry, Damaged> {
+        self.entries.get(place).copied().ok_or(Damaged)
+    }
+
+    fn may_reach(&self, place: usize, at: FileAddr) -> bool {
+        self.reach.get(place).is_some_and(|reach| *reach > at)
+    }
+}
+
+/// The order of an index that was made ready. It does not say how far symbols reach.
+struct ReadyOrder<'a> {
+    index: &'a SymbolIndex,
+    ready: &'a Ready,
+}
+
+impl Ordered for ReadyOrder<'_> {
+    fn len(&self) -> usize {
+        self.ready.ordered()
+    }
+
+    fn entry(&self, place: usize) -> Result<Entry, Damaged> {
+        self.ready.row(place).and_then(|row| self.index.entry_of_row(row)).ok_or(Damaged)
+    }
+
+    fn may_reach(&self, _place: usize, _at: FileAddr) -> bool {
+        true
+    }
+}
+
+/// The first place below `end` whose entry `is_before` does not take.
+fn find_place(order: &impl Ordered, end: usize, is_before: impl Fn(&Entry) -> bool) -> Result<usize, Damaged> {
+    let (mut low, mut high) = (0, end);
+    while low < high {
+        let middle = low + (high - low) / 2;
+        if is_before(&order.entry(middle)?) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    Ok(low)
 }
 
 /// The entries of the highest address of those that were offered.
@@ -77,16 +137,22 @@ impl SymbolIndex {
     /// named `sub_<file address>`; any other is `None`.
     pub fn find_at(&self, at: FileAddr) -> Option<(Symbol<'_>, u64)> {
         let first = self.image.segment_at(at)?.addr;
-        let is_early = self.by_address.asked.fetch_add(1, Ordering::Relaxed) < PASSES;
-        let found = match self.by_address.order.get() {
-            Some(order) => self.find_in_order(order, first, at),
-            None if is_early => self.find_by_pass(first, at),
-            None => self.find_in_order(self.order(), first, at),
-        };
+        let ready = self.ready.get().map(|ready| ReadyOrder { index: self, ready });
+        let by_ready = ready.and_then(|order| self.find_in_order(&order, first, at).ok());
+        let found = by_ready.unwrap_or_else(|| self.find_by_own_order(first, at));
         if let Some(entry) = found {
             return Some((self.symbol(&entry), at.since(entry.address)));
         }
         self.unwind.find_function(at).map(|range| (Symbol::of_frame(range), at.since(range.start)))
+    }
+
+    fn find_by_own_order(&self, first: FileAddr, at: FileAddr) -> Option<Entry> {
+        let is_early = self.by_address.asked.fetch_add(1, Ordering::Relaxed) < PASSES;
+        self.has_passed();
+        match self.by_address.order.get() {
+            None if is_early => self.find_by_pass(first, at),
+            _ => self.find_in_order(self.order(), first, at).ok().flatten(),
+        }
     }
 
     /// The entry that covers `at`, by one look at every entry. None below `first` is considered.
@@ -105,23 +171,27 @@ impl SymbolIndex {
             .or_else(|| self.best_covering(&reaching.entries, Standing::Further, at))
     }
 
-    fn find_in_order(&self, order: &Order, first: FileAddr, at: FileAddr) -> Option<Entry> {
-        let Order { entries, reach } = order;
-        let mut position = entries.partition_point(|entry| entry.address <= at);
+    fn find_in_order(&self, order: &impl Ordered, first: FileAddr, at: FileAddr) -> Result<Option<Entry>, Damaged> {
+        let mut position = find_place(order, order.len(), |entry| entry.address <= at)?;
         let mut standing = Standing::Nearest;
         for _ in 0..MAX_LOOK_BACK {
-            let address = entries[..position].last()?.address;
-            // The nearest symbol may reach over `at` without a size; those before it only by theirs.
-            if address < first || standing == Standing::Further && reach[position - 1] <= at {
-                return None;
+            if position == 0 {
+                return Ok(None);
             }
-            let start = entries[..position].partition_point(|entry| entry.address < address);
-            if let Some(found) = self.best_covering(&entries[start..position], standing, at) {
-                return Some(found);
+            let address = order.entry(position - 1)?.address;
+            // The nearest symbol may reach over `at` without a size; those before it only by theirs.
+            if address < first || standing == Standing::Further && !order.may_reach(position - 1, at) {
+                return Ok(None);
+            }
+            let start = find_place(order, position, |entry| entry.address < address)?;
+            let aliases = (start..position).take(MAX_ALIASES).map(|place| order.entry(place));
+            let aliases = aliases.collect::<Result<Vec<Entry>, Damaged>>()?;
+            if let Some(found) = self.best_covering(&aliases, standing, at) {
+                return Ok(Some(found));
             }
             (position, standing) = (start, Standing::Further);
         }
-        None
+        Ok(None)
     }
 
     /// Of the names of one address the best one that reaches over `at`.
@@ -149,7 +219,7 @@ impl SymbolIndex {
         }
     }
 
-    fn order(&self) -> &Order {
+    fn order(&self) -> &MadeOrder {
         self.by_address.order.get_or_init(|| {
             let mut entries = Vec::new();
             self.for_each(|entry, _| entries.push(entry));
@@ -159,7 +229,7 @@ impl SymbolIndex {
                 Some(*reach)
             };
             let reach = entries.iter().scan(FileAddr(0), furthest).collect();
-            Order { entries, reach }
+            MadeOrder { entries, reach }
         })
     }
 

@@ -48,7 +48,7 @@ impl Strings<'_> {
         literals.for_each_hit(bytes, |hit| {
             let start = memchr::memrchr(0, &bytes[..hit]).map_or(0, |before| before + 1);
             let end = memchr::memchr(0, &bytes[hit..]).map_or(bytes.len(), |until| hit + until);
-            if literals.admit(&bytes[start..end]) {
+            if literals.admit_string(&bytes[start..end]) {
                 found.push(piece.start + start..piece.start + end);
             }
             end

@@ -5,7 +5,9 @@ use cpp_demangle::DemangleOptions;
 use super::demangle::{demangle, demangle_cpp};
 use super::index::Stubs;
 use super::literals::Literals;
-use super::text::{is_identifier, split_parts, split_scope, without_clones, without_template_arguments};
+use super::text::{
+    is_identifier, split_parts, split_scope, without_c_clones, without_clones, without_template_arguments,
+};
 use super::{FunctionMatch, Matches, NamePattern, Symbol, SymbolIndex, SymbolKind};
 
 impl SymbolIndex {
@@ -159,13 +161,6 @@ fn without_spaces(text: &str) -> String {
         at > 0 && around(at - 1) && around(at + 1)
     };
     text.char_indices().filter(|(at, letter)| *letter != ' ' || needed(*at)).map(|(_, letter)| letter).collect()
-}
-
-/// `foo` of `foo.isra.0`, `foo.constprop.0`, `foo.llvm.123`.
-fn without_c_clones(name: &str) -> &str {
-    let marks = [".isra.", ".constprop.", ".llvm.", ".part."];
-    let end = marks.iter().filter_map(|mark| name.find(mark)).filter(|at| *at > 0).min();
-    &name[..end.unwrap_or(name.len())]
 }
 
 /// The part of a function that the compiler thinks unlikely: it is entered from within the function only.

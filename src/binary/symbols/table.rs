@@ -19,6 +19,8 @@ const ENTRY: usize = 24;
 const MAX_NAME: usize = 64 << 10;
 /// A string table that is larger is let go of once it has been read, bytes. It is read again from the page cache.
 const LARGE: usize = 8 << 20;
+/// How much of each end of a table stands for the whole of it, bytes.
+const EDGE: usize = 4096;
 /// How many symbols are read together.
 pub(super) const CHUNK: usize = 16 << 10;
 
@@ -64,6 +66,12 @@ impl Table {
         self.symbols.len() / ENTRY
     }
 
+    /// What an entry names, where that is a function or data and has a name. `code` as for [`Table::select`].
+    pub fn find(&self, number: u32, code: impl Fn(FileAddr) -> bool) -> Option<TableEntry> {
+        let entry = self.entry(number).filter(|entry| u32_at(entry, 0) != 0)?;
+        parse_entry(number, entry, &code)
+    }
+
     /// The name of an entry, without its version; empty for none.
     pub fn name(&self, number: u32) -> &[u8] {
         self.entry(number).map_or(&[], |entry| self.entry_name(entry))
@@ -75,14 +83,9 @@ impl Table {
     }
 
     /// The strings that `literals` admit. A large table does not stay resident.
-    pub fn find(&self, literals: &Literals) -> Candidates {
+    pub fn strings_with(&self, literals: &Literals) -> Candidates {
         let strings = Strings(self.image.slice(&self.strings));
-        let is_large = self.strings.len() > LARGE;
-        let release = |piece: Range<usize>| {
-            if is_large {
-                self.image.release(self.strings.start + piece.start..self.strings.start + piece.end);
-            }
-        };
+        let release = |piece: Range<usize>| self.release_strings(piece);
         strings.find(literals, release)
     }
 
@@ -106,13 +109,22 @@ impl Table {
                 }
                 let first = (chunk * CHUNK) as u32;
                 let numbered = (first..).zip(bytes.chunks_exact(ENTRY));
-                let named = numbered.filter(|(_, entry)| wanted(u32_at(entry, 0) as usize));
+                let (mut least, mut most) = (usize::MAX, 0);
+                let named = numbered.filter(|(_, entry)| {
+                    let offset = u32_at(entry, 0) as usize;
+                    let is_wanted = wanted(offset);
+                    if is_wanted {
+                        (least, most) = (offset.min(least), offset.max(most));
+                    }
+                    is_wanted
+                });
                 let parsed = named.filter_map(|(number, entry)| Some((parse_entry(number, entry, code)?, entry)));
                 let accepted = parsed.filter(|(one, entry)| {
                     let name = self.entry_name(entry);
                     !name.is_empty() && accepts(one.kind, name)
                 });
                 let found = accepted.map(|(one, _)| one).collect();
+                self.release_strings(least..most);
                 progress.advance((bytes.len() / ENTRY) as u64);
                 found
             })
@@ -127,6 +139,28 @@ impl Table {
             if let Some(one) = parse_entry(number, entry, &code) {
                 visit(one, u64_at(entry, 16));
             }
+        }
+    }
+
+    /// What tells this table from another of the same file: its source, how long it and its strings are, and the CRC-32 of where
+    /// they begin and end.
+    pub fn fingerprint(&self) -> String {
+        let edges = |range: &Range<usize>| {
+            let bytes = self.image.slice(range);
+            let edge = bytes.len().min(EDGE);
+            let mut crc = crc32fast::Hasher::new();
+            crc.update(&bytes[..edge]);
+            crc.update(&bytes[bytes.len() - edge..]);
+            format!("{:x}-{:08x}", bytes.len(), crc.finalize())
+        };
+        format!("{:?} {} {}", self.source, edges(&self.symbols), edges(&self.strings))
+    }
+
+    /// Lets go of a part of the strings, where there are many.
+    pub fn release_strings(&self, part: Range<usize>) {
+        let end = part.end.min(self.strings.len());
+        if self.strings.len() > LARGE && part.start < end {
+            self.image.release(self.strings.start + part.start..self.strings.start + end);
         }
     }
 

@@ -61,6 +61,13 @@ pub(in crate::binary) fn is_identifier(byte: u8) -> bool {
     byte == b'_' || byte.is_ascii_alphanumeric()
 }
 
+/// `foo` of `foo.isra.0`, `foo.constprop.0`, `foo.llvm.123`.
+pub(super) fn without_c_clones(name: &str) -> &str {
+    let marks = [".isra.", ".constprop.", ".llvm.", ".part."];
+    let end = marks.iter().filter_map(|mark| name.find(mark)).filter(|at| *at > 0).min();
+    &name[..end.unwrap_or(name.len())]
+}
+
 /// Cuts ` [clone .cold]` off the end.
 pub(super) fn without_clones(mut text: &str) -> &str {
     while text.ends_with(']') {

@@ -346,7 +346,7 @@ pub struct Symbols {
 pub struct Index {
     /// An ELF file; an unstripped one, with -o, for its stripped copies
     pub file: PathBuf,
-    /// The pack to write, for --symbols-from; without it the pack goes into the cache, for a stripped file
+    /// The pack to write, for --symbols-from; without it the cache gets a pack of a stripped file, or an index of a large one
     #[arg(short = 'o', value_name = "PACK")]
     pub output: Option<PathBuf>,
 }
@@ -354,10 +354,10 @@ pub struct Index {
 /// `rdbg cache`.
 #[derive(Debug, Args)]
 pub struct Cache {
-    /// Remove every pack
+    /// Remove every pack and index
     #[arg(long)]
     pub clear: bool,
-    /// Keep no more than so many MB of packs, from now on
+    /// Keep no more than so many MB, from now on
     #[arg(long, value_name = "MB", conflicts_with = "clear")]
     pub limit: Option<u32>,
 }

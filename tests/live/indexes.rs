@@ -1,0 +1,88 @@
+//! Indexes of large files' names: a session makes one while its target runs, the next one uses it, and neither depends on it.
+
+use std::path::PathBuf;
+
+use crate::support::{Fixture, Guard, Home, Rdbg, Target, SOON};
+
+const LOGGED: [&str; 2] = ["--log-filter", "rdbg=debug"];
+
+/// The indexes in a home's cache.
+fn indexes(home: &Home) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(home.path().join("cache/rdbg")).into_iter().flatten().flatten();
+    entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|ending| ending == "index")).collect()
+}
+
+/// Attaches, looks for a name, and says where the program's names come from.
+fn look(home: &Home, target: &Target) -> String {
+    let pid = target.pid().to_string();
+    let commands = ["--ex", "break many_777", "--ex", "info sharedlibrary", "--ex", "detach"];
+    let output = home.run([&["attach", "--batch", "--pid", &pid][..], &commands].concat(), SOON);
+    assert_eq!(output.code(), 0, "{}", output.stderr);
+    assert!(output.stdout.contains("many_777"), "{}", output.stdout);
+    Guard::check(target.pid());
+    output.stdout
+}
+
+fn attach(home: &Home, target: &Target) -> Rdbg {
+    let pid = target.pid().to_string();
+    let mut rdbg = home.start([&["attach", "--pid", &pid][..], &LOGGED].concat());
+    rdbg.send("break many_12345");
+    rdbg.expect_line("Breakpoint 1", SOON);
+    rdbg
+}
+
+#[test]
+fn an_index_is_made_while_the_target_runs_and_used_by_the_next_session() {
+    let home = Home::new();
+    let target = Target::start(&Fixture::get("many"), ["--hold"]);
+    let mut rdbg = attach(&home, &target);
+    assert!(indexes(&home).is_empty());
+    rdbg.send("continue");
+    rdbg.expect_line("an index is in the cache", SOON);
+    rdbg.signal("INT");
+    rdbg.send("quit");
+    assert_eq!(rdbg.wait(SOON).code(), 0);
+    let [index] = &indexes(&home)[..] else { panic!("{:?}", indexes(&home)) };
+    assert!(look(&home, &target).contains(", indexed"));
+
+    let whole = std::fs::read(index).unwrap();
+    std::fs::write(index, &whole[..whole.len() - 1]).unwrap();
+    assert!(!look(&home, &target).contains(", indexed"));
+    assert!(indexes(&home).is_empty());
+
+    // The body of one that is damaged is found out where it is looked at.
+    let mut damaged = whole;
+    let body = damaged.len() / 4..;
+    damaged[body].iter_mut().for_each(|byte| *byte ^= 0x55);
+    std::fs::write(index, damaged).unwrap();
+    look(&home, &target);
+}
+
+#[test]
+fn a_cache_that_cannot_be_written_is_no_error() {
+    let home = Home::new();
+    std::fs::write(home.path().join("cache/rdbg"), "in the way").unwrap();
+    let target = Target::start(&Fixture::get("many"), ["--hold"]);
+    let mut rdbg = attach(&home, &target);
+    rdbg.send("continue");
+    rdbg.expect_line("an index is not kept", SOON);
+    rdbg.signal("INT");
+    rdbg.send("quit");
+    let output = rdbg.wait(SOON);
+    let told: Vec<&str> = output.stderr.lines().filter(|line| !line.contains("DEBUG")).collect();
+    assert!(output.code() == 0 && told.is_empty(), "{told:?}");
+    Guard::check(target.pid());
+}
+
+#[test]
+fn an_index_can_be_made_beforehand_and_is_cleared_with_the_packs() {
+    let home = Home::new();
+    let fixture = Fixture::get("many");
+    let index = home.run(["index".as_ref(), fixture.path().as_os_str()], SOON);
+    assert!(index.code() == 0 && index.stdout.contains("an index of the names of"), "{}{}", index.stdout, index.stderr);
+    assert!(look(&home, &Target::start(&fixture, ["--hold"])).contains(", indexed"));
+    let shown = home.run(["cache"], SOON).success().stdout;
+    assert!(shown.contains(".index"), "{shown}");
+    home.run(["cache", "--clear"], SOON).success();
+    assert!(indexes(&home).is_empty());
+}
