@@ -18,6 +18,8 @@ pub mod peer;
 mod perf_map;
 pub mod proc;
 pub mod refusal;
+mod reports;
+mod request;
 mod safety_net;
 pub mod signals;
 pub mod socket;
