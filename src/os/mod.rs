@@ -40,6 +40,7 @@ pub use family::{Family, Standing};
 pub use file::{map_file, FileBytes};
 pub use guardian::{Covered, GuardedId, Guardian, GuardianState};
 pub use launch::{launch, Aslr, LaunchSpec, Launched, Stdio};
+pub use mem::CodeWriters;
 pub use peer::{inspect_socket, listen_backlog, SocketFacts};
 pub use perf_map::{PerfMap, PerfMapMark};
 pub use proc::{find_by_name, is_32_bit, list_processes, openable_path, read_maps, read_pids, root_of, ProcessRow};

@@ -45,6 +45,12 @@ pub(super) fn debug_register_offset(register: DebugRegister) -> usize {
     std::mem::offset_of!(libc::user, u_debugreg) + number * size_of::<u64>()
 }
 
+/// Sets the program counter alone.
+pub(super) fn set_pc(tid: Tid, pc: VirtAddr) -> Result<(), c_int> {
+    let rip = std::mem::offset_of!(libc::user, regs) + std::mem::offset_of!(libc::user_regs_struct, rip);
+    request(libc::PTRACE_POKEUSER, tid, rip as *mut c_void, pc.0 as *mut c_void)
+}
+
 /// One PTRACE_PEEKTEXT / POKETEXT round: the word at `at`.
 pub(super) fn peek(tid: Tid, at: VirtAddr) -> Result<u64, c_int> {
     let mut word = 0u64;

@@ -17,7 +17,7 @@ use crate::base::{
 use super::error::last_errno;
 use super::mem::{load, store, MemFiles};
 use super::reports::Reports;
-use super::request::{debug_register_offset, failed, fetch, poke, request};
+use super::request::{debug_register_offset, failed, fetch, poke, request, set_pc};
 use super::{proc, refusal, Doorbell};
 
 /// Calls of 64-bit code (include/uapi/linux/audit.h, AUDIT_ARCH_X86_64).
@@ -152,9 +152,7 @@ impl Inferior for LiveInferior {
     }
 
     fn set_pc(&mut self, tid: Tid, pc: VirtAddr) -> Result<(), InferiorError> {
-        let rip = std::mem::offset_of!(libc::user, regs) + std::mem::offset_of!(libc::user_regs_struct, rip);
-        request(libc::PTRACE_POKEUSER, tid, rip as *mut c_void, pc.0 as *mut c_void)
-            .map_err(|errno| failed("setting the program counter", tid, errno))
+        set_pc(tid, pc).map_err(|errno| failed("setting the program counter", tid, errno))
     }
 
     fn vector_regs(&self, tid: Tid) -> Result<VectorRegs, InferiorError> {
