@@ -90,6 +90,8 @@ enum Stop {
     At(libc::c_int),
 }
 
+/// What a thread reports by now. The call does not wait: rdbg's end is told by a signal as well (PR_SET_PDEATHSIG), at any
+/// time, which would interrupt it, and a thread that is given up for that keeps what rdbg has left.
 fn stop_of(tid: Tid) -> Stop {
     let mut status = 0;
     // SAFETY: waitpid writes to an int that lives over the call.
