@@ -4,6 +4,8 @@ use std::fs::{self, File};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
+
 use super::table::{GuardedSpace, Table, SPACES};
 use super::watch::Files;
 use crate::base::{Pid, Tid, VirtAddr};
@@ -107,7 +109,7 @@ fn same_program(parent: Pid, child: Pid) -> bool {
 
 /// Clears DR7 in every thread of a process; in how many. All are seized before the first is cleared: what a seized thread
 /// runs into no longer kills it.
-fn clear_debug_registers(pid: Pid) -> usize {
+pub(super) fn clear_debug_registers(pid: Pid) -> usize {
     let threads = proc::read_threads(pid).unwrap_or_default();
     let seized: Vec<Tid> = threads.into_iter().filter(|tid| seize(*tid).is_some()).collect();
     seized.into_iter().filter(|tid| clear_in_thread(*tid).is_some()).count()
@@ -119,7 +121,7 @@ fn seize(tid: Tid) -> Option<()> {
     // SAFETY: ptrace and usleep get numbers; the kernel checks the task.
     unsafe {
         while libc::ptrace(libc::PTRACE_SEIZE, tid.0, 0, 0) != 0 {
-            if *libc::__errno_location() != libc::EPERM || Instant::now() > end {
+            if Errno::last() != Errno::EPERM || Instant::now() > end {
                 return None;
             }
             libc::usleep(SEIZE_AGAIN);
@@ -133,8 +135,8 @@ fn clear_in_thread(tid: Tid) -> Option<()> {
     // SAFETY: ptrace and waitpid get numbers and pointers to live values; the kernel checks the task.
     unsafe {
         libc::ptrace(libc::PTRACE_INTERRUPT, tid.0, 0, 0);
-        let mut status = 0;
-        if libc::waitpid(tid.0, &mut status, libc::__WALL) != tid.0 || !libc::WIFSTOPPED(status) {
+        let status = wait_for(tid)?;
+        if !libc::WIFSTOPPED(status) {
             return None;
         }
         let cleared = libc::ptrace(libc::PTRACE_POKEUSER, tid.0, control, 0) == 0;
@@ -143,6 +145,20 @@ fn clear_in_thread(tid: Tid) -> Option<()> {
         let owed = if signal == libc::SIGTRAP && is_hardware_trap(tid) { 0 } else { signal };
         libc::ptrace(libc::PTRACE_DETACH, tid.0, 0, owed);
         cleared.then_some(())
+    }
+}
+
+/// The next report of a tracee. rdbg's end is told by a signal as well (PR_SET_PDEATHSIG), at any time up to the end of
+/// rdbg's last thread: it interrupts a wait, and a tracee that is given up then keeps its registers.
+fn wait_for(tid: Tid) -> Option<libc::c_int> {
+    let mut status = 0;
+    loop {
+        // SAFETY: waitpid gets a number and a pointer to a live value.
+        match unsafe { libc::waitpid(tid.0, &mut status, libc::__WALL) } {
+            got if got == tid.0 => return Some(status),
+            -1 if Errno::last() == Errno::EINTR => {}
+            _ => return None,
+        }
     }
 }
 
