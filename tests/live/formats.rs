@@ -25,6 +25,8 @@ const ZLIB: Form = Form { name: "zlib", flags: &["-gz=zlib"], after: &[] };
 const INDEX: Form = Form { name: "index", flags: &[], after: &["gdb-add-index"] };
 /// Each type in a unit of its own.
 const TYPES: Form = Form { name: "types", flags: &["-fdebug-types-section"], after: &[] };
+/// Code and places in a unit of its own, which refers to the others for the rest.
+const LTO: Form = Form { name: "lto", flags: &["-flto"], after: &[] };
 
 /// A compiler and what it is told.
 #[derive(Clone, Copy, Debug)]
@@ -138,19 +140,22 @@ fn disagreement(build: &Build, program: &Path, commands: &[String]) -> Option<St
     (own != other).then(differ)
 }
 
+const COMPILERS: &[&str] = &["g++", "clang++"];
+const VERSIONS: &[&str] = &["-gdwarf-4", "-gdwarf-5"];
+
 fn each(form: Form) {
-    each_of(form, &["-gdwarf-4", "-gdwarf-5"], "nothing");
+    each_of(form, COMPILERS, VERSIONS, "nothing");
 }
 
 /// Without the questions that hold `not_asked`.
-fn each_of(form: Form, versions: &'static [&'static str], not_asked: &str) {
+fn each_of(form: Form, compilers: &[&'static str], versions: &[&'static str], not_asked: &str) {
     let (summed, begun) = (line_in("formats/store.cpp", "summed"), line_in("formats/main.cpp", "begun"));
     let mut values = vec![format!("break store.cpp:{summed}"), "continue".to_owned()];
     values.extend(QUESTIONS.iter().filter(|one| !one.contains(not_asked)).map(|one| (*one).to_owned()));
     let inlined = [format!("break main.cpp:{begun}"), "continue".into(), "print made".into(), "info locals".into()];
     let mut wrong = Vec::new();
-    for compiler in ["g++", "clang++"] {
-        for version in versions {
+    for &compiler in compilers {
+        for &version in versions {
             for level in ["-O0", "-O2"] {
                 let build = Build { compiler, version, level, form };
                 let Some(program) = build.make() else { return };
@@ -176,10 +181,16 @@ fn compressed_sections() {
 fn types_in_units_of_their_own() {
     // DWARF 4 has them in a section of their own, .debug_types, which is not read.
     // Of a class that g++ only declares in the unit, gdb 13 does not find the definition; rdbg does.
-    each_of(TYPES, &["-gdwarf-5"], "store.inner_");
+    each_of(TYPES, COMPILERS, &["-gdwarf-5"], "store.inner_");
 }
 
 #[test]
 fn files_with_an_index_of_gdbs() {
     each(INDEX);
+}
+
+#[test]
+fn units_that_refer_to_each_other() {
+    // clang++ needs a linker that understands it.
+    each_of(LTO, &["g++"], VERSIONS, "nothing");
 }

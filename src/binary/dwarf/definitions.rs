@@ -3,7 +3,7 @@
 //! The units that mention the name are read, and of those only the parts that hold a mention. Nothing is kept but the
 //! answers.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use gimli::{AttributeValue, DwTag};
@@ -19,6 +19,8 @@ use crate::binary::symbols::text::split_scope;
 
 /// Answers that are kept.
 const KEPT: usize = 256;
+/// Declarations of one name whose completion is looked for in other units.
+const DECLARATIONS: usize = 256;
 /// Names whose mentions are kept: one name is looked for in scope after scope.
 const MENTIONS_KEPT: usize = 4;
 
@@ -87,16 +89,8 @@ impl Dwarf {
         });
         let stage = format!("looking for {name} in {}", file_name(self.file.path()));
         self.progress.stage(&stage, mentions.units().len() as u64);
-        let search = Search { wanted, scope: scope.unwrap_or_default(), leaf };
-        let found = mentions.units().into_par_iter().find_map_first(|(unit, places)| {
-            if self.progress.is_cancelled() {
-                return None;
-            }
-            self.progress.advance(1);
-            let types = self.types();
-            let found = search.in_unit(&types, unit, places);
-            found.inspect_err(|error| tracing::debug!(%error, "bad entries in a unit")).ok().flatten()
-        });
+        let search = Search { wanted, scope: scope.unwrap_or_default(), leaf, elsewhere: Vec::new() };
+        let found = self.find_in_units(search, &mentions);
         tracing::debug!(name, ?found, units = mentions.units().len(), elapsed = ?begun.elapsed(), "a definition");
         if self.progress.is_cancelled() {
             return None;
@@ -108,6 +102,38 @@ impl Dwarf {
         kept.answers.push((wanted, name.to_owned(), found));
         found
     }
+
+    /// In the units that mention it, else in those that complete what these declare: link-time optimisation leaves
+    /// variables' places in a unit of its own, which names nothing.
+    fn find_in_units(&self, search: Search<'_>, mentions: &Mentions) -> Option<EntryId> {
+        let declared = Mutex::new(Vec::new());
+        let find = |search: &Search<'_>, mentions: &Mentions| {
+            mentions.units().into_par_iter().find_map_first(|(unit, places)| {
+                if self.progress.is_cancelled() {
+                    return None;
+                }
+                self.progress.advance(1);
+                let found = search.in_unit(&self.types(), unit, places);
+                match found.inspect_err(|error| tracing::debug!(%error, "bad entries in a unit")).ok()? {
+                    Judged::Defined(entry) => Some(entry),
+                    Judged::Declared(entries) => {
+                        declared.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).extend(entries);
+                        None
+                    }
+                }
+            })
+        };
+        if let Some(found) = find(&search, mentions) {
+            return Some(found);
+        }
+        let mut elsewhere = std::mem::take(&mut *declared.lock().unwrap_or_else(|poisoned| poisoned.into_inner()));
+        elsewhere.truncate(DECLARATIONS);
+        if elsewhere.is_empty() || search.wanted == Wanted::Type || self.progress.is_cancelled() {
+            return None;
+        }
+        let references = self.references(&elsewhere);
+        find(&Search { elsewhere, ..search }, &references)
+    }
 }
 
 /// One look for a name.
@@ -116,6 +142,16 @@ struct Search<'a> {
     /// Without `::` at its end; empty: the program's own.
     scope: &'a str,
     leaf: &'a str,
+    /// Declarations in other units.
+    elsewhere: Vec<EntryId>,
+}
+
+/// What a unit has of a name.
+enum Judged {
+    /// The definition.
+    Defined(EntryId),
+    /// Declarations, and what completes them without a place.
+    Declared(Vec<EntryId>),
 }
 
 /// Declarations in a unit and the definitions that complete them, in whichever order.
@@ -136,13 +172,13 @@ struct Open {
 
 impl Search<'_> {
     /// The definition in one unit. Parts without a mention are passed over where the compiler says where they end.
-    fn in_unit(&self, types: &Types<'_>, unit: UnitId, places: &Places) -> gimli::Result<Option<EntryId>> {
+    fn in_unit(&self, types: &Types<'_>, unit: UnitId, places: &Places) -> gimli::Result<Judged> {
         let session = &types.session;
         let opened = session.unit(unit)?;
         let header = &opened.unit.header;
         let mut raw = header.entries_raw(&opened.unit.abbreviations, None)?;
         let mut open: Vec<Open> = Vec::new();
-        let mut completed = Completed::default();
+        let mut completed = Completed { declared: self.elsewhere.clone(), by: Vec::new() };
         while !raw.is_empty() {
             let at = raw.next_offset().0 as u64;
             let Some(abbreviation) = raw.read_abbreviation()? else {
@@ -169,11 +205,11 @@ impl Search<'_> {
             let after = raw.next_offset().0 as u64;
             let in_scope = !is_root && open.iter().all(|one| one.is_scope);
             let can_be = in_scope && self.wanted.can_be(abbreviation.tag());
-            let completes = can_be && has(gimli::DW_AT_specification);
+            let completes = can_be && (has(gimli::DW_AT_specification) || has(gimli::DW_AT_abstract_origin));
             if completes || can_be && places.any_in(at..after) {
                 let entry = session.entry(EntryId { unit, offset: at })?;
                 if let Some(found) = self.judge(types, &entry, &open, &mut completed) {
-                    return Ok(Some(found));
+                    return Ok(Judged::Defined(found));
                 }
             }
             if completed.declared.is_empty() && !places.any_in(after..u64::MAX) {
@@ -190,7 +226,7 @@ impl Search<'_> {
                 None => open.push(Open { offset: at, is_scope }),
             }
         }
-        Ok(None)
+        Ok(Judged::Declared(completed.declared))
     }
 
     /// The definition, where an entry is that, or tells which earlier one is.
@@ -202,7 +238,7 @@ impl Search<'_> {
         completed: &mut Completed,
     ) -> Option<EntryId> {
         let session = &types.session;
-        let declaration = session.follow(entry, gimli::DW_AT_specification);
+        let declaration = session.completed(entry);
         let is_it = match &declaration {
             Some(one) => completed.declared.contains(&one.id),
             None => session.name(entry).as_deref() == Some(self.leaf) && self.is_scope(types, entry.id.unit, open),

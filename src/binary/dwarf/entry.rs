@@ -179,6 +179,12 @@ impl<'a> Session<'a> {
         self.entry(self.target(entry.id, entry.get(name)?)?).ok()
     }
 
+    /// The entry that one is a copy of, or defines.
+    pub fn completed(&self, entry: &Entry<'a>) -> Option<Entry<'a>> {
+        let names = [gimli::DW_AT_abstract_origin, gimli::DW_AT_specification];
+        names.into_iter().find_map(|name| self.follow(entry, name))
+    }
+
     /// An attribute of an entry, or of the one that it completes (DW_AT_abstract_origin, DW_AT_specification,
     /// DW_AT_signature).
     pub fn inherited(&self, entry: &Entry<'a>, name: DwAt) -> Option<(EntryId, AttributeValue<Slice<'a>>)> {
@@ -187,8 +193,8 @@ impl<'a> Session<'a> {
             if let Some(value) = current.get(name) {
                 return Some((current.id, value));
             }
-            let completed = [gimli::DW_AT_abstract_origin, gimli::DW_AT_specification, gimli::DW_AT_signature];
-            current = completed.into_iter().find_map(|name| self.follow(&current, name))?;
+            let signed = || self.follow(&current, gimli::DW_AT_signature);
+            current = self.completed(&current).or_else(signed)?;
         }
         None
     }

@@ -12,7 +12,7 @@ use gimli::SectionId;
 use memchr::memmem::Finder;
 use rayon::prelude::*;
 
-use super::{Dwarf, UnitId};
+use super::{Dwarf, EntryId, UnitId};
 
 /// Bytes that one processor looks through at a time.
 const STRIDE: usize = 4 << 20;
@@ -71,9 +71,26 @@ impl Dwarf {
         text.push(0);
         let Some(strings) = self.strings_of(&text) else { return Mentions::everywhere(self) };
         let offsets: Vec<[u8; 4]> = strings.iter().map(|at| (*at as u32).to_le_bytes()).collect();
-        let patterns = offsets.iter().map(<[u8; 4]>::as_slice).chain([text.as_slice()]);
-        let Ok(searcher) = AhoCorasick::new(patterns) else { return Mentions::everywhere(self) };
-        let found = self.search(SectionId::DebugInfo, text.len().max(4), &|part, first| {
+        let patterns: Vec<&[u8]> = offsets.iter().map(<[u8; 4]>::as_slice).chain([text.as_slice()]).collect();
+        let Some(mut mentions) = self.places_of(&patterns) else { return Mentions::everywhere(self) };
+        self.add_indexed(&offsets, &mut mentions);
+        mentions
+    }
+
+    /// Where other units can refer to these entries (DW_FORM_ref_addr: the offset in the section).
+    pub(super) fn references(&self, entries: &[EntryId]) -> Mentions {
+        let offset = |one: &EntryId| Some(self.units().entry(one.unit)?.offset.0 as u64 + one.offset);
+        let offsets = entries.iter().filter_map(offset).filter_map(|at| u32::try_from(at).ok());
+        let offsets: Vec<[u8; 4]> = offsets.map(u32::to_le_bytes).collect();
+        let patterns: Vec<&[u8]> = offsets.iter().map(<[u8; 4]>::as_slice).collect();
+        self.places_of(&patterns).unwrap_or_else(|| Mentions::everywhere(self))
+    }
+
+    /// Where any of these bytes stand in .debug_info; `None`: there are too many places.
+    fn places_of(&self, patterns: &[&[u8]]) -> Option<Mentions> {
+        let searcher = AhoCorasick::new(patterns).ok()?;
+        let longest = patterns.iter().map(|one| one.len()).max().unwrap_or(1);
+        let found = self.search(SectionId::DebugInfo, longest, &|part, first| {
             let mut hits = Vec::new();
             let mut from = 0;
             while let Some(hit) = searcher.find(aho_corasick::Input::new(part).range(from..)) {
@@ -81,8 +98,7 @@ impl Dwarf {
                 from = hit.start() + 1;
             }
             hits
-        });
-        let Some(found) = found else { return Mentions::everywhere(self) };
+        })?;
         let mut mentions = Mentions::default();
         for at in found {
             let Some(entry) = self.entry_at(gimli::DebugInfoOffset(at)) else { continue };
@@ -91,8 +107,7 @@ impl Dwarf {
                 offsets.push(entry.offset);
             }
         }
-        self.add_indexed(&offsets, &mut mentions);
-        mentions
+        Some(mentions)
     }
 
     /// The offsets of a string, with the 0 behind it, in .debug_str: where it is one by itself, else wherever one ends so.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use gimli::DwTag;
 
-use super::entry::{Descend, EntryId, Session};
+use super::entry::{Descend, Entry, EntryId, Session};
 use super::types::Types;
 use super::{Dwarf, UnitId};
 
@@ -91,7 +91,7 @@ impl Dwarf {
     }
 }
 
-impl Types<'_> {
+impl<'a> Types<'a> {
     /// An entry's name with the namespaces and classes that it is in; empty where it has no name.
     pub(super) fn qualified_name(&self, id: EntryId) -> String {
         let name = self.session.entry(id).ok().and_then(|entry| self.session.name(&entry));
@@ -125,8 +125,8 @@ impl Types<'_> {
     }
 
     fn declaration_of(&self, id: EntryId) -> EntryId {
-        let entry = self.session.entry(id).ok();
-        let declared = entry.and_then(|entry| self.session.follow(&entry, gimli::DW_AT_specification));
-        declared.map_or(id, |declared| declared.id)
+        let first = self.session.entry(id).ok();
+        let declared = |entry: &Entry<'a>| self.session.completed(entry);
+        std::iter::successors(first, |entry| declared(entry)).take(DEPTH).last().map_or(id, |entry| entry.id)
     }
 }

@@ -1,6 +1,6 @@
 //! Variables that are in scope at an address, and those of a name.
 
-use super::entry::{Descend, Entry, EntryId, Session};
+use super::entry::{Descend, Entry, EntryId};
 use super::types::{integer, TypeId, Types};
 use super::{Instance, UnitId};
 use crate::base::FileAddr;
@@ -169,10 +169,6 @@ impl<'a> Types<'a> {
 
     /// The class whose member function an entry is, and so what names in it can be members of.
     pub fn enclosing_scope(&self, function: EntryId) -> String {
-        let session: &Session<'_> = &self.session;
-        let Ok(entry) = session.entry(function) else { return String::new() };
-        let origin = session.follow(&entry, gimli::DW_AT_abstract_origin).unwrap_or(entry);
-        let declared = session.follow(&origin, gimli::DW_AT_specification).unwrap_or(origin);
-        self.scope_of(declared.id)
+        self.scope_of(function)
     }
 }

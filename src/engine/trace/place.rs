@@ -1,11 +1,12 @@
 //! Probes on functions to sites in processes.
 
 use super::super::state::Engine;
+use super::usdt::Guard;
 use super::{TracedSite, Tracing};
 use crate::api::Event;
 use crate::base::{FileAddr, Inferior, VirtAddr};
 use crate::binary::Module;
-use crate::lang::script::point::{Point, Side};
+use crate::lang::script::point::{Place, Point, Side};
 use crate::target::breakpoint::Owner;
 use crate::target::task::{Role, SpaceId};
 
@@ -35,7 +36,9 @@ impl<I: Inferior> Engine<I> {
                 let at = tracing.files[file].places[place].at;
                 let owner = Owner::Probe { site: tracing.site_number(file, place) };
                 if let Some(counter) = tracing.files[file].places[place].semaphore() {
-                    tracing.semaphores.raise(&mut self.inferior, pid, space, loaded.to_virt(counter));
+                    let id = self.guard_space(pid, space);
+                    let guard = Guard { guardian: &mut self.guardian, id };
+                    tracing.semaphores.raise(&mut self.inferior, guard, pid, space, loaded.to_virt(counter));
                 }
                 places.push((loaded.to_virt(at), owner));
             }
@@ -82,6 +85,9 @@ impl Tracing {
         let program = self.machine.program();
         let named = |probe: &u32| {
             let name = match program.probes.get(*probe as usize).map(|one| &one.point) {
+                Some(Point::Function { path, place: Place::Line { .. }, .. }) => {
+                    format!("uprobe:{path}@{}", traced.name)
+                }
                 Some(Point::Function { path, side: Side::Entry, .. }) => format!("uprobe:{path}:{}", traced.name),
                 Some(Point::Function { path, .. }) => format!("uretprobe:{path}:{}", traced.name),
                 Some(Point::Usdt { path, .. }) => format!("usdt:{path}:{}", traced.name),
