@@ -33,6 +33,22 @@ struct Teller {
 /// The exit status of what was interrupted, as a shell has it.
 const INTERRUPTED: i32 = 130;
 
+/// How long the trace lasts, and from when on.
+#[derive(Clone, Copy)]
+struct Clock {
+    limit: Option<Duration>,
+    start: Start,
+}
+
+/// When a trace's time begins.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Start {
+    /// Now.
+    Now,
+    /// When there is a process, and the probes are in it.
+    AtProcess,
+}
+
 /// Whether texts are taken from the engine before there is room to write them.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Flow {
@@ -145,7 +161,11 @@ fn conduct(
         return Err(ApiError::internal("the trace did not begin"));
     };
     warnings.iter().for_each(|warning| teller.tell(warning));
-    for selector in targets(plan, scope, teller)? {
+    let targets = targets(plan, scope, teller)?;
+    // A script that concerns no process has begun already.
+    let duration =
+        Clock { limit: plan.duration, start: if targets.is_empty() { Start::Now } else { Start::AtProcess } };
+    for selector in targets {
         // One that is launched stands anyway; nobody else needs to be held.
         match session.request(Command::Target { selector, until_exec: None, hold: Toggle::Off })? {
             Reply::Waiting => {}
@@ -158,7 +178,7 @@ fn conduct(
             }
         }
     }
-    Ok(watch(session, interrupts.clone(), plan.duration, teller))
+    Ok(watch(session, interrupts.clone(), duration, teller))
 }
 
 /// Says how many functions each `--fn` has found. None at all, in a process that has its libraries, is a failure.
@@ -216,18 +236,13 @@ fn variables(text: &str) -> BTreeMap<String, String> {
 }
 
 /// Hands on what is printed until the trace has ended. Ctrl-C ends it; a second one does not wait for its maps.
-fn watch(
-    session: &Session,
-    mut interrupts: Receiver<Interruption>,
-    duration: Option<Duration>,
-    teller: &mut Teller,
-) -> Course {
+fn watch(session: &Session, mut interrupts: Receiver<Interruption>, duration: Clock, teller: &mut Teller) -> Course {
     let mut interrupted = 0;
     // The time runs from when there is a process.
-    let clock = |running: bool| duration.filter(|_| running).map_or_else(never, crossbeam_channel::after);
+    let clock = || duration.limit.map_or_else(never, crossbeam_channel::after);
     let has_process =
         || matches!(session.request(Command::ListInferiors), Ok(Reply::Inferiors { rows }) if !rows.is_empty());
-    let mut time_up = clock(has_process());
+    let mut time_up = if duration.start == Start::Now || has_process() { clock() } else { never() };
     let ticks = teller.progress.ticks.clone();
     let nothing = never();
     let mut flow = Flow::Held;
@@ -243,7 +258,7 @@ fn watch(
             recv(events) -> event => match event {
                 Ok(event) => {
                     if matches!(event, Event::Caught { .. }) {
-                        time_up = clock(true);
+                        time_up = clock();
                     }
                     match teller.event(&event) {
                         Course::On => {}

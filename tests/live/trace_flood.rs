@@ -111,6 +111,13 @@ fn ctrl_c_lets_the_process_go_though_nobody_reads() {
 }
 
 #[test]
+fn the_time_of_a_script_without_processes_begins_at_once() {
+    let options = ["trace", "--duration", "300ms", "-e", "interval:ms:20 { @ticks++; } END { print(@ticks > 3); }"];
+    let output = Rdbg::run(options, SOON).success();
+    assert!(output.stdout.contains("true\n"), "{}", output.stdout);
+}
+
+#[test]
 fn a_full_disk_ends_the_trace_and_nothing_else() {
     let fixture = Fixture::get("hits");
     let mut target = Target::start(&fixture, ["--threads", "1", "--calls", "2000", "--only", "push_rbp", "--hold"]);
