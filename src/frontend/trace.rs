@@ -25,6 +25,7 @@ use crate::api::{
 /// Where things are told.
 struct Teller {
     writer: Writer,
+    out_name: String,
     renderer: Renderer,
     quiet: Toggle,
     progress: Progress,
@@ -86,7 +87,8 @@ pub fn run_trace(plan: TracePlan, options: &Options, surroundings: Surroundings,
             return 1;
         }
     };
-    let mut teller = Teller { writer, renderer, quiet: plan.quiet, progress: Progress::new(plan.quiet) };
+    let out_name = plan.output.as_ref().map_or_else(|| "standard output".to_owned(), |path| path.display().to_string());
+    let mut teller = Teller { writer, out_name, renderer, quiet: plan.quiet, progress: Progress::new(plan.quiet) };
     let history = surroundings.history_file();
     let Surroundings { start_engine, interrupts, restore_terminal, .. } = surroundings;
     let session = start_engine().connect(ClientId(0));
@@ -311,7 +313,7 @@ impl Teller {
         if error.kind() == io::ErrorKind::BrokenPipe {
             return Course::Done(0);
         }
-        self.tell(&format!("rdbg: the output: {error}; the trace ends"));
+        self.tell(&format!("rdbg: {}: {error}; the trace ends", self.out_name));
         Course::Done(1)
     }
 
