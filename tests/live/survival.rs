@@ -16,6 +16,18 @@ pub(super) fn paced_with(args: &[&str]) -> Target {
     target
 }
 
+/// Threads that make a call each time they are asked to: nothing is hit at the very moment of a kill.
+fn asked() -> Target {
+    paced_with(&["--threads", "2", "--asked"])
+}
+
+/// The target makes its next call, and lives.
+#[track_caller]
+fn call(target: &mut Target) {
+    target.process.send_bytes(b"c");
+    target.process.expect_line("call ", SOON);
+}
+
 /// rdbg with the commands done; the target runs.
 #[track_caller]
 fn tracing(target: &Target, commands: &[&str]) -> Rdbg {
@@ -62,7 +74,8 @@ fn works_on(pid: u32) {
     };
     let (end, before) = (Instant::now() + SOON, sleeps());
     while sleeps() < before + 3 {
-        assert!(Instant::now() < end && procfs::stat(pid).is_some_and(|(state, ..)| state != 'Z'), "it died");
+        assert!(procfs::stat(pid).is_some_and(|(state, ..)| state != 'Z'), "it died");
+        assert!(Instant::now() < end, "it does not go on: {}", procfs::describe(pid));
         std::thread::park_timeout(Duration::from_millis(2));
     }
 }
@@ -77,14 +90,14 @@ pub(super) fn unharmed(mut target: Target) {
 
 #[test]
 fn ten_kills_at_rare_hits_harm_nobody() {
-    // One thread: with two, the other may hit at the very moment of the kill, which only the safety net survives.
-    let target = paced("1", "5");
+    let mut target = asked();
     for _ in 0..10 {
-        let mut rdbg = Rdbg::start(["break", "--name", "paced_call", "--log", "--pid", &target.pid().to_string()]);
-        rdbg.watch(target.pid());
+        let mut rdbg = tracing(&target, &["break paced_call --log"]);
+        call(&mut target);
         rdbg.expect_line("] paced_call(", SOON);
         kill(rdbg);
         Guard::check(target.pid());
+        call(&mut target);
     }
     unharmed(target);
 }
@@ -122,13 +135,16 @@ fn forked_copies_are_restored_too() {
 
 #[test]
 fn watchpoints_that_rdbg_leaves_behind_are_cleared_in_every_thread() {
-    // One hit in half a second: none comes between the kill and the guardian's work, on a busy machine either.
-    let target = paced("1", "2");
-    for _ in 0..3 {
+    let mut target = asked();
+    for _ in 0..10 {
         let mut rdbg = tracing(&target, &["watch --log calls"]);
-        rdbg.expect_line("] calls(old=", SOON);
+        for _ in 0..2 {
+            call(&mut target);
+            rdbg.expect_line("] calls(old=", SOON);
+        }
         kill(rdbg);
-        works_on(target.pid());
+        call(&mut target);
+        call(&mut target);
     }
     unharmed(target);
 }

@@ -85,14 +85,22 @@ pub fn describe(pid: u32) -> String {
         let field = |name| task_status(pid, tid, name).unwrap_or_default();
         let read = |name| fs::read_to_string(format!("/proc/{pid}/task/{tid}/{name}")).unwrap_or_default();
         text += &format!(
-            "  {pid}/{tid} {} state={} tracer={} pending={} syscall={} wchan={}\n",
+            "  {pid}/{tid} {} state={} tracer={} pending={} syscall={} wchan={}{}\n",
             field("Name"),
             field("State"),
             field("TracerPid"),
             field("SigPnd"),
             read("syscall").trim(),
-            read("wchan").trim()
+            read("wchan").trim(),
+            wait_status(pid, tid)
+                .filter(|status| *status != 0)
+                .map_or(String::new(), |status| format!(" ended={status:#x}"))
         );
     }
     text
+}
+
+/// exit_code of proc(5): how a task that nobody has waited for has ended, as wait(2) would tell it.
+fn wait_status(pid: u32, tid: u32) -> Option<u32> {
+    fs::read_to_string(format!("/proc/{pid}/task/{tid}/stat")).ok()?.split_ascii_whitespace().next_back()?.parse().ok()
 }

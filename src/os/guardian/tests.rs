@@ -1,5 +1,10 @@
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::seized::{repair, Repair};
 use super::table::Table;
 use super::*;
+use crate::os::proc;
 
 #[test]
 fn the_table_gives_the_sites_of_a_space_in_order_and_forgets_what_left() {
@@ -32,4 +37,36 @@ fn without_a_guardian_nothing_is_covered() {
     let mut none = Guardian::default();
     assert_eq!((none.enter(Pid(1)), none.state(), none.covered()), (None, GuardianState::Absent, 0));
     assert_eq!(none.cover(Some(GuardedId(0)), VirtAddr(1), 0), Covered::No);
+}
+
+extern "C" fn nothing(_signal: libc::c_int) {}
+
+#[test]
+fn a_signal_that_comes_amid_the_clearing_of_registers_leaves_no_thread_out() {
+    let mut sleeper = Command::new("sleep").arg("60").spawn().unwrap();
+    let pid = Pid(sleeper.id() as i32);
+    // SAFETY: takes nothing; the handler does nothing, and interrupts what it comes into.
+    let (process, this) = unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        action.sa_sigaction = nothing as extern "C" fn(libc::c_int) as usize;
+        libc::sigaction(libc::SIGRTMIN() + 5, &action, std::ptr::null_mut());
+        (libc::getpid(), libc::gettid())
+    };
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                // SAFETY: takes numbers; the thread lives as long as the scope.
+                unsafe { libc::syscall(libc::SYS_tgkill, process, this, libc::SIGRTMIN() + 5) };
+                std::thread::park_timeout(std::time::Duration::from_micros(50));
+            }
+        });
+        let registers = Repair { registers: true, ..Repair::default() };
+        let cleared: Vec<usize> = (0..100).map(|_| repair(pid, &registers).threads).collect();
+        done.store(true, Ordering::Relaxed);
+        assert_eq!(cleared, [1; 100]);
+    });
+    assert_eq!(proc::read_status(pid.leader()).unwrap().tracer, None);
+    sleeper.kill().unwrap();
+    sleeper.wait().unwrap();
 }
