@@ -24,6 +24,7 @@ use crate::api::{
 /// Where things are told.
 struct Teller {
     out: Box<dyn Write>,
+    out_name: String,
     renderer: Renderer,
     quiet: Toggle,
     progress: Progress,
@@ -50,7 +51,8 @@ pub fn run_trace(plan: TracePlan, options: &Options, surroundings: Surroundings,
             }
         },
     };
-    let mut teller = Teller { out, renderer, quiet: plan.quiet, progress: Progress::new(plan.quiet) };
+    let out_name = plan.output.as_ref().map_or_else(|| "standard output".to_owned(), |path| path.display().to_string());
+    let mut teller = Teller { out, out_name, renderer, quiet: plan.quiet, progress: Progress::new(plan.quiet) };
     let history = surroundings.history_file();
     let Surroundings { start_engine, interrupts, restore_terminal, .. } = surroundings;
     let session = start_engine().connect(ClientId(0));
@@ -250,7 +252,7 @@ impl Teller {
             // `| head` has what it wanted.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Course::Done(0),
             Err(error) => {
-                self.tell(&format!("rdbg: the output: {error}; the trace ends"));
+                self.tell(&format!("rdbg: {}: {error}; the trace ends", self.out_name));
                 Course::Done(1)
             }
         }
