@@ -246,6 +246,7 @@ impl<I: Inferior> Engine<I> {
     /// Serves until the session ends.
     pub fn run(&mut self) {
         while !self.ended {
+            self.tell_of_split_files();
             self.empty_outbox();
             self.doorbell.take();
             if self.take_queued() {
