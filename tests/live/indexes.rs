@@ -1,9 +1,12 @@
 //! Indexes of large files' names: a session makes one while its target runs, the next one uses it, and neither depends on it.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::support::{Fixture, Guard, Home, Rdbg, Target, SOON};
 
+/// The thread that makes an index yields to whatever else the machine does.
+const SLOWLY: Duration = Duration::from_secs(180);
 const LOGGED: [&str; 2] = ["--log-filter", "rdbg=debug"];
 
 /// The indexes in a home's cache.
@@ -38,7 +41,7 @@ fn an_index_is_made_while_the_target_runs_and_used_by_the_next_session() {
     let mut rdbg = attach(&home, &target);
     assert!(indexes(&home).is_empty());
     rdbg.send("continue");
-    rdbg.expect_line("an index is in the cache", SOON);
+    rdbg.expect_line("an index is in the cache", SLOWLY);
     rdbg.signal("INT");
     rdbg.send("quit");
     assert_eq!(rdbg.wait(SOON).code(), 0);
@@ -65,7 +68,7 @@ fn a_cache_that_cannot_be_written_is_no_error() {
     let target = Target::start(&Fixture::get("many"), ["--hold"]);
     let mut rdbg = attach(&home, &target);
     rdbg.send("continue");
-    rdbg.expect_line("an index is not kept", SOON);
+    rdbg.expect_line("an index is not kept", SLOWLY);
     rdbg.signal("INT");
     rdbg.send("quit");
     let output = rdbg.wait(SOON);
