@@ -88,6 +88,10 @@ impl SplitFiles for Damaged {
         Some((path, Arc::new(bytes)))
     }
 
+    fn common(&self, name: &str, _: &[u8]) -> Option<(PathBuf, FileBytes)> {
+        self.find(&SplitName { name: name.to_owned(), ..SplitName::default() })
+    }
+
     fn refuse(&self, _: String) {}
 }
 

@@ -34,6 +34,8 @@ pub trait SplitFiles: Send + Sync {
     fn packages(&self) -> Vec<(PathBuf, FileBytes)>;
     /// The file with one unit. Where there is none the user hears of it.
     fn find(&self, wanted: &SplitName) -> Option<(PathBuf, FileBytes)>;
+    /// The file of this path and build-id that several have in common. Where there is none the user hears of it.
+    fn common(&self, name: &str, build_id: &[u8]) -> Option<(PathBuf, FileBytes)>;
     /// A file that was found is not used.
     fn refuse(&self, reason: String);
 }
@@ -67,6 +69,12 @@ struct TypeUnit {
     of: Option<UnitId>,
 }
 
+impl SplitUnits {
+    pub fn files(&self) -> Option<&Arc<dyn SplitFiles>> {
+        self.files.as_ref()
+    }
+}
+
 impl Dwarf {
     /// The same, with the files that units are split into.
     pub fn with_split(mut self, files: Arc<dyn SplitFiles>) -> Self {
@@ -76,7 +84,7 @@ impl Dwarf {
 
     /// Whether files of units were looked for.
     pub fn has_looked_for_split(&self) -> bool {
-        self.split.package.get().is_some() || self.split.objects.get().is_some()
+        self.split.package.get().is_some() || self.split.objects.get().is_some() || self.supplement.get().is_some()
     }
 
     /// Whether a unit's entries are in another file.
