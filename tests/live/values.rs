@@ -168,7 +168,7 @@ fn same_answers(fixture: &Fixture, stop: &[&str], commands: &[&str], about: &str
     }
     let output = gdb.arg(fixture.path()).output().expect("gdb runs");
     let theirs = printed(&String::from_utf8_lossy(&output.stdout));
-    assert_eq!(ours.len(), commands.len(), "{about}: {ours:#?}");
+    assert_eq!((ours.len(), theirs.len()), (commands.len(), commands.len()), "{about}: {ours:#?}, gdb's: {theirs:#?}");
     for ((command, own), other) in commands.iter().zip(&ours).zip(&theirs) {
         assert_eq!(own, other, "{about}: `{command}`, rdbg's and gdb's");
     }
@@ -281,6 +281,22 @@ fn variables_are_set_and_results_are_kept() {
         let name = "\"a\\000\\000\\000\\000\\000\\000\"";
         assert_eq!(shown, ["40", record, "45", "5", record, "0", "struct P *", name], "{}", output.stderr);
     }
+}
+
+#[test]
+fn a_bit_field_is_set_and_its_neighbours_are_kept() {
+    let set =
+        ["continue", "up", "set var bits.low = 2", "set var bits.middle = -16", "set var bits.wide = 0x123456789"];
+    let set_more = ["continue", "up", "set var bits.low = 13", "set var bits.middle += 5", "set var bits.flag = 0"];
+    for variant in [Variant::O0, Variant::CLANG_O0, Variant::DWARF4] {
+        let fixture = Fixture::build("values", variant);
+        same_answers(&fixture, &set, &["print bits"], variant.name);
+        same_answers(&fixture, &set_more, &["print bits"], variant.name);
+    }
+    let fixture = Fixture::build("values", Variant::O0);
+    let output =
+        batch(&fixture, &[], &["break stop_here", "continue", "continue", "up", "watch bits.low", "print &bits.low"]);
+    assert!(output.stderr.contains("bits.low is a bit-field"), "{}", output.stderr);
 }
 
 #[test]
