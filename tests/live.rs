@@ -58,6 +58,7 @@ mod live {
     mod trace_quick;
     mod trace_script;
     mod trace_usdt;
+    mod unwritable;
     mod values;
     mod waitfor;
     mod watchpoints;

@@ -252,7 +252,8 @@ pub trait Inferior {
     /// many bytes were read, see [`super::ReadMem::read_mem`].
     fn read_mem(&self, pid: Pid, at: VirtAddr, buf: &mut [u8]) -> Result<usize, MemError>;
 
-    /// Writes memory whatever its protection; the process need not be stopped.
+    /// Writes memory whatever its protection; the process need not be stopped, but where the kernel refuses /proc/PID/mem
+    /// for code: then one of its threads has to stand.
     fn write_mem(&mut self, pid: Pid, at: VirtAddr, bytes: &[u8]) -> Result<(), MemError>;
 
     /// Reads all of `buf` as an instruction of the task would: where the page may not be read it fails.

@@ -19,6 +19,9 @@ const READ_SPAN: u64 = 4096;
 pub(super) enum ArmError {
     #[error(transparent)]
     Memory(#[from] MemError),
+    /// The code can be read.
+    #[error("the code cannot be written: {0}")]
+    Unwritable(MemError),
     #[error(transparent)]
     Arch(#[from] ArchError),
     #[error(transparent)]
@@ -39,14 +42,29 @@ impl<I: Inferior> Engine<I> {
     }
 
     /// Patches many instructions, in ascending order of their addresses; returns those that could not be, with the
-    /// reason. The instructions of a page are read at once. Each patch is a write of its own: a whole page written back
-    /// would undo what somebody else writes there meanwhile, and costs no less than eight such writes.
+    /// reason. Where the kernel lets code be written only while a thread stands (see [`Inferior::write_mem`]), one is
+    /// made to.
     pub(super) fn arm_all(
         &mut self,
         pid: Pid,
         space: SpaceId,
         places: &[(VirtAddr, Owner)],
     ) -> Vec<(VirtAddr, ArmError)> {
+        let failed = self.patch_all(pid, space, places);
+        let (mut unwritable, mut failed): (Vec<_>, Vec<_>) =
+            failed.into_iter().partition(|(_, error)| matches!(error, ArmError::Unwritable(_)));
+        if !unwritable.is_empty() {
+            let is_among = |at: VirtAddr| unwritable.binary_search_by_key(&at, |(one, _)| *one).is_ok();
+            let again: Vec<_> = places.iter().copied().filter(|(at, _)| is_among(*at)).collect();
+            self.while_it_stands(pid, |engine| unwritable = engine.patch_all(pid, space, &again));
+        }
+        failed.extend(unwritable);
+        failed
+    }
+
+    /// [`Engine::arm_all`] while the process runs or stands as it does. The instructions of a page are read at once. Each patch is a write of its own: a whole page written back
+    /// would undo what somebody else writes there meanwhile, and costs no less than eight such writes.
+    fn patch_all(&mut self, pid: Pid, space: SpaceId, places: &[(VirtAddr, Owner)]) -> Vec<(VirtAddr, ArmError)> {
         let mut failed = Vec::new();
         let mut code = Vec::new();
         let mut leftover = Vec::new();
@@ -83,7 +101,7 @@ impl<I: Inferior> Engine<I> {
                 let patched = armed.and_then(|plan| {
                     self.guardian.cover(guarded, *at, bytes[0]);
                     one.net.cover(&mut self.inferior, pid, *at, bytes[0]);
-                    Ok(self.inferior.write_mem(pid, *at, &[INT3]).map(|()| plan)?)
+                    self.inferior.write_mem(pid, *at, &[INT3]).map(|()| plan).map_err(ArmError::Unwritable)
                 });
                 match patched {
                     Ok(step_over) => one.sites.insert(*at, Site::new(bytes[0], step_over, *owner)),
@@ -106,7 +124,11 @@ impl<I: Inferior> Engine<I> {
         let Some(original) = self.spaces.get_mut(&space).and_then(|one| one.sites.remove_owner(at, owner)) else {
             return;
         };
-        match self.restore(pid, at, original) {
+        let mut restored = self.restore(pid, at, original);
+        if matches!(restored, Err(MemError::Unmapped(_) | MemError::Refused { .. })) {
+            self.while_it_stands(pid, |engine| restored = engine.restore(pid, at, original));
+        }
+        match restored {
             Ok(()) | Err(MemError::Gone) => self.guardian.uncover(self.guarded(space), at),
             Err(error) => {
                 self.emit(Event::Notice { text: format!("the instruction at {at} was not restored: {error}") });

@@ -3,8 +3,8 @@
 use super::remote::Wait;
 use super::state::{Engine, World};
 use crate::api::{Event, Leave};
-use crate::base::{Inferior, Pid, Resume, ResumeHow, Signal, Tid};
-use crate::target::task::{Origin, Role, RunState, StopKind};
+use crate::base::{Inferior, MemError, Pid, Resume, ResumeHow, Signal, Tid, VirtAddr};
+use crate::target::task::{Origin, Role, RunState, SpaceId, StopKind};
 
 /// munmap(2) on x86-64.
 const SYS_MUNMAP: u64 = 11;
@@ -16,7 +16,7 @@ impl<I: Inferior> Engine<I> {
         let Some(space) = self.processes.get(&pid).map(|one| one.space) else { return };
         // The code first, while threads run: they stand still for the rest only. A trap that is under way is that of a
         // retired site.
-        self.restore_text(pid, space);
+        let restored = self.restore_text(pid, space);
         self.note_sleepers(pid);
         let world = std::mem::replace(&mut self.world, World::Stopping);
         self.stop_process(pid);
@@ -25,6 +25,10 @@ impl<I: Inferior> Engine<I> {
         while let Some(next) = self.sharers_of(pid).into_iter().find(|one| !sharers.contains(one)) {
             self.stop_process(next);
             sharers.push(next);
+        }
+        // Where the kernel lets code be written only while a thread stands.
+        if restored.is_err() {
+            self.restore_standing(pid, space);
         }
         let debugged: Vec<Pid> = sharers
             .iter()
@@ -62,7 +66,7 @@ impl<I: Inferior> Engine<I> {
     pub(super) fn release_process(&mut self, pid: Pid) {
         let Some(space) = self.processes.get(&pid).map(|one| one.space) else { return };
         if self.sharers_of(pid).is_empty() {
-            self.restore_text(pid, space);
+            self.restore_standing(pid, space);
         }
         self.release_together(&[pid]);
     }
@@ -129,26 +133,28 @@ impl<I: Inferior> Engine<I> {
     }
 
     /// Retired sites too: a fork from before they were removed has them still.
-    fn restore_text(&mut self, pid: Pid, space: crate::target::task::SpaceId) {
+    fn restore_text(&mut self, pid: Pid, space: SpaceId) -> Result<(), (VirtAddr, MemError)> {
         let guarded = self.guarded(space);
         self.lower_semaphores(pid, space);
-        let Some(one) = self.spaces.get_mut(&space) else { return };
+        let Some(one) = self.spaces.get_mut(&space) else { return Ok(()) };
         one.sites.retire_all();
         let all: Vec<_> = one.sites.retired().collect();
-        let outcome = self.restore_all(pid, &all);
-        if outcome.is_ok() {
-            all.iter().for_each(|(at, _)| self.guardian.uncover(guarded, *at));
-        }
-        if let Err((at, error)) = outcome {
-            self.emit(Event::Notice {
-                text: format!("the instruction at {at} of process {pid} was not restored: {error}"),
-            });
+        self.restore_all(pid, &all)?;
+        all.iter().for_each(|(at, _)| self.guardian.uncover(guarded, *at));
+        Ok(())
+    }
+
+    /// The same for a process that stands; what could not be restored is told.
+    fn restore_standing(&mut self, pid: Pid, space: SpaceId) {
+        if let Err((at, error)) = self.restore_text(pid, space) {
+            let text = format!("the instruction at {at} of process {pid} was not restored: {error}");
+            self.emit(Event::Notice { text });
         }
     }
 
     /// Takes the pages of displaced instructions out of the target again. No pc and no signal's frame points into them:
     /// [`Engine::leave_slot`] sees to both. Where no thread can be made to do it the pages stay; they harm nobody.
-    fn unmap_slots(&mut self, tids: &[Tid], space: crate::target::task::SpaceId) {
+    fn unmap_slots(&mut self, tids: &[Tid], space: SpaceId) {
         let runs: Vec<_> = self.spaces.get_mut(&space).map(|one| std::mem::take(&mut one.slots)).unwrap_or_default();
         if runs.is_empty() {
             return;

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use super::state::{Engine, World};
 use crate::api::{ApiError, Event, Outcome, Reply, Toggle};
 use crate::base::{Inferior, InferiorError, MemError, Pid, Signal, SignalMasks, Tid, TrapOrder, VirtAddr};
-use crate::os::{net_action, net_code, net_entry, GuardianState, NET_SITES, NET_TABLE};
+use crate::os::{net_action, net_code, net_entry, CodeWriters, GuardianState, NET_SITES, NET_TABLE};
 use crate::target::breakpoint::{Owner, SiteTable};
 use crate::target::task::{Origin, Role, RunState, SpaceId, StopKind, Thread};
 
@@ -409,6 +409,14 @@ impl<I: Inferior> Engine<I> {
             }
             GuardianState::Absent => "No guardian: nothing restores patched bytes should rdbg be killed.".into(),
         }];
+        let guarded = matches!(self.guardian.state(), GuardianState::Watching(_));
+        if guarded && CodeWriters::of_this_kernel() == CodeWriters::TracersAtMost {
+            lines.push(
+                "  This kernel lets a tracer at most write code through /proc/PID/mem (proc_mem.force_override): the guardian has\n  \
+                 to trace a process to restore it. What hits before, in some milliseconds, is the process's end."
+                    .into(),
+            );
+        }
         for pid in self.debugged() {
             lines.push(format!("Process {pid}: {}", self.describe_net(pid)));
         }
@@ -449,7 +457,7 @@ impl<I: Inferior> Engine<I> {
     }
 
     /// Does something to a process whose threads stand meanwhile.
-    fn while_it_stands(&mut self, pid: Pid, act: impl FnOnce(&mut Self)) {
+    pub(super) fn while_it_stands(&mut self, pid: Pid, act: impl FnOnce(&mut Self)) {
         if self.processes.get(&pid).is_none_or(|one| one.role != Role::Debugged) {
             return;
         }

@@ -140,6 +140,39 @@ pub(super) fn open_mem(pid: Pid) -> io::Result<File> {
     Err(last)
 }
 
+/// Who may write to a program's code through /proc/PID/mem: everybody who may trace it, or where the kernel has
+/// proc_mem.force_override=ptrace or =never (fs/proc/base.c) its tracer or nobody. Tried on a page of rdbg's own.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum CodeWriters {
+    /// So the guardian too.
+    Everybody,
+    /// It has to become the tracer first.
+    TracersAtMost,
+}
+
+impl CodeWriters {
+    /// What this kernel allows.
+    pub fn of_this_kernel() -> CodeWriters {
+        const NOTHING: i32 = -1;
+        // SAFETY: a new anonymous mapping, which nothing refers to but the kernel, unmapped below.
+        let page = unsafe {
+            let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+            libc::mmap(std::ptr::null_mut(), PAGE as usize, libc::PROT_READ, flags, NOTHING, 0)
+        };
+        if page == libc::MAP_FAILED {
+            return CodeWriters::Everybody;
+        }
+        let written =
+            File::options().write(true).open("/proc/self/mem").and_then(|mem| mem.write_at(&[1], page as u64));
+        // SAFETY: the mapping of above.
+        unsafe { libc::munmap(page, PAGE as usize) };
+        match written {
+            Ok(1) => CodeWriters::Everybody,
+            _ => CodeWriters::TracersAtMost,
+        }
+    }
+}
+
 fn mem_error(error: &io::Error, at: VirtAddr) -> MemError {
     match error.raw_os_error() {
         Some(libc::ESRCH | libc::ENOENT) => MemError::Gone,

@@ -90,10 +90,10 @@ fn end(live: &mut LiveInferior, pid: Pid) {
 
 #[test]
 fn statuses_decode() {
-    let stopped = |signal: i32, event: i32| tracer::parse_wait_status(event << 16 | signal << 8 | 0x7f);
-    assert_eq!(tracer::parse_wait_status(3 << 8), Some(WaitStatus::Exited { code: 3 }));
-    assert_eq!(tracer::parse_wait_status(9), Some(WaitStatus::Signaled { signal: Signal::KILL }));
-    assert_eq!(tracer::parse_wait_status(0x80 | 11), Some(WaitStatus::Signaled { signal: Signal::SEGV }));
+    let stopped = |signal: i32, event: i32| reports::parse_wait_status(event << 16 | signal << 8 | 0x7f);
+    assert_eq!(reports::parse_wait_status(3 << 8), Some(WaitStatus::Exited { code: 3 }));
+    assert_eq!(reports::parse_wait_status(9), Some(WaitStatus::Signaled { signal: Signal::KILL }));
+    assert_eq!(reports::parse_wait_status(0x80 | 11), Some(WaitStatus::Signaled { signal: Signal::SEGV }));
     assert_eq!(stopped(5, 0), Some(WaitStatus::SignalDelivery(Signal::TRAP)));
     assert_eq!(stopped(19, 0), Some(WaitStatus::SignalDelivery(Signal::STOP)));
     assert_eq!(stopped(5 | 0x80, 0), Some(WaitStatus::SyscallStop));
@@ -102,7 +102,7 @@ fn statuses_decode() {
         assert_eq!(stopped(signal, 128), Some(WaitStatus::GroupStop(Signal(signal))));
     }
     assert_eq!(stopped(5, 4), Some(WaitStatus::Event(PtraceEvent::Exec)));
-    assert_eq!(tracer::parse_wait_status(0xffff), None);
+    assert_eq!(reports::parse_wait_status(0xffff), None);
 }
 
 #[test]

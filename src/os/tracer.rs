@@ -1,13 +1,12 @@
-//! The live process: every ptrace request, and the one wait.
+//! The live process: every ptrace request on it.
 
 use std::ffi::OsString;
 use std::io;
 use std::marker::PhantomData;
-use std::mem::MaybeUninit;
 use std::path::PathBuf;
 use std::ptr;
 
-use libc::{c_int, c_uint, c_void};
+use libc::{c_uint, c_void};
 
 use crate::base::{
     DebugRegister, Inferior, InferiorError, Mapping, MemError, PendingScope, Pid, PtraceEvent, Regs, Resume, ResumeHow,
@@ -15,8 +14,10 @@ use crate::base::{
     WaitStatus, Witness,
 };
 
-use super::error::{errno_text, last_errno};
+use super::error::last_errno;
 use super::mem::{load, store, MemFiles};
+use super::reports::Reports;
+use super::request::{debug_register_offset, failed, fetch, poke, request, set_pc};
 use super::{proc, refusal, Doorbell};
 
 /// Calls of 64-bit code (include/uapi/linux/audit.h, AUDIT_ARCH_X86_64).
@@ -25,13 +26,8 @@ const AUDIT_ARCH_X86_64: u32 = 0xc000_003e;
 /// Tracing through ptrace(2). Requests are obeyed only from the thread that seized, hence it cannot leave its thread.
 #[derive(Debug)]
 pub struct LiveInferior {
-    doorbell: Doorbell,
+    reports: Reports,
     mem: MemFiles,
-    order: TrapOrder,
-    /// The task whose SIGTRAP has been reported and not collected.
-    owed: Option<Tid>,
-    /// What was found instead when one was to be collected: the task has been killed.
-    instead: Option<(Tid, WaitStatus)>,
     witness: Witness,
     not_send: PhantomData<*const ()>,
 }
@@ -39,172 +35,23 @@ pub struct LiveInferior {
 impl LiveInferior {
     /// The tracer of the calling thread, whose bell `doorbell` is ([`Doorbell::for_this_thread`]).
     pub fn new(doorbell: &Doorbell) -> LiveInferior {
-        let (mem, order) = (MemFiles::default(), TrapOrder::default());
-        let witness = Witness::default();
         LiveInferior {
-            doorbell: doorbell.clone(),
-            mem,
-            order,
-            owed: None,
-            instead: None,
-            witness,
+            reports: Reports::new(doorbell),
+            mem: MemFiles::default(),
+            witness: Witness::default(),
             not_send: PhantomData,
         }
     }
 
-    /// One PTRACE_PEEKTEXT / POKETEXT round: the word at `at`.
-    fn peek(tid: Tid, at: VirtAddr) -> Result<u64, c_int> {
-        let mut word = 0u64;
-        // The raw system call, unlike glibc's wrapper, stores the word through `data`.
-        // SAFETY: the kernel writes 8 bytes to `word`; the address is read in the tracee and checked there.
-        let got = unsafe { libc::syscall(libc::SYS_ptrace, libc::PTRACE_PEEKTEXT, tid.0, at.0, &mut word) };
-        if got < 0 {
-            return Err(last_errno());
-        }
-        Ok(word)
-    }
-
-    /// waitpid(2) of one task, or with -1 of any; `None` when none has reported, or the doorbell was rung.
-    fn wait_pid(&mut self, pid: c_int, flags: c_int) -> Result<Option<(Tid, WaitStatus)>, InferiorError> {
-        let flags = flags | libc::__WALL | libc::__WNOTHREAD;
-        loop {
-            let mut status = 0;
-            // SAFETY: the kernel writes an int to `status`.
-            let got = unsafe { libc::waitpid(pid, &mut status, flags) };
-            match got {
-                0 => return Ok(None),
-                -1 => match last_errno() {
-                    libc::EINTR if flags & libc::WNOHANG == 0 => {
-                        self.doorbell.take();
-                        return Ok(None);
-                    }
-                    libc::EINTR => {}
-                    libc::ECHILD => return Err(InferiorError::NothingTraced),
-                    errno => return Err(failed("wait", Tid(pid), errno)),
-                },
-                tid => {
-                    let tid = Tid(tid);
-                    let Some(decoded) = parse_wait_status(status) else {
-                        tracing::warn!(%tid, status, "a wait status that rdbg does not know");
-                        continue;
-                    };
-                    if matches!(
-                        decoded,
-                        WaitStatus::Exited { .. } | WaitStatus::Signaled { .. } | WaitStatus::Event(PtraceEvent::Exec)
-                    ) {
-                        self.forget(tid.as_leader_of());
-                    }
-                    return Ok(Some((tid, decoded)));
-                }
-            }
+    /// A process that has ended, or executes a program, has another memory than before.
+    fn forget_what_ended(&mut self, tid: Tid, status: WaitStatus) {
+        if matches!(
+            status,
+            WaitStatus::Exited { .. } | WaitStatus::Signaled { .. } | WaitStatus::Event(PtraceEvent::Exec)
+        ) {
+            self.mem.forget(tid.as_leader_of());
         }
     }
-
-    /// A wait for any task that leaves a SIGTRAP's stop to be collected.
-    fn wait_owing(&mut self, flags: c_int) -> Result<Option<(Tid, WaitStatus)>, InferiorError> {
-        loop {
-            // SAFETY: the kernel fills a siginfo that lives over the call, for which zeroes are valid. The members that are
-            // read are those that it sets for a child (waitid(2)).
-            let (answer, pid, code, status) = unsafe {
-                let mut info: libc::siginfo_t = std::mem::zeroed();
-                let how = libc::WEXITED | libc::WSTOPPED | libc::WNOWAIT | libc::__WALL | libc::__WNOTHREAD | flags;
-                let answer = libc::waitid(libc::P_ALL, 0, &mut info, how);
-                (answer, info.si_pid(), info.si_code, info.si_status())
-            };
-            match answer {
-                0 if pid == 0 => return Ok(None),
-                0 if code == libc::CLD_TRAPPED && status == libc::SIGTRAP => {
-                    self.owed = Some(Tid(pid));
-                    return Ok(Some((Tid(pid), WaitStatus::SignalDelivery(Signal::TRAP))));
-                }
-                0 => {
-                    // Nothing else is owed. Between the two calls it can have been killed.
-                    if let Some(report) = self.wait_pid(pid, libc::WNOHANG)? {
-                        return Ok(Some(report));
-                    }
-                }
-                _ => match last_errno() {
-                    libc::EINTR if flags & libc::WNOHANG == 0 => {
-                        self.doorbell.take();
-                        return Ok(None);
-                    }
-                    libc::EINTR => {}
-                    libc::ECHILD => return Err(InferiorError::NothingTraced),
-                    errno => return Err(failed("wait", Tid(-1), errno)),
-                },
-            }
-        }
-    }
-
-    /// Collects the stop that is owed, if any: a wait would report it again.
-    fn collect_owed(&mut self) {
-        let Some(tid) = self.owed.take() else { return };
-        match self.wait_pid(tid.0, libc::WNOHANG) {
-            Ok(Some((_, WaitStatus::SignalDelivery(Signal::TRAP)))) | Ok(None) | Err(_) => {}
-            Ok(other) => self.instead = other,
-        }
-    }
-
-    /// It goes on: the kernel forgets its signal with that (ptrace_resume), collected or not.
-    fn no_more_owed(&mut self, tid: Tid) {
-        self.owed.take_if(|owed| *owed == tid);
-    }
-
-    /// Writes through PTRACE_POKETEXT, for kernels that refuse writes to /proc/PID/mem (proc_mem.force_override=never).
-    fn poke(&self, tid: Tid, at: VirtAddr, bytes: &[u8]) -> Result<(), c_int> {
-        let first = at.0 & !7;
-        let end = at.0.wrapping_add(bytes.len() as u64);
-        let mut word_at = first;
-        while word_at < end {
-            let mut word = Self::peek(tid, VirtAddr(word_at))?.to_le_bytes();
-            for (index, slot) in word.iter_mut().enumerate() {
-                let byte_at = word_at + index as u64;
-                if (at.0..end).contains(&byte_at) {
-                    *slot = bytes[(byte_at - at.0) as usize];
-                }
-            }
-            let value = u64::from_le_bytes(word);
-            request(libc::PTRACE_POKETEXT, tid, word_at as *mut c_void, value as *mut c_void)?;
-            word_at += 8;
-        }
-        Ok(())
-    }
-}
-
-/// One ptrace request that answers 0.
-fn request(what: c_uint, tid: Tid, addr: *mut c_void, data: *mut c_void) -> Result<(), c_int> {
-    // SAFETY: each caller passes what its request asks for: numbers, or a pointer to a live local of the size that the
-    // request reads or writes. The tracee's own addresses are checked by the kernel.
-    match unsafe { libc::ptrace(what, tid.0, addr, data) } {
-        -1 => Err(last_errno()),
-        _ => Ok(()),
-    }
-}
-
-/// ESRCH says that the task is gone, or was killed out of its stop: an answer.
-fn failed(what: &'static str, tid: Tid, errno: c_int) -> InferiorError {
-    match errno {
-        libc::ESRCH => InferiorError::Gone(tid),
-        _ => InferiorError::Os { what, tid, reason: errno_text(errno) },
-    }
-}
-
-/// A request whose data is a struct that the kernel fills.
-fn fetch<T>(name: &'static str, what: c_uint, tid: Tid) -> Result<T, InferiorError> {
-    let mut value = MaybeUninit::<T>::zeroed();
-    request(what, tid, ptr::null_mut(), value.as_mut_ptr().cast()).map_err(|errno| failed(name, tid, errno))?;
-    // SAFETY: callers choose T to be the request's plain-data struct, for which zeroes and any bytes are valid.
-    Ok(unsafe { value.assume_init() })
-}
-
-/// Where PTRACE_PEEKUSER and PTRACE_POKEUSER have a debug register.
-fn debug_register_offset(register: DebugRegister) -> usize {
-    let number = match register {
-        DebugRegister::Address(number) => usize::from(number & 3),
-        DebugRegister::Status => 6,
-        DebugRegister::Control => 7,
-    };
-    std::mem::offset_of!(libc::user, u_debugreg) + number * size_of::<u64>()
 }
 
 fn proc_error(path: impl Into<PathBuf>, tid: Tid) -> impl FnOnce(io::Error) -> InferiorError {
@@ -215,80 +62,33 @@ fn proc_error(path: impl Into<PathBuf>, tid: Tid) -> impl FnOnce(io::Error) -> I
     }
 }
 
-/// Decodes the status of a wait for a seized tracee; `None` for what none can report (ptrace(2), "Stopped states").
-pub fn parse_wait_status(status: c_int) -> Option<WaitStatus> {
-    if libc::WIFEXITED(status) {
-        return Some(WaitStatus::Exited { code: libc::WEXITSTATUS(status) });
-    }
-    if libc::WIFSIGNALED(status) {
-        return Some(WaitStatus::Signaled { signal: Signal(libc::WTERMSIG(status)) });
-    }
-    if !libc::WIFSTOPPED(status) {
-        return None;
-    }
-    let signal = libc::WSTOPSIG(status);
-    Some(match status >> 16 {
-        // PTRACE_O_TRACESYSGOOD sets bit 7, which no signal has.
-        0 if signal == libc::SIGTRAP | 0x80 => WaitStatus::SyscallStop,
-        0 => WaitStatus::SignalDelivery(Signal(signal)),
-        libc::PTRACE_EVENT_FORK => WaitStatus::Event(PtraceEvent::Fork),
-        libc::PTRACE_EVENT_VFORK => WaitStatus::Event(PtraceEvent::Vfork),
-        libc::PTRACE_EVENT_CLONE => WaitStatus::Event(PtraceEvent::Clone),
-        libc::PTRACE_EVENT_EXEC => WaitStatus::Event(PtraceEvent::Exec),
-        libc::PTRACE_EVENT_VFORK_DONE => WaitStatus::Event(PtraceEvent::VforkDone),
-        libc::PTRACE_EVENT_EXIT => WaitStatus::Event(PtraceEvent::Exit),
-        libc::PTRACE_EVENT_SECCOMP => WaitStatus::Event(PtraceEvent::Seccomp),
-        // EVENT_STOP with one of the four stopping signals is a group-stop, with SIGTRAP an interrupt's answer, a new
-        // child's first stop or the end of a group-stop.
-        libc::PTRACE_EVENT_STOP => match signal {
-            libc::SIGSTOP | libc::SIGTSTP | libc::SIGTTIN | libc::SIGTTOU => WaitStatus::GroupStop(Signal(signal)),
-            _ => WaitStatus::Event(PtraceEvent::Stop),
-        },
-        _ => return None,
-    })
-}
-
 impl Inferior for LiveInferior {
     /// One waitpid(2). A blocking wait answers `None` when the doorbell was rung, which it takes.
     ///
     /// Only this thread's tracees and children are waited for (__WNOTHREAD), so that a process which another thread of
     /// rdbg has spawned is left to that thread. The tracer thread must have no children but those it launched to trace.
     fn wait(&mut self, block: bool) -> Result<Option<(Tid, WaitStatus)>, InferiorError> {
-        // A ring before this look is taken here; one after it repeats until waitpid has been interrupted.
-        if block && self.doorbell.take() {
-            return Ok(None);
+        let report = self.reports.next(block)?;
+        if let Some((tid, status)) = report {
+            self.forget_what_ended(tid, status);
         }
-        self.collect_owed();
-        if let Some(report) = self.instead.take() {
-            return Ok(Some(report));
-        }
-        let flags = if block { 0 } else { libc::WNOHANG };
-        match self.order {
-            TrapOrder::Collect => self.wait_pid(-1, flags),
-            TrapOrder::Owe => self.wait_owing(flags),
-        }
+        Ok(report)
     }
 
     fn order_traps(&mut self, order: TrapOrder) {
-        self.order = order;
+        self.reports.order(order);
     }
 
     fn collect_trap(&mut self, tid: Tid) {
-        if self.owed == Some(tid) {
-            self.collect_owed();
-        }
+        self.reports.collect(tid);
     }
 
     fn wait_for_task(&mut self, tid: Tid) -> Result<Option<WaitStatus>, InferiorError> {
-        self.collect_trap(tid);
-        if let Some((_, status)) = self.instead.take_if(|(who, _)| *who == tid) {
-            return Ok(Some(status));
+        let report = self.reports.of_task(tid)?;
+        if let Some(status) = report {
+            self.forget_what_ended(tid, status);
         }
-        match self.wait_pid(tid.0, libc::WNOHANG) {
-            // It is not traced, or not any more.
-            Err(InferiorError::NothingTraced) => Err(InferiorError::Gone(tid)),
-            other => Ok(other?.map(|(_, status)| status)),
-        }
+        Ok(report)
     }
 
     fn seize(&mut self, tid: Tid, options: TraceOptions) -> Result<(), InferiorError> {
@@ -325,13 +125,13 @@ impl Inferior for LiveInferior {
             ResumeHow::Syscall => libc::PTRACE_SYSCALL,
             ResumeHow::Listen => libc::PTRACE_LISTEN,
         };
-        self.no_more_owed(tid);
+        self.reports.goes_on(tid);
         let signal = resume.signal.map_or(0, |signal| signal.0 as usize);
         request(what, tid, ptr::null_mut(), signal as *mut c_void).map_err(|errno| failed("resume", tid, errno))
     }
 
     fn detach(&mut self, tid: Tid, signal: Option<Signal>) -> Result<(), InferiorError> {
-        self.no_more_owed(tid);
+        self.reports.goes_on(tid);
         let signal = signal.map_or(0, |signal| signal.0 as usize);
         request(libc::PTRACE_DETACH, tid, ptr::null_mut(), signal as *mut c_void)
             .map_err(|errno| failed("detach", tid, errno))
@@ -352,9 +152,7 @@ impl Inferior for LiveInferior {
     }
 
     fn set_pc(&mut self, tid: Tid, pc: VirtAddr) -> Result<(), InferiorError> {
-        let rip = std::mem::offset_of!(libc::user, regs) + std::mem::offset_of!(libc::user_regs_struct, rip);
-        request(libc::PTRACE_POKEUSER, tid, rip as *mut c_void, pc.0 as *mut c_void)
-            .map_err(|errno| failed("setting the program counter", tid, errno))
+        set_pc(tid, pc).map_err(|errno| failed("setting the program counter", tid, errno))
     }
 
     fn vector_regs(&self, tid: Tid) -> Result<VectorRegs, InferiorError> {
@@ -449,7 +247,7 @@ impl Inferior for LiveInferior {
         };
         // Which task is stopped the kernel knows best: the others answer ESRCH.
         let threads = proc::read_threads(pid).unwrap_or_default();
-        if threads.iter().any(|tid| self.poke(*tid, at, bytes).is_ok()) {
+        if threads.iter().any(|tid| poke(*tid, at, bytes).is_ok()) {
             return Ok(());
         }
         Err(refused)

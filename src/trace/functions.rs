@@ -2,10 +2,12 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::hit::Hit;
+use super::hit::{control_group_at, Hit};
 use super::machine::{Frame, Machine};
 use super::value::{Text, Value};
+use crate::base::Signal;
 use crate::lang::script::program::{Code, Function};
+use crate::target::syscalls::call_name;
 
 /// Where the parameters of a system call seem to lie: no program has memory there.
 pub(super) const SYSCALL_ARGUMENTS: u64 = 0xffff_ff00_0000_0000;
@@ -98,8 +100,40 @@ pub(super) fn call(machine: &mut Machine, function: &Function, arguments: &[Code
         Function::SocketAddress => Value::text(socket_address(frame.hit, first.number()).as_bytes()),
         Function::Peer => Value::Text(frame.hit.peer(first.number())),
         Function::CommOf => Value::Text(frame.hit.comm_of(first.number())),
+        Function::Find(map, slot) => {
+            let sign = machine.program().maps[usize::from(map.0)].value.sign();
+            let found = machine.maps[usize::from(map.0)].find(&first).map(|cell| cell.value(sign));
+            let is_there = found.is_some();
+            found.into_iter().for_each(|value| machine.set_variable(frame, slot.0, value));
+            Value::Number(u64::from(is_there))
+        }
+        Function::PositionOf => {
+            let needle = argument(machine, 1);
+            let found = memchr::memmem::find(first.bytes(), needle.bytes());
+            Value::Number(found.map_or(u64::MAX, |at| at as u64))
+        }
+        Function::Joined => {
+            let mut text = first.bytes().to_vec();
+            text.extend(argument(machine, 1).bytes());
+            Value::text(&text[..text.len().min(limit)])
+        }
+        Function::CompareBytes => {
+            let (second, count) = (argument(machine, 1), argument(machine, 2).number() as usize);
+            let part = |of: &[u8], count: usize| of[..of.len().min(count)].to_vec();
+            Value::Number(part(first.bytes(), count).cmp(&part(second.bytes(), count)) as i64 as u64)
+        }
+        Function::ErrorText => Value::text(error_text(first.number()).as_bytes()),
+        Function::SignalName => Value::text(Signal(first.number() as i32).to_string().as_bytes()),
+        Function::CallName => Value::text(call_name(first.number()).as_bytes()),
+        Function::ControlGroupOf => Value::Number(control_group_at(&String::from_utf8_lossy(first.bytes()))),
         Function::StdString => std_string(frame.hit, first.number(), limit),
     }
+}
+
+/// What the system calls an error.
+fn error_text(number: u64) -> String {
+    let text = std::io::Error::from_raw_os_error(number as i32).to_string();
+    text.split(" (os error").next().unwrap_or_default().to_owned()
 }
 
 /// Whether two values are the same; texts and bytes by what is in them, nothing with zero and the empty text.

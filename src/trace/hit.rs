@@ -38,6 +38,8 @@ pub trait Hit {
     fn cpu(&self) -> u64;
     /// The parent process.
     fn parent(&self) -> u64;
+    /// The number of its control group (version 2).
+    fn control_group(&self) -> u64;
     /// Reads as much of the memory as there is; how much that was.
     fn read(&self, at: u64, buf: &mut [u8]) -> usize;
     /// A register, by arch's number.
@@ -73,6 +75,21 @@ pub trait Hit {
     /// The launched program.
     fn child(&self) -> u64;
 }
+
+/// The number of a process's control group: that of the folder that /proc/PID/cgroup names (cgroups(7)).
+pub fn control_group_of(process: &str) -> u64 {
+    let text = std::fs::read_to_string(format!("/proc/{process}/cgroup")).unwrap_or_default();
+    let path = text.lines().find_map(|line| line.strip_prefix("0::"));
+    path.map_or(0, |path| control_group_at(&format!("{CONTROL_GROUPS}{path}")))
+}
+
+/// The number of a folder of control groups: the kernel gives it as that of the inode. 0 where there is none.
+pub fn control_group_at(path: &str) -> u64 {
+    std::fs::metadata(path).map_or(0, |one| std::os::unix::fs::MetadataExt::ino(&one))
+}
+
+/// Where control groups are mounted.
+const CONTROL_GROUPS: &str = "/sys/fs/cgroup";
 
 /// What BEGIN, END and intervals run in: rdbg itself.
 #[derive(Clone, Debug)]
@@ -110,6 +127,10 @@ impl Hit for NoTask {
 
     fn parent(&self) -> u64 {
         0
+    }
+
+    fn control_group(&self) -> u64 {
+        control_group_of("self")
     }
 
     fn read(&self, _: u64, _: &mut [u8]) -> usize {

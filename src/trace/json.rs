@@ -31,6 +31,7 @@ pub fn map(shower: &mut Shower, rows: &MapRows) -> String {
     let kind = match info.value {
         Ty::Aggregate(Aggregate::Histogram(_) | Aggregate::Linear { .. }) => "hist",
         Ty::Aggregate(Aggregate::Stats(_) | Aggregate::Average(_)) => "stats",
+        Ty::Aggregate(Aggregate::Series(_)) => "tseries",
         _ => "map",
     };
     if rows.rows.is_empty() && !info.key.is_empty() {
@@ -38,7 +39,12 @@ pub fn map(shower: &mut Shower, rows: &MapRows) -> String {
     }
     let mut parts = Vec::new();
     for (key, shown) in shower.sorted(rows) {
-        let encoded = cell(shower, &info.value, &shown, rows.divide);
+        let encoded = match (&shown, &info.value) {
+            (Cell::Series(values), Ty::Aggregate(Aggregate::Series(series))) => {
+                values.json(series, rows.last_interval(), &shower.format_time)
+            }
+            _ => cell(shower, &info.value, &shown, rows.divide),
+        };
         if info.key.is_empty() {
             parts.push(encoded);
         } else {

@@ -11,7 +11,7 @@ use crate::lang::operator::{BinaryOp, Logical};
 use crate::lang::script::ast::{Step, StepOrder};
 use crate::lang::script::number;
 use crate::lang::script::program::{Action, Builtin, Code, Key, MapId, Program};
-use crate::lang::script::types::Sign;
+use crate::lang::script::types::{Aggregate, Sign};
 
 /// How often the loops of one hit go round before it is ended: the task stands meanwhile.
 const TURNS: u64 = 1 << 20;
@@ -196,8 +196,12 @@ impl Machine {
             Action::Aggregate(map, key, aggregate, code) => {
                 let value = self.eval(code, frame).number();
                 let key = self.key(key, frame);
-                let limit = self.program.config.max_map_keys;
-                if self.maps[usize::from(map.0)].gather(key, *aggregate, value, limit).is_err() {
+                let room = self.program.maps[usize::from(map.0)].room;
+                let now = match aggregate {
+                    Aggregate::Series(_) => self.machinery.clock(crate::lang::script::program::Clock::Real),
+                    _ => 0,
+                };
+                if self.maps[usize::from(map.0)].gather(key, *aggregate, value, now, room).is_err() {
                     self.tell_full(*map);
                 }
             }
@@ -270,6 +274,9 @@ impl Machine {
             Action::Printf(format, codes) => Record::Printf(Arc::clone(format), self.values(codes, frame)),
             Action::Cat(format, codes) => Record::Cat(Arc::clone(format), self.values(codes, frame)),
             Action::System(format, codes) => Record::System(Arc::clone(format), self.values(codes, frame)),
+            Action::Tell(place, format, codes) => {
+                Record::Told(Arc::clone(place), Arc::clone(format), self.values(codes, frame))
+            }
             Action::Print(ty, code) => Record::Value(ty.clone(), self.eval(code, frame)),
             Action::PrintMap { map, top, divide } => {
                 let top = top.as_ref().map(|code| self.eval(code, frame).number() as usize).filter(|top| *top > 0);
@@ -307,15 +314,15 @@ impl Machine {
         codes.iter().map(|code| self.eval(code, frame)).collect()
     }
 
-    fn set_variable(&mut self, frame: &mut Frame<'_>, slot: u16, value: Value) {
+    pub(super) fn set_variable(&mut self, frame: &mut Frame<'_>, slot: u16, value: Value) {
         if let Some(place) = frame.variables.get_mut(usize::from(slot)) {
             *place = value;
         }
     }
 
     fn set_map(&mut self, map: MapId, key: Value, value: Value) {
-        let limit = self.program.config.max_map_keys;
-        if self.maps[usize::from(map.0)].set(key, value, limit).is_err() {
+        let room = self.program.maps[usize::from(map.0)].room;
+        if self.maps[usize::from(map.0)].set(key, value, room).is_err() {
             self.tell_full(map);
         }
     }
@@ -325,7 +332,7 @@ impl Machine {
         let at = usize::from(map.0);
         if !std::mem::replace(&mut self.told_full[at], true) {
             let name = &self.program.maps[at].name;
-            let limit = self.program.config.max_map_keys;
+            let limit = self.program.maps[at].room.limit;
             let text =
                 format!("Map full; can't update element of {name}. It has {limit} keys: raise max_map_keys in config");
             self.output.send(Record::Warning(text));
@@ -374,6 +381,19 @@ impl Machine {
                 let whole = self.eval(of, frame);
                 let bytes = whole.bytes();
                 Value::text(bytes.split(|byte| *byte == 0).next().unwrap_or_default())
+            }
+            Code::BytesOf(of, size) => {
+                let value = self.eval(of, frame);
+                let mut bytes = match &value {
+                    Value::Number(number) => number.to_le_bytes().to_vec(),
+                    other => other.bytes().to_vec(),
+                };
+                bytes.resize(*size as usize, 0);
+                Value::Bytes(bytes.into())
+            }
+            Code::Block(actions, value) => {
+                self.actions(actions, frame);
+                self.eval(value, frame)
             }
             Code::Tuple(parts) => Value::Tuple(self.values(parts, frame).into()),
             Code::TuplePart(of, at) => self.eval(of, frame).part(usize::from(*at)),
@@ -451,7 +471,7 @@ impl Machine {
                 return Value::text(hit.probe().bytes().split(|byte| *byte == b':').next().unwrap_or_default())
             }
             Builtin::UserName => return Value::User(hit.owner().0),
-            Builtin::ControlGroup => 0,
+            Builtin::ControlGroup => hit.control_group(),
             Builtin::ParentPid => hit.parent(),
             Builtin::ChildPid => hit.child(),
             Builtin::Jiffies => self.machinery.clock(Clock::Boot) / 4_000_000,

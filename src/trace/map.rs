@@ -2,13 +2,25 @@
 
 use std::collections::HashMap;
 
+use super::series::Values;
 use super::value::Value;
+use crate::lang::script::ast::WhenFull;
+use crate::lang::script::program::Room;
 use crate::lang::script::types::{Aggregate, Sign};
 
 /// A map.
 #[derive(Debug, Default)]
 pub struct Map {
-    cells: HashMap<Value, Cell>,
+    cells: HashMap<Value, Entry>,
+    /// Changes so far.
+    changes: u64,
+}
+
+/// A cell, and when it was changed last.
+#[derive(Debug)]
+struct Entry {
+    cell: Cell,
+    changed: u64,
 }
 
 /// What a key leads to.
@@ -22,6 +34,8 @@ pub enum Cell {
     Mean(u64, u64),
     /// `hist`, `lhist`: how many in each interval.
     Buckets(Vec<u64>),
+    /// `tseries`.
+    Series(Values),
 }
 
 /// More of a map's keys are not taken.
@@ -31,35 +45,47 @@ pub struct Full;
 impl Map {
     /// The cell of a key.
     pub fn find(&self, key: &Value) -> Option<&Cell> {
-        self.cells.get(key)
+        self.cells.get(key).map(|one| &one.cell)
     }
 
-    /// Puts a value in, unless the map holds `limit` keys and this is another.
-    pub fn set(&mut self, key: Value, value: Value, limit: usize) -> Result<(), Full> {
-        if let Some(cell) = self.cells.get_mut(&key) {
+    /// Puts a value in, if there is room.
+    pub fn set(&mut self, key: Value, value: Value, room: Room) -> Result<(), Full> {
+        if let Some(cell) = self.known(&key) {
             *cell = Cell::Value(value);
             return Ok(());
         }
-        self.insert(key, Cell::Value(value), limit)
+        self.insert(key, Cell::Value(value), room)
     }
 
-    fn insert(&mut self, key: Value, cell: Cell, limit: usize) -> Result<(), Full> {
-        if self.cells.len() >= limit {
-            return Err(Full);
+    /// The cell of a key, to be changed.
+    fn known(&mut self, key: &Value) -> Option<&mut Cell> {
+        self.changes += 1;
+        let entry = self.cells.get_mut(key)?;
+        entry.changed = self.changes;
+        Some(&mut entry.cell)
+    }
+
+    fn insert(&mut self, key: Value, cell: Cell, room: Room) -> Result<(), Full> {
+        if self.cells.len() >= room.limit {
+            if room.when_full == WhenFull::Refuse {
+                return Err(Full);
+            }
+            let oldest = self.cells.iter().min_by_key(|(_, entry)| entry.changed).map(|(key, _)| key.clone());
+            oldest.and_then(|key| self.cells.remove(&key));
         }
-        self.cells.insert(key, cell);
+        self.cells.insert(key, Entry { cell, changed: self.changes });
         Ok(())
     }
 
-    /// Gathers a value in.
-    pub fn gather(&mut self, key: Value, aggregate: Aggregate, value: u64, limit: usize) -> Result<(), Full> {
-        if let Some(cell) = self.cells.get_mut(&key) {
-            cell.gather(aggregate, value);
+    /// Gathers a value in; `now`, nanoseconds since 1970, counts for a time series alone.
+    pub fn gather(&mut self, key: Value, aggregate: Aggregate, value: u64, now: u64, room: Room) -> Result<(), Full> {
+        if let Some(cell) = self.known(&key) {
+            cell.gather(aggregate, value, now);
             return Ok(());
         }
         let mut cell = Cell::empty(aggregate, value);
-        cell.gather(aggregate, value);
-        self.insert(key, cell, limit)
+        cell.gather(aggregate, value, now);
+        self.insert(key, cell, room)
     }
 
     /// Takes a key out; whether it was there.
@@ -74,12 +100,13 @@ impl Map {
 
     /// Makes every value 0.
     pub fn zero(&mut self) {
-        for cell in self.cells.values_mut() {
-            match cell {
+        for entry in self.cells.values_mut() {
+            match &mut entry.cell {
                 Cell::Value(value) => *value = Value::Number(0),
                 Cell::Number(number) => *number = 0,
                 Cell::Mean(count, total) => (*count, *total) = (0, 0),
                 Cell::Buckets(buckets) => buckets.fill(0),
+                Cell::Series(values) => values.zero(),
             }
         }
     }
@@ -96,7 +123,7 @@ impl Map {
 
     /// Every key and cell, in no order.
     pub fn iter(&self) -> impl Iterator<Item = (&Value, &Cell)> {
-        self.cells.iter()
+        self.cells.iter().map(|(key, entry)| (key, &entry.cell))
     }
 }
 
@@ -110,10 +137,11 @@ impl Cell {
             Aggregate::Linear { min, max, step } => {
                 Cell::Buckets(vec![0; (max.saturating_sub(min) / step.max(1)) as usize + 2])
             }
+            Aggregate::Series(_) => Cell::Series(Values::default()),
         }
     }
 
-    fn gather(&mut self, aggregate: Aggregate, value: u64) {
+    fn gather(&mut self, aggregate: Aggregate, value: u64, now: u64) {
         match (self, aggregate) {
             (Cell::Number(number), Aggregate::Min(sign)) if is_less(value, *number, sign) => *number = value,
             (Cell::Number(number), Aggregate::Max(sign)) if is_less(*number, value, sign) => *number = value,
@@ -126,6 +154,7 @@ impl Cell {
             (Cell::Buckets(buckets), Aggregate::Linear { min, max, step }) => {
                 add(buckets, linear_bucket(value as i64, min, max, step));
             }
+            (Cell::Series(values), Aggregate::Series(series)) => values.add(&series, value, now),
             _ => {}
         }
     }
@@ -137,6 +166,7 @@ impl Cell {
             Cell::Number(number) => *number,
             Cell::Mean(count, total) => mean(*count, *total, sign),
             Cell::Buckets(buckets) => buckets.iter().sum(),
+            Cell::Series(values) => values.last().unwrap_or(0),
         }
     }
 
@@ -202,10 +232,14 @@ fn linear_bucket(value: i64, min: i64, max: i64, step: i64) -> usize {
 mod tests {
     use super::*;
 
+    fn room(limit: usize, when_full: WhenFull) -> Room {
+        Room { limit, when_full }
+    }
+
     fn gathered(aggregate: Aggregate, values: &[i64]) -> Cell {
         let mut map = Map::default();
         for value in values {
-            map.gather(Value::None, aggregate, *value as u64, 8).unwrap();
+            map.gather(Value::None, aggregate, *value as u64, 0, room(8, WhenFull::Refuse)).unwrap();
         }
         map.find(&Value::None).cloned().unwrap()
     }
@@ -232,9 +266,19 @@ mod tests {
     #[test]
     fn a_full_map_keeps_its_keys_and_takes_no_more() {
         let mut map = Map::default();
-        assert_eq!(map.set(Value::Number(1), Value::Number(1), 1), Ok(()));
-        assert_eq!(map.set(Value::Number(2), Value::Number(1), 1), Err(Full));
-        assert_eq!(map.set(Value::Number(1), Value::Number(5), 1), Ok(()));
+        let room = room(1, WhenFull::Refuse);
+        assert_eq!(map.set(Value::Number(1), Value::Number(1), room), Ok(()));
+        assert_eq!(map.set(Value::Number(2), Value::Number(1), room), Err(Full));
+        assert_eq!(map.set(Value::Number(1), Value::Number(5), room), Ok(()));
         assert!(map.delete(&Value::Number(1)) && !map.delete(&Value::Number(1)) && map.is_empty());
+    }
+
+    #[test]
+    fn a_map_that_evicts_keeps_what_was_changed_last() {
+        let mut map = Map::default();
+        for key in [1, 2, 1, 3] {
+            assert_eq!(map.set(Value::Number(key), Value::Number(key), room(2, WhenFull::Evict)), Ok(()));
+        }
+        assert!(map.find(&Value::Number(1)).is_some() && map.find(&Value::Number(3)).is_some() && map.len() == 2);
     }
 }

@@ -13,11 +13,12 @@ pub mod names;
 pub mod printer;
 pub mod printf;
 pub mod record;
+pub mod series;
 pub mod show;
 pub mod value;
 
 pub use functions::describe_address;
-pub use hit::{FunctionArgument, Hit, NoTask, SyscallHit};
+pub use hit::{control_group_of, FunctionArgument, Hit, NoTask, SyscallHit};
 pub use machine::{Machine, Machinery, StopWish};
 pub use printer::{run_printer, Printed, PrinterOptions, Stream};
 pub use record::{Output, Record};

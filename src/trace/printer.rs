@@ -137,6 +137,10 @@ fn print(record: &Record, format: OutputFormat, shower: &mut Shower) -> (Stream,
                 (Stream::Out, text)
             }
         }
+        Record::Told(place, format, values) => {
+            let text = printf::format(format, values, shower);
+            err(format!("{place}{}\n", String::from_utf8_lossy(&text)))
+        }
         Record::Value(ty, value) if json => out(json::value(shower, ty, value)),
         Record::Value(ty, value) => out(shower.value(ty, value) + "\n"),
         Record::Map(rows) if json => out(json::map(shower, rows)),

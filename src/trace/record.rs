@@ -26,6 +26,8 @@ pub enum Record {
     Attached(u64),
     /// `printf`.
     Printf(Arc<Format>, Vec<Value>),
+    /// `errorf`, `warnf`: what stands before it, and the text.
+    Told(Arc<str>, Arc<Format>, Vec<Value>),
     /// `print` of a value.
     Value(Ty, Value),
     /// `print` of a map, or a map at the end.
@@ -67,6 +69,17 @@ pub struct MapRows {
     pub top: Option<usize>,
     /// Values are divided by this.
     pub divide: u64,
+}
+
+impl MapRows {
+    /// The last interval of all the map's time series.
+    pub fn last_interval(&self) -> u64 {
+        let last = |(_, cell): &(Value, Cell)| match cell {
+            Cell::Series(values) => values.last(),
+            _ => None,
+        };
+        self.rows.iter().filter_map(last).max().unwrap_or(0)
+    }
 }
 
 /// The writing end of the queue.

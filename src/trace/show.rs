@@ -165,6 +165,10 @@ impl Shower {
                 format!("{}[{}]", info.name, self.key(&info.key, &key))
             };
             match (&cell, &info.value) {
+                (Cell::Series(values), Ty::Aggregate(Aggregate::Series(series))) => {
+                    let drawn = values.draw(series, rows.last_interval(), &self.format_time);
+                    let _ = writeln!(text, "{head}:\n{drawn}");
+                }
                 (Cell::Buckets(_), Ty::Aggregate(aggregate)) => {
                     let _ = writeln!(text, "{head}:\n{}", histogram(&intervals(&cell, *aggregate, rows.divide)));
                 }
@@ -199,6 +203,7 @@ impl Shower {
             }
             (Cell::Mean(count, total), _) => divided(mean(*count, *total, sign)),
             (Cell::Buckets(buckets), _) => buckets.iter().sum::<u64>().to_string(),
+            (Cell::Series(_), _) => String::new(),
         }
     }
 

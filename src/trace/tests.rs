@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::printer::OutputFormat;
 use super::*;
 use crate::lang::script::program::Clock;
-use crate::lang::script::{compile, CompileOptions, Safety, Source};
+use crate::lang::script::{compile, CompileOptions, Program, Safety, Source};
 
 /// A task whose memory and registers are given.
 #[derive(Default)]
@@ -44,6 +44,9 @@ impl Hit for FakeTask {
     }
     fn parent(&self) -> u64 {
         1
+    }
+    fn control_group(&self) -> u64 {
+        77
     }
     fn read(&self, at: u64, buf: &mut [u8]) -> usize {
         let mut got = 0;
@@ -114,7 +117,12 @@ fn run_as(format: OutputFormat, script: &str, task: &dyn Hit) -> String {
     let options = CompileOptions { parameters: &[], environment: &|_| None, safety: Safety::Unsafe };
     let source = Source { name: "stdin".into(), text: script.into() };
     let compiled = compile(&source, &options).unwrap_or_else(|errors| panic!("{}", source.explain(&errors[0])));
-    let program = Arc::new(compiled.program);
+    output(compiled.program, format, task)
+}
+
+/// Runs every probe of a program once.
+fn output(program: Program, format: OutputFormat, task: &dyn Hit) -> String {
+    let program = Arc::new(program);
     let (queue, records) = crossbeam_channel::unbounded();
     let mut machine = Machine::new(Arc::clone(&program), Output::new(queue), Box::new(Still));
     for at in 0..program.probes.len() {
@@ -261,4 +269,57 @@ fn json_is_an_object_a_line() {
 fn stacks_are_keys_and_texts() {
     let printed = run("uprobe:/bin/a:f { @[ustack] = count(); @[ustack] = count(); printf(\"%s\", ustack(1)); @k[kstack] = 1; clear(@k); }");
     assert_eq!(printed, "\n        0x1234\n@[\n        0x1234\n]: 2\n");
+}
+
+/// What a program prints, or why it does not run.
+fn outcome(script: &str) -> String {
+    let parameters = ["42".to_owned(), "hello".to_owned()];
+    let options = CompileOptions { parameters: &parameters, environment: &|_| None, safety: Safety::Unsafe };
+    let source = Source { name: "stdin".into(), text: script.into() };
+    match compile(&source, &options) {
+        Err(errors) => {
+            let told = source.explain(&errors[0]);
+            let lines = told.lines().enumerate().filter(|(at, line)| *at == 0 || line.starts_with("HINT: "));
+            lines.map(|(_, line)| line.to_owned()).collect::<Vec<_>>().join("\n")
+        }
+        Ok(compiled) => {
+            let task = FakeTask { comm: "wrk:worker_0", arguments: [0x2000, 7, 0, 0, 0, 0], ..FakeTask::default() };
+            output(compiled.program, OutputFormat::Text, &task.with(0x2000, b"\x03text\0"))
+        }
+    }
+}
+
+/// The cells of the tables of docs/trace-language.md: the number of the line, and what stands in each.
+fn table_rows() -> Vec<(usize, Vec<String>)> {
+    let text = include_str!("../../docs/trace-language.md");
+    let rows = text.lines().enumerate().filter(|(_, line)| line.starts_with("| ") && !line.starts_with("| Construct"));
+    rows.map(|(at, line)| (at + 1, cells(line))).collect()
+}
+
+fn cells(line: &str) -> Vec<String> {
+    let inner = line.trim_matches('|').replace("\\|", "\u{1}");
+    let plain = |cell: &str| cell.trim().trim_matches('`').trim().replace('\u{1}', "|").replace(" ⏎ ", "\n");
+    inner.split('|').map(plain).collect()
+}
+
+#[test]
+fn the_table_of_the_language_is_true() {
+    let rows = table_rows();
+    assert!(rows.len() > 120, "{} rows", rows.len());
+    let mut wrong = Vec::new();
+    for (line, cells) in rows {
+        let [construct, status, program, given] = cells.as_slice() else {
+            wrong.push(format!("line {line}: {} cells", cells.len()));
+            continue;
+        };
+        if program == "–" {
+            continue;
+        }
+        let outcome = outcome(program).trim().to_owned();
+        let refused = outcome.starts_with("stdin:1:") && outcome.contains(": ERROR: ");
+        if outcome != given.trim() || (status == "no" && !refused) {
+            wrong.push(format!("line {line}, {construct}: {status}, {outcome:?}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

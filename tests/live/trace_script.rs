@@ -109,3 +109,36 @@ fn what_cannot_be_watched_is_told() {
         assert!(output.stderr.contains(reason), "{point}: {}", output.stderr);
     }
 }
+
+#[test]
+fn a_line_of_the_source_is_a_probe() {
+    let fixture = Fixture::build("variables", Variant::O0);
+    let source = std::fs::read_to_string(format!("{}/fixtures/variables.c", env!("CARGO_MANIFEST_DIR"))).unwrap();
+    let line = 1 + source.lines().position(|line| line.contains("total +=")).expect("the fixture adds to total");
+    let script = format!("uprobe:PROGRAM@variables.c:{line} {{ @at[probe] = count(); }}");
+    let output = trace(&script, &[], &fixture, &[]).success();
+    let expected = format!("variables@variables.c:{line}]: 10\n");
+    assert!(output.stdout.contains("@at[uprobe:") && output.stdout.contains(&expected), "{}", output.stdout);
+    let output = trace("uprobe:PROGRAM@nowhere.c:3 { }", &[], &fixture, &[]);
+    assert!(output.stderr.contains("No source file 'nowhere.c' in the debug information"), "{}", output.stderr);
+}
+
+#[test]
+fn macros_series_and_bounded_maps_run_at_hits() {
+    let fixture = Fixture::build("variables", Variant::O0);
+    let script = "macro note(@m, n) { @m[n] = count(); n * 2 }
+        let @last = lruhash(3);
+        uprobe:PROGRAM:f { @sum = sum(note(@last, args.n)); @line = tseries(args.n, 1h, 2, \"max\");
+          if (!find(@seen, args.k, $count)) { @seen[args.k] = args.n; } }
+        END { errorf(\"%d left\", len(@last)); assert(len(@last) == 3, \"three\"); }";
+    let output = trace(script, &["-f", "json"], &fixture, &[]).success();
+    for line in [
+        r#"{"type": "map", "data": {"@last": {"7": 1, "8": 1, "9": 1}}}"#,
+        r#"{"type": "map", "data": {"@sum": 90}}"#,
+        r#"{"type": "map", "data": {"@seen": {"0": 0, "1": 4}}}"#,
+        r#""value":9}]}}"#,
+    ] {
+        assert!(output.stdout.contains(line), "no {line} in {}", output.stdout);
+    }
+    assert!(output.stderr.contains(": ERROR: 3 left\n"), "{}", output.stderr);
+}

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::TracedPlace;
 use crate::base::FileAddr;
+use crate::binary::dwarf::SourceName;
 use crate::binary::symbols::{demangle, demangle_without_parameters};
 use crate::binary::{Module, SymbolKind};
 use crate::lang::script::point::{glob, Place};
@@ -91,6 +92,7 @@ pub(super) fn places(module: &Module, place: &Place) -> Result<Vec<TracedPlace>,
             });
             vec![(at, name.unwrap_or_else(|| format!("{address:#x}")))]
         }
+        Place::Line { file, line } => lines(module, file, *line)?,
         Place::Linked(name, offset) if !name.contains(['*', '?']) => {
             let symbols = module.symbols();
             let exact = symbols.find_exact(name).filter(|one| one.kind != SymbolKind::Data);
@@ -117,6 +119,21 @@ pub(super) fn places(module: &Module, place: &Place) -> Result<Vec<TracedPlace>,
         .into_iter()
         .map(|(at, name)| TracedPlace { at, name: name.into(), entry: Vec::new(), returns: Vec::new(), usdt: None })
         .collect())
+}
+
+/// Where the code of a line begins, in each copy of it.
+fn lines(module: &Module, file: &str, line: u32) -> Result<Vec<(FileAddr, String)>, String> {
+    let found = module.dwarf().addresses_of_line(&SourceName::new(file), line);
+    if found.addresses.is_empty() {
+        return Err(match found.files.first() {
+            Some(known) => format!("No code at line {line} of {known} or after it"),
+            None => format!("No source file '{file}' in the debug information of {}", module.path().display()),
+        });
+    }
+    if found.line != line {
+        return Err(format!("No code at line {line} of '{file}'; the next line that has some is {}", found.line));
+    }
+    Ok(found.addresses.into_iter().map(|at| (at, format!("{file}:{line}"))).collect())
 }
 
 fn functions(module: &Module, pattern: &str, wanted: impl Fn(&str) -> bool + Sync) -> Vec<(FileAddr, String)> {

@@ -5,7 +5,7 @@ use super::{TracedSite, Tracing};
 use crate::api::Event;
 use crate::base::{FileAddr, Inferior, VirtAddr};
 use crate::binary::Module;
-use crate::lang::script::point::{Point, Side};
+use crate::lang::script::point::{Place, Point, Side};
 use crate::target::breakpoint::Owner;
 use crate::target::task::{Role, SpaceId};
 
@@ -82,6 +82,9 @@ impl Tracing {
         let program = self.machine.program();
         let named = |probe: &u32| {
             let name = match program.probes.get(*probe as usize).map(|one| &one.point) {
+                Some(Point::Function { path, place: Place::Line { .. }, .. }) => {
+                    format!("uprobe:{path}@{}", traced.name)
+                }
                 Some(Point::Function { path, side: Side::Entry, .. }) => format!("uprobe:{path}:{}", traced.name),
                 Some(Point::Function { path, .. }) => format!("uretprobe:{path}:{}", traced.name),
                 Some(Point::Usdt { path, .. }) => format!("usdt:{path}:{}", traced.name),

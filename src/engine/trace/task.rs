@@ -18,7 +18,7 @@ use crate::lang::script::point::Side;
 use crate::target::breakpoint::CleanMemory;
 use crate::target::task::SpaceId;
 use crate::target::unwind::walk;
-use crate::trace::{describe_address, FunctionArgument, Hit, StackValue, SyscallHit, Text};
+use crate::trace::{control_group_of, describe_address, FunctionArgument, Hit, StackValue, SyscallHit, Text};
 
 /// Where the image of an accepted socket seems to lie: in the kernel, where no program has memory.
 pub(super) const SOCKET_IMAGE: u64 = 0xffff_8880_0000_0000;
@@ -114,6 +114,10 @@ impl<I: Inferior> Hit for TracedTask<'_, I> {
 
     fn parent(&self) -> u64 {
         stat_field(self.pid, self.tid, 4)
+    }
+
+    fn control_group(&self) -> u64 {
+        control_group_of(&self.pid.to_string())
     }
 
     fn read(&self, at: u64, buf: &mut [u8]) -> usize {

@@ -8,8 +8,60 @@ use crate::lang::operator::{BinaryOp, Logical};
 pub struct Script {
     /// `config = { name = value; .. }`.
     pub config: Vec<(String, String, Span)>,
+    /// `let @x = hash(100);`.
+    pub maps: Vec<MapDeclaration>,
+    /// `macro f(x) { .. }`; none is left when the script has been read.
+    pub macros: Vec<MacroDefinition>,
     /// The action blocks, in order.
     pub blocks: Vec<Block>,
+}
+
+/// A map that is declared, with the most keys that it takes.
+#[derive(Clone, Debug)]
+pub struct MapDeclaration {
+    /// With its `@`.
+    pub name: String,
+    /// How many keys.
+    pub limit: usize,
+    /// What becomes of one more.
+    pub when_full: WhenFull,
+    /// Where it stands.
+    pub span: Span,
+}
+
+/// What a map that has all the keys that it takes does with another.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum WhenFull {
+    /// It is not taken.
+    Refuse,
+    /// The key that was changed longest ago goes.
+    Evict,
+}
+
+/// Code that is put in wherever it is named.
+#[derive(Clone, Debug)]
+pub struct MacroDefinition {
+    /// Its name.
+    pub name: String,
+    /// What it is given.
+    pub parameters: Vec<MacroParameter>,
+    /// What it does.
+    pub body: Vec<Stmt>,
+    /// What it is, if it has a value.
+    pub value: Option<Box<Expr>>,
+    /// Where its name stands.
+    pub span: Span,
+}
+
+/// What a macro is given.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum MacroParameter {
+    /// `$x`: a variable of the place where the macro is used.
+    Variable(String),
+    /// `@x`: a map.
+    Map(String),
+    /// `x`: an expression.
+    Expression(String),
 }
 
 /// Probes, a predicate and an action.
@@ -133,6 +185,8 @@ pub enum ExprKind {
     OffsetOf(TypeName, Vec<String>),
     /// `(a, b)`.
     Tuple(Vec<Expr>),
+    /// `{ .. ; value }`: without a value it can only be a statement.
+    Block(Vec<Stmt>, Option<Box<Expr>>),
 }
 
 /// `++` or `--`.
@@ -169,7 +223,7 @@ pub enum UnaryOp {
 }
 
 /// A type as it is written: `struct sockaddr *`, `uint8[16]`.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, Debug)]
 pub struct TypeName {
     /// `struct`, `union` or `enum` and a tag; or a name alone.
     pub base: TypeBase,
@@ -182,7 +236,7 @@ pub struct TypeName {
 }
 
 /// What a type is built on.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, Debug)]
 pub enum TypeBase {
     /// `struct tag` or `union tag`.
     Record(String),
@@ -190,4 +244,6 @@ pub enum TypeBase {
     Enum(String),
     /// `int`, `unsigned long`, `uint64`, a typedef.
     Plain(String),
+    /// `typeof(expression)`.
+    Of(Box<Expr>),
 }

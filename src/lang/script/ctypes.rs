@@ -431,24 +431,26 @@ pub(super) fn ordered(words: &[&str]) -> String {
     }
 }
 
-/// What a written type means.
-pub(super) fn resolve(types: &Types, name: &TypeName) -> Result<Ty, Diagnostic> {
+/// The type that a written one is built on; `None` for `typeof`, of whose expression only the check knows the type.
+pub(super) fn base(types: &Types, name: &TypeName) -> Result<Option<Ty>, Diagnostic> {
     let unknown = |text: String| Diagnostic::error(name.span, format!("Cannot resolve unknown type \"{text}\""));
-    let mut ty = match &name.base {
-        TypeBase::Record(tag) => {
-            // A pointer to what is only named is fine: it can be compared and printed.
-            Ty::Record(types.find_record(tag).ok_or_else(|| unknown(format!("struct {tag}")))?)
-        }
+    Ok(Some(match &name.base {
+        TypeBase::Record(tag) => Ty::Record(types.find_record(tag).ok_or_else(|| unknown(format!("struct {tag}")))?),
         TypeBase::Enum(tag) => Ty::Enum(types.find_enum(tag).ok_or_else(|| unknown(format!("enum {tag}")))?),
         TypeBase::Plain(plain) => types.find_named(plain).ok_or_else(|| unknown(plain.clone()))?,
-    };
+        TypeBase::Of(_) => return Ok(None),
+    }))
+}
+
+/// The pointers and arrays that are written behind a type.
+pub(super) fn suffixed(mut ty: Ty, name: &TypeName) -> Ty {
     for _ in 0..name.stars {
         ty = ty.pointer();
     }
     for count in name.dims.iter().rev() {
         ty = Ty::Array(ty.into(), *count);
     }
-    Ok(ty)
+    ty
 }
 
 #[cfg(test)]

@@ -66,6 +66,15 @@ impl Source {
         (before.matches('\n').count() + 1, before[start..].chars().count() + 1)
     }
 
+    /// `stdin:1:9-17`, or the lines alone where it goes over several.
+    pub fn place(&self, span: Span) -> String {
+        let ((line, column), (last_line, last_column)) = (self.position(span.start), self.position(span.end));
+        match last_line == line {
+            true => format!("{}:{line}:{column}-{last_column}", self.name),
+            false => format!("{}:{line}-{last_line}", self.name),
+        }
+    }
+
     /// The finding with its place, the line it is on, and a mark under it.
     pub fn explain(&self, diagnostic: &Diagnostic) -> String {
         let (line, column) = self.position(diagnostic.span.start);
@@ -75,11 +84,7 @@ impl Source {
             Severity::Warning => "WARNING",
         };
         let text = self.text.lines().nth(line - 1).unwrap_or_default();
-        let mut told = if last_line == line {
-            format!("{}:{line}:{column}-{last_column}: {what}: {}\n", self.name, diagnostic.message)
-        } else {
-            format!("{}:{line}-{last_line}: {what}: {}\n", self.name, diagnostic.message)
-        };
+        let mut told = format!("{}: {what}: {}\n", self.place(diagnostic.span), diagnostic.message);
         let length = if last_line == line {
             last_column - column
         } else {

@@ -2,6 +2,7 @@
 
 use super::super::Span;
 use super::ast::{Expr, ExprKind, Step, StepOrder, TypeBase, TypeName, UnaryOp};
+use super::change::{Change, Placer};
 use super::error::Diagnostic;
 use super::lexer::{Token, TokenKind};
 use super::parser::Parser;
@@ -166,20 +167,33 @@ impl Parser<'_> {
                 }
                 ExprKind::Map(name, keys)
             }
-            TokenKind::Punct("(") => {
-                self.deeper(token.span)?;
-                let mut parts = self.list(")")?;
-                self.depth -= 1;
-                match parts.len() {
-                    0 => return Err(Diagnostic::error(token.span, "syntax: expected expression")),
-                    1 => parts.remove(0).kind,
-                    _ => ExprKind::Tuple(parts),
-                }
+            TokenKind::Punct("(") => self.parenthesized_or_tuple(&token)?,
+            TokenKind::Punct("{") => {
+                self.at = token.span.start as usize;
+                let (body, value) = self.block_with_value()?;
+                ExprKind::Block(body, value)
             }
             TokenKind::Name => return self.named(&token),
             _ => return Err(Diagnostic::error(token.span, "syntax: expected expression")),
         };
         Ok(Expr { kind, span: Span { start: token.span.start, end: self.at as u32 } })
+    }
+
+    /// `(a)`, `(a, b)`, `(a,)`, `()`.
+    fn parenthesized_or_tuple(&mut self, open: &Token) -> Result<ExprKind, Diagnostic> {
+        let name = self.peek()?;
+        if name.kind == TokenKind::Name && self.peek_after(&name)?.kind == TokenKind::Punct("=") {
+            let error = Diagnostic::error(name.span, "records are not supported");
+            return Err(error.with_hint("a tuple holds the same values: ($a, $b).0"));
+        }
+        self.deeper(open.span)?;
+        let mut parts = self.list(")")?;
+        self.depth -= 1;
+        let trailing_comma = self.text[..self.at - 1].trim_end().ends_with(',');
+        Ok(match parts.len() {
+            1 if !trailing_comma => parts.remove(0).kind,
+            _ => ExprKind::Tuple(parts),
+        })
     }
 
     /// Texts that stand side by side are one, as in C.
@@ -269,7 +283,7 @@ impl Parser<'_> {
             let text = format!("unable to expand macro as an expression: {body}");
             return Err(Diagnostic::error(span, text));
         }
-        place(&mut expression, span);
+        Placer(span).expr(&mut expression)?;
         Ok(Some(expression))
     }
 
@@ -310,7 +324,8 @@ impl Parser<'_> {
         self.expect("(")?;
         let token = self.peek()?;
         let name = self.name_of(&token);
-        let is_type = matches!(name, "struct" | "union" | "enum" | "const") || self.types.find_named(name).is_some();
+        let is_type =
+            matches!(name, "struct" | "union" | "enum" | "const" | "typeof") || self.types.find_named(name).is_some();
         if is_type && self.macros.get(name).is_none() {
             let ty = self.type_name()?;
             if self.take(")")? {
@@ -319,6 +334,28 @@ impl Parser<'_> {
         }
         self.at = before;
         Ok(None)
+    }
+
+    /// What stands behind `typeof`: a type or an expression in parentheses.
+    fn type_of(&mut self) -> Result<TypeBase, Diagnostic> {
+        let open = self.peek()?.span;
+        self.deeper(open)?;
+        let base = match self.cast_type()? {
+            Some(ty) if ty.stars == 0 && ty.dims.is_empty() => ty.base,
+            Some(ty) => {
+                let zero = Expr { kind: ExprKind::Integer(0), span: ty.span };
+                let span = ty.span;
+                TypeBase::Of(Box::new(Expr { kind: ExprKind::Cast(ty, Box::new(zero)), span }))
+            }
+            None => {
+                self.expect("(")?;
+                let operand = self.expression()?;
+                self.expect(")")?;
+                TypeBase::Of(Box::new(operand))
+            }
+        };
+        self.depth -= 1;
+        Ok(base)
     }
 
     /// `struct sockaddr *`, `uint64`, `int8[4]`.
@@ -334,6 +371,11 @@ impl Parser<'_> {
             }
             match word {
                 "const" | "volatile" => {}
+                "typeof" if words.is_empty() && base.is_none() => {
+                    self.next()?;
+                    base = Some(self.type_of()?);
+                    continue;
+                }
                 "struct" | "union" | "enum" if words.is_empty() && base.is_none() => {
                     self.next()?;
                     let tag = self.next()?;
@@ -391,27 +433,4 @@ fn substitute(body: &str, parameters: &[String], given: &[String]) -> String {
         rest = &rest[length..];
     }
     text
-}
-
-/// Gives an expanded expression the place where the macro was used.
-fn place(expression: &mut Expr, span: Span) {
-    expression.span = span;
-    match &mut expression.kind {
-        ExprKind::Unary(_, one) | ExprKind::Field(one, _) | ExprKind::TupleField(one, _) | ExprKind::Cast(_, one) => {
-            place(one, span)
-        }
-        ExprKind::Binary(_, one, two) | ExprKind::Logical(_, one, two) | ExprKind::Index(one, two) => {
-            place(one, span);
-            place(two, span);
-        }
-        ExprKind::Conditional(one, two, three) => {
-            place(one, span);
-            place(two, span);
-            place(three, span);
-        }
-        ExprKind::Call(_, all) | ExprKind::Tuple(all) | ExprKind::Map(_, all) => {
-            all.iter_mut().for_each(|one| place(one, span));
-        }
-        _ => {}
-    }
 }

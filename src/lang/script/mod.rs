@@ -4,6 +4,7 @@
 //! runs at a hit. Nothing here knows a process; what a builtin means is decided by whoever runs the program.
 
 pub mod ast;
+mod change;
 mod check;
 mod ctypes;
 pub mod error;
@@ -11,6 +12,7 @@ mod expressions;
 pub mod format;
 mod headers;
 mod lexer;
+mod macros;
 pub mod number;
 mod parser;
 pub mod point;

@@ -4,8 +4,8 @@ use crate::lang::operator::BinaryOp;
 use std::collections::HashMap;
 
 use super::super::Span;
-use super::ast::ExprKind;
-use super::ast::{Block, RawPoint, Script, Step, Stmt, StmtKind, Target};
+use super::ast::{Block, MapDeclaration, RawPoint, Script, Step, Stmt, StmtKind, Target, WhenFull};
+use super::ast::{Expr, ExprKind};
 use super::ctypes::CParser;
 use super::error::Diagnostic;
 use super::lexer::{self, Token, TokenKind};
@@ -32,7 +32,8 @@ pub(super) struct Parser<'a> {
     environment: &'a dyn Fn(&str) -> Option<String>,
 }
 
-/// Parses a script; `environment` gives the variables that attach points name as `${NAME}`.
+/// Parses a script; `environment` gives the variables that attach points name as `${NAME}`, and parameters by their
+/// number.
 pub(super) fn parse(text: &str, environment: &dyn Fn(&str) -> Option<String>) -> Result<Parsed, Diagnostic> {
     if text.len() > lexer::TEXT_LIMIT {
         return Err(Diagnostic::error(Span::new(0, 0), "the script is longer than 1 MiB"));
@@ -44,6 +45,7 @@ pub(super) fn parse(text: &str, environment: &dyn Fn(&str) -> Option<String>) ->
     while parser.peek()?.kind != TokenKind::End {
         parser.top_level(&mut script)?;
     }
+    super::macros::expand(&mut script)?;
     if script.blocks.is_empty() {
         let end = text.trim_end().len();
         return Err(Diagnostic::error(Span::new(end, end), "No probes to attach"));
@@ -128,10 +130,18 @@ impl<'a> Parser<'a> {
                 self.next()?;
                 self.config(script)?;
             }
-            "macro" | "fn" | "import" | "let" => {
+            "macro" => {
+                let definition = self.macro_definition()?;
+                script.macros.push(definition);
+            }
+            "let" => {
+                let declaration = self.map_declaration()?;
+                script.maps.push(declaration);
+            }
+            "import" | "fn" => {
                 let what = token.span.of(self.text);
-                let error = Diagnostic::error(token.span, format!("'{what}' is not supported at the top of a script"));
-                return Err(error.with_hint("use #define, or write the code where it is needed"));
+                let error = Diagnostic::error(token.span, format!("'{what}' is not supported: a script is one file"));
+                return Err(error.with_hint("put what is needed of the other file into the script"));
             }
             _ => {
                 let block = self.block()?;
@@ -159,6 +169,33 @@ impl<'a> Parser<'a> {
             }
         }
         Ok(())
+    }
+
+    /// `let @x = lruhash(100);`.
+    fn map_declaration(&mut self) -> Result<MapDeclaration, Diagnostic> {
+        self.next()?;
+        let map = self.next()?;
+        if map.kind != TokenKind::Map {
+            return Err(Diagnostic::error(map.span, "syntax: expected a map"));
+        }
+        self.expect("=")?;
+        let kind = self.next()?;
+        let when_full = match self.name_of(&kind) {
+            "hash" | "percpuhash" => WhenFull::Refuse,
+            "lruhash" | "percpulruhash" => WhenFull::Evict,
+            other => {
+                let error = Diagnostic::error(kind.span, format!("Invalid bpf map type: {other}"));
+                return Err(error.with_hint("there are hash, lruhash, percpuhash and percpulruhash"));
+            }
+        };
+        self.expect("(")?;
+        let limit = self.next()?;
+        let TokenKind::Integer(count @ 1..) = limit.kind else {
+            return Err(Diagnostic::error(limit.span, "syntax: expected the most keys of the map"));
+        };
+        self.expect(")")?;
+        self.expect(";")?;
+        Ok(MapDeclaration { name: map.span.of(self.text).to_owned(), limit: count as usize, when_full, span: map.span })
     }
 
     fn block(&mut self) -> Result<Block, Diagnostic> {
@@ -207,6 +244,14 @@ impl<'a> Parser<'a> {
                         letters.by_ref().skip(1).map(|(_, one)| one).take_while(|one| *one != '}').collect();
                     text.push_str(&self.environment_value(&name, start + at)?);
                 }
+                // `$1`: a parameter; empty where it was not given.
+                '$' if rest[at + 1..].starts_with(|digit: char| digit.is_ascii_digit()) => {
+                    let mut number = String::new();
+                    while let Some((_, digit)) = letters.next_if(|(_, one)| one.is_ascii_digit()) {
+                        number.push(digit);
+                    }
+                    text.push_str(&(self.environment)(&number).unwrap_or_default());
+                }
                 ',' | '{' => {
                     end = at;
                     break;
@@ -246,11 +291,31 @@ impl<'a> Parser<'a> {
 
     /// `{ statements }`.
     pub(super) fn braced(&mut self) -> Result<Vec<Stmt>, Diagnostic> {
+        Ok(self.braced_until()?.0)
+    }
+
+    /// `{ statements value }`: an expression that no semicolon follows is the block's value.
+    pub(super) fn block_with_value(&mut self) -> Result<(Vec<Stmt>, Option<Box<Expr>>), Diagnostic> {
+        let (mut body, last) = self.braced_until()?;
+        let value = match (last, body.pop()) {
+            (LastStatement::Open, Some(Stmt { kind: StmtKind::Expr(value), .. })) => Some(Box::new(value)),
+            (_, last) => {
+                body.extend(last);
+                None
+            }
+        };
+        Ok((body, value))
+    }
+
+    fn braced_until(&mut self) -> Result<(Vec<Stmt>, LastStatement), Diagnostic> {
         let open = self.expect("{")?;
         self.deeper(open)?;
         let mut body = Vec::new();
+        let mut last = LastStatement::Ended;
         loop {
-            while self.take(";")? {}
+            while self.take(";")? {
+                last = LastStatement::Ended;
+            }
             if self.take("}")? {
                 break;
             }
@@ -260,12 +325,14 @@ impl<'a> Parser<'a> {
             let statement = self.statement()?;
             let is_block = ends_with_brace(&statement.kind);
             body.push(statement);
+            last = LastStatement::Open;
             if !is_block && !self.is_punct("}")? {
                 self.expect(";")?;
+                last = LastStatement::Ended;
             }
         }
         self.depth -= 1;
-        Ok(body)
+        Ok((body, last))
     }
 
     fn statement(&mut self) -> Result<Stmt, Diagnostic> {
@@ -305,7 +372,7 @@ impl<'a> Parser<'a> {
         Ok(Stmt { kind, span: Span::new(token.span.start as usize, self.at) })
     }
 
-    fn parenthesized(&mut self) -> Result<super::ast::Expr, Diagnostic> {
+    fn parenthesized(&mut self) -> Result<Expr, Diagnostic> {
         self.expect("(")?;
         let inner = self.expression()?;
         self.expect(")")?;
@@ -380,6 +447,11 @@ impl<'a> Parser<'a> {
         let token = self.peek()?;
         let TokenKind::Punct(punct) = token.kind else { return Ok(StmtKind::Expr(left)) };
         let op = match punct {
+            // A value that nobody wants.
+            "=" if matches!(&left.kind, ExprKind::Name(name) if name == "_") => {
+                self.next()?;
+                return Ok(StmtKind::Expr(self.expression()?));
+            }
             "=" => None,
             _ if BinaryOp::parse_compound(punct).is_some_and(|op| !op.is_comparison()) => {
                 BinaryOp::parse_compound(punct)
@@ -399,6 +471,15 @@ impl<'a> Parser<'a> {
         as_target(operand)
             .ok_or_else(|| Diagnostic::error(span, "syntax: increment/decrement requires a variable or map"))
     }
+}
+
+/// How the last statement of a block ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum LastStatement {
+    /// By a semicolon.
+    Ended,
+    /// By the block's end.
+    Open,
 }
 
 fn as_target(kind: &ExprKind) -> Option<Target> {

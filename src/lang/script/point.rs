@@ -100,6 +100,13 @@ pub enum Place {
     Demangled(String),
     /// An address as the linker wrote it.
     Address(u64),
+    /// Where a line of a source file begins.
+    Line {
+        /// The file, as the debug information has it or its end.
+        file: String,
+        /// From 1.
+        line: u32,
+    },
 }
 
 impl Point {
@@ -171,9 +178,9 @@ fn refuse(raw: &RawPoint, provider: &str) -> Diagnostic {
         ),
         "rawtracepoint" | "rt" => "use tracepoint:raw_syscalls:sys_enter or tracepoint:syscalls:sys_enter_NAME".into(),
         "software" | "s" | "hardware" | "h" => "use interval:ms:N, or profile:hz:N for samples of the program".into(),
-        "iter" | "it" => "use `rdbg ps`".into(),
-        "self" => "use interval:s:N".into(),
-        "bench" | "test" => "use BEGIN".into(),
+        "iter" | "it" => "`rdbg ps` lists processes".into(),
+        "self" => "interval:s:N runs by time; Ctrl-C ends the trace and runs END".into(),
+        "bench" | "test" => "BEGIN runs once".into(),
         _ => {
             let kinds = "BEGIN, END, uprobe, uretprobe, usdt, tracepoint:syscalls, watchpoint, interval, profile, signal";
             return Diagnostic::error(raw.span, format!("Invalid probe type: {provider}"))
@@ -184,11 +191,26 @@ fn refuse(raw: &RawPoint, provider: &str) -> Diagnostic {
         .with_hint(instead)
 }
 
-/// `PATH:FUNCTION`, `PATH:FUNCTION+OFFSET`, `PATH:ADDRESS`, `PATH:cpp:FUNCTION`; `None` for too few parts.
+/// `PATH@FILE:LINE`: the path, and the place in it.
+fn source_line(path: &str, rest: &[&str]) -> Option<(String, Place)> {
+    let (path, file) = path.rsplit_once('@')?;
+    let [line] = rest else { return None };
+    let line = line.parse().ok().filter(|line| *line > 0)?;
+    Some((path.to_owned(), Place::Line { file: file.to_owned(), line }))
+}
+
+/// `PATH:FUNCTION`, `PATH:FUNCTION+OFFSET`, `PATH:ADDRESS`, `PATH:cpp:FUNCTION`, `PATH@FILE:LINE`; `None` for too few
+/// parts.
 fn function(raw: &RawPoint, arguments: &[&str], side: Side) -> Option<Result<Point, Diagnostic>> {
     let (path, rest) = arguments.split_first()?;
     if rest.is_empty() {
         return None;
+    }
+    if let Some((path, place)) = source_line(path, rest) {
+        return Some(match side {
+            Side::Entry => Ok(Point::Function { path, place, side }),
+            Side::Return => Err(Diagnostic::error(raw.span, "a line does not return: uprobe is for lines")),
+        });
     }
     let path = (*path).to_owned();
     if rest.len() > 1 && rest[0] == "cpp" {
@@ -331,6 +353,8 @@ mod tests {
         assert_eq!(point("u:/bin/a:f+0x10"), function(Place::Linked("f".into(), 16), Side::Entry));
         assert_eq!(point("u:/bin/a:0x1234"), function(Place::Address(0x1234), Side::Entry));
         assert_eq!(point("u:/bin/a:cpp:A::f"), function(Place::Demangled("A::f".into()), Side::Entry));
+        let line = Place::Line { file: "src/a.c".into(), line: 12 };
+        assert_eq!(point("u:/bin/a@src/a.c:12"), function(line, Side::Entry));
         assert_eq!(point("interval:hz:100"), Ok(Point::Interval { period: 10_000_000 }));
         assert_eq!(point("i:5ms"), Ok(Point::Interval { period: 5_000_000 }));
         assert_eq!(point("kretprobe:inet_csk_accept"), Ok(Point::Accepted));

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::ast::{Step, StepOrder};
+use super::ast::{Step, StepOrder, WhenFull};
 use super::format::Format;
 use super::point::Point;
 use super::types::{Aggregate, Sign, StackMode, Ty, Types};
@@ -68,6 +68,17 @@ pub struct MapInfo {
     pub key: Vec<Ty>,
     /// The type of its values.
     pub value: Ty,
+    /// How many keys it takes.
+    pub room: Room,
+}
+
+/// How many keys a map takes, and what becomes of one more.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Room {
+    /// How many.
+    pub limit: usize,
+    /// What becomes of one more.
+    pub when_full: WhenFull,
 }
 
 /// A map of [`Program::maps`].
@@ -175,6 +186,8 @@ pub enum Code {
     Narrow(Box<Code>, u8, Sign),
     /// Whether a value is something.
     Truth(Box<Code>),
+    /// So many bytes of a number or a text, zeros behind its end.
+    BytesOf(Box<Code>, u32),
     /// Several values.
     Tuple(Vec<Code>),
     /// One of several values.
@@ -185,6 +198,8 @@ pub enum Code {
     StepMap { map: MapId, key: Key, by: Step, order: StepOrder, size: u64 },
     /// A function.
     Call(Function, Vec<Code>),
+    /// What a block does, and then its value.
+    Block(Vec<Action>, Box<Code>),
 }
 
 /// A map's key: none for a scalar, a tuple for several.
@@ -298,6 +313,22 @@ pub enum Function {
     CommOf,
     /// `std_string(pointer)`: the text of a `std::string`.
     StdString,
+    /// `find(@x, key, $value)`.
+    Find(MapId, Slot),
+    /// `strstr(haystack, needle)`.
+    PositionOf,
+    /// `str_concat(a, b)`.
+    Joined,
+    /// `memcmp(a, b, n)`.
+    CompareBytes,
+    /// `strerror(number)`.
+    ErrorText,
+    /// `signal_name(number)`.
+    SignalName,
+    /// `syscall_name(number)`.
+    CallName,
+    /// `cgroupid(path)`.
+    ControlGroupOf,
 }
 
 /// A clock.
@@ -340,6 +371,8 @@ pub enum Action {
     Continue,
     /// `printf`.
     Printf(Arc<Format>, Vec<Code>),
+    /// `errorf`, `warnf`: what stands before it, the place in the script.
+    Tell(Arc<str>, Arc<Format>, Vec<Code>),
     /// `print(value)`.
     Print(Ty, Code),
     /// `print(@x, top, div)`.

@@ -93,6 +93,36 @@ pub enum Aggregate {
         /// The width of each.
         step: i64,
     },
+    /// Values over time.
+    Series(Series),
+}
+
+/// How a series over time is made: `tseries(value, interval, count, "max")`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Series {
+    /// The length of an interval, nanoseconds; not 0.
+    pub interval: u64,
+    /// How many intervals are kept, the latest ones.
+    pub count: u16,
+    /// What an interval holds of its values.
+    pub value: SeriesValue,
+    /// Whether the values have a sign.
+    pub sign: Sign,
+}
+
+/// What an interval of a series holds of its values.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum SeriesValue {
+    /// The last one.
+    Last,
+    /// Their mean.
+    Mean,
+    /// The least.
+    Least,
+    /// The greatest.
+    Greatest,
+    /// Their sum.
+    Sum,
 }
 
 /// A structure in [`Types`].
@@ -362,6 +392,7 @@ impl Aggregate {
             Aggregate::Stats(Sign::Unsigned) => "ustats_t",
             Aggregate::Histogram(_) => "hist_t",
             Aggregate::Linear { .. } => "lhist_t",
+            Aggregate::Series(_) => "tseries_t",
         }
     }
 
@@ -376,6 +407,7 @@ impl Aggregate {
             Aggregate::Stats(_) => "stats",
             Aggregate::Histogram(_) => "hist",
             Aggregate::Linear { .. } => "lhist",
+            Aggregate::Series(_) => "tseries",
         }
     }
 }

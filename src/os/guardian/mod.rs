@@ -5,6 +5,7 @@
 //! are back before a thread that stood can reach them.
 
 mod mend;
+mod seized;
 mod table;
 mod watch;
 

@@ -1,7 +1,7 @@
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::mend::clear_debug_registers;
+use super::seized::{repair, Repair};
 use super::table::Table;
 use super::*;
 use crate::os::proc;
@@ -61,7 +61,8 @@ fn a_signal_that_comes_amid_the_clearing_of_registers_leaves_no_thread_out() {
                 std::thread::park_timeout(std::time::Duration::from_micros(50));
             }
         });
-        let cleared: Vec<usize> = (0..100).map(|_| clear_debug_registers(pid)).collect();
+        let registers = Repair { registers: true, ..Repair::default() };
+        let cleared: Vec<usize> = (0..100).map(|_| repair(pid, &registers).threads).collect();
         done.store(true, Ordering::Relaxed);
         assert_eq!(cleared, [1; 100]);
     });

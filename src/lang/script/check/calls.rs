@@ -9,6 +9,7 @@ use super::super::types::{Sign, StackMode, Ty};
 use super::operand::{Operand, Place};
 use super::Checker;
 use crate::arch::Register;
+use crate::lang::operator::BinaryOp;
 
 /// How many frames a stack has when no limit is given, as bpftrace has it.
 const STACK_DEPTH: u64 = 127;
@@ -101,10 +102,6 @@ impl Checker<'_> {
                 self.warn(span, "kstack is empty: rdbg traces programs and does not see the kernel's stacks");
                 Ok(Some(Operand::value(Code::Call(Function::KernelStack, Vec::new()), Ty::KernelStack)))
             }
-            "curtask" | "ctx" | "numaid" => {
-                Err(Diagnostic::error(span, format!("{name} is the kernel's, and cannot be had without its help"))
-                    .with_hint("pid, tid, comm and cpu tell of the task"))
-            }
             _ => Ok(None),
         }
     }
@@ -127,6 +124,9 @@ impl Checker<'_> {
 
     /// A function's value.
     pub(super) fn call(&mut self, function: &str, arguments: &[Expr], span: Span) -> Result<Operand, Diagnostic> {
+        if let Some(operand) = self.library(function, arguments, span)? {
+            return Ok(operand);
+        }
         let count = |least, most| check_count(function, arguments.len(), least, most, span);
         match function {
             "str" => {
@@ -168,11 +168,7 @@ impl Checker<'_> {
             "strncmp" | "strcontains" | "bswap" | "macaddr" | "usym" | "uaddr" | "strftime" | "comm" | "argv"
             | "sockaddr" | "peer" | "std_string" => self.plain_call(function, arguments, span),
             "pid" | "tid" if arguments.len() <= 1 => self.named(function, span),
-            "ksym" | "kaddr" | "cgroupid" | "cgroup_path" | "path" | "skboutput" | "override" | "kptr" | "uptr"
-            | "percpu_kaddr" | "socket_cookie" | "tseries" => {
-                Err(Diagnostic::error(span, format!("{function}() needs the kernel's help and is not supported")))
-            }
-            "count" | "sum" | "avg" | "min" | "max" | "stats" | "hist" | "lhist" => {
+            "count" | "sum" | "avg" | "min" | "max" | "stats" | "hist" | "lhist" | "tseries" => {
                 Err(Diagnostic::error(span, format!("{function}() must be assigned directly to a map")))
             }
             _ if arguments.is_empty() && self.builtin(function, span)?.is_some() => self.named(function, span),
@@ -230,10 +226,13 @@ impl Checker<'_> {
     }
 
     /// `str(pointer)`, `str(array)`, `str($1)`.
-    fn text(&mut self, arguments: &[Expr], span: Span) -> Result<Operand, Diagnostic> {
+    pub(super) fn text(&mut self, arguments: &[Expr], span: Span) -> Result<Operand, Diagnostic> {
         if let (Some(name), [argument]) = (self.named_function_argument(&arguments[0]), arguments) {
             self.operand(argument)?;
             return Ok(Operand::value(Code::Call(Function::ArgumentText(name.into()), Vec::new()), Ty::Text));
+        }
+        if let (Some(text), [_]) = (self.end_of_parameter(&arguments[0]), arguments) {
+            return Ok(Operand::value(Code::Text(text.into()), Ty::Text));
         }
         let operand = self.operand(&arguments[0])?;
         let mut codes = Vec::new();
@@ -267,6 +266,16 @@ impl Checker<'_> {
             codes.push(self.value(length)?.code);
         }
         Ok(Operand::value(Code::Call(Function::Str, codes), Ty::Text))
+    }
+
+    /// `$1 + 2`: the parameter's text from its third letter on.
+    fn end_of_parameter(&self, expression: &Expr) -> Option<Vec<u8>> {
+        let ExprKind::Binary(BinaryOp::Add, parameter, skipped) = &expression.kind else { return None };
+        let (ExprKind::Parameter(number), ExprKind::Integer(skipped)) = (&parameter.kind, &skipped.kind) else {
+            return None;
+        };
+        let text = self.options.parameters.get(number - 1)?.as_bytes();
+        Some(text.get(*skipped as usize..).unwrap_or_default().to_vec())
     }
 
     /// `buf(pointer, length)`, `buf(array)`.
@@ -426,7 +435,7 @@ impl Checker<'_> {
 }
 
 fn is_function(name: &str) -> bool {
-    matches!(name, "nsecs" | "ustack" | "kstack") || super::outputs::is_statement(name)
+    matches!(name, "nsecs" | "ustack" | "kstack") || super::outputs::is_statement(name) || super::library::is_bare(name)
 }
 
 fn wrong_probe(what: &str, point: &Point, span: Span) -> Diagnostic {

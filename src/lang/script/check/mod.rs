@@ -4,6 +4,8 @@
 //! until nothing changes; only then are errors told.
 
 mod calls;
+mod casts;
+mod library;
 mod operand;
 mod outputs;
 mod statements;
@@ -16,7 +18,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::super::Span;
-use super::ast::{Block, Script};
+use super::ast::{Block, MapDeclaration, Script};
 use super::ctypes::CParser;
 use super::error::{Diagnostic, Source};
 use super::parser;
@@ -62,7 +64,11 @@ const SYSCALL_LIMIT: usize = 1024;
 
 /// Compiles a script, or says everything that is wrong with it.
 pub fn compile(source: &Source, options: &CompileOptions<'_>) -> Result<Compiled, Vec<Diagnostic>> {
-    let parsed = parser::parse(&source.text, options.environment).map_err(|error| vec![error])?;
+    let environment = |name: &str| match name.parse::<usize>() {
+        Ok(number) => options.parameters.get(number.wrapping_sub(1)).cloned(),
+        Err(_) => (options.environment)(name),
+    };
+    let parsed = parser::parse(&source.text, &environment).map_err(|error| vec![error])?;
     let mut warnings = parsed.warnings;
     let config = read_config(&parsed.script, &mut warnings)?;
     let points = expand_points(&parsed.script)?;
@@ -71,6 +77,7 @@ pub fn compile(source: &Source, options: &CompileOptions<'_>) -> Result<Compiled
         types: parsed.types,
         config,
         maps: Vec::new(),
+        declared: &parsed.script.maps,
         map_ids: HashMap::new(),
         assigned: Vec::new(),
         phase: Phase::Infer,
@@ -78,6 +85,8 @@ pub fn compile(source: &Source, options: &CompileOptions<'_>) -> Result<Compiled
         errors: Vec::new(),
         warnings: Vec::new(),
         variables: Vec::new(),
+        source,
+        value_blocks: 0,
         context: Context { point: Point::Begin, fields: Vec::new(), named: Vec::new() },
         loops: 0,
     };
@@ -122,6 +131,7 @@ struct Checker<'a> {
     types: Types,
     config: Config,
     maps: Vec<MapInfo>,
+    declared: &'a [MapDeclaration],
     map_ids: HashMap<String, MapId>,
     /// Whether anything is ever put into a map, by its number.
     assigned: Vec<bool>,
@@ -133,6 +143,9 @@ struct Checker<'a> {
     variables: Vec<(String, Ty)>,
     context: Context,
     loops: u32,
+    /// How many blocks with a value the statement is in.
+    value_blocks: u32,
+    source: &'a Source,
 }
 
 /// An attach point of a block, wildcards over system calls spelled out.

@@ -2,7 +2,6 @@
 
 use super::super::super::Span;
 use super::super::ast::{Expr, ExprKind, Target, UnaryOp};
-use super::super::ctypes::resolve;
 use super::super::error::Diagnostic;
 use super::super::program::{Builtin, Code};
 use super::super::types::{Aggregate, Field, RecordId, Sign, Ty};
@@ -128,11 +127,11 @@ impl Checker<'_> {
             ExprKind::Index(of, index) => self.index(of, index, span)?,
             ExprKind::Call(function, arguments) => self.call(function, arguments, span)?,
             ExprKind::Cast(ty, inner) => {
-                let ty = resolve(&self.types, ty)?;
+                let ty = self.resolve(ty)?;
                 self.cast(ty, inner, span)?
             }
             ExprKind::SizeOf(ty) => {
-                let ty = resolve(&self.types, ty)?;
+                let ty = self.resolve(ty)?;
                 Operand::value(Code::Integer(self.types.size(&ty)), Ty::ULONG)
             }
             ExprKind::OffsetOf(ty, path) => self.offset_of(ty, path, span)?,
@@ -146,6 +145,7 @@ impl Checker<'_> {
                 let codes = parts.into_iter().map(|part| part.code).collect();
                 Operand::value(Code::Tuple(codes), Ty::Tuple(types.into()))
             }
+            ExprKind::Block(body, value) => self.block_value(body, value.as_deref(), span)?,
         })
     }
 
@@ -164,11 +164,16 @@ impl Checker<'_> {
         }
     }
 
-    fn map_value(&mut self, name: &str, keys: &[Expr], span: Span) -> Result<Operand, Diagnostic> {
+    pub(super) fn map_value(&mut self, name: &str, keys: &[Expr], span: Span) -> Result<Operand, Diagnostic> {
         let (id, key) = self.map_key(name, keys, span)?;
         let ty = self.read_map(id, span)?;
         let ty = match ty {
-            Ty::Aggregate(aggregate @ (Aggregate::Histogram(_) | Aggregate::Linear { .. } | Aggregate::Stats(_))) => {
+            Ty::Aggregate(
+                aggregate @ (Aggregate::Histogram(_)
+                | Aggregate::Linear { .. }
+                | Aggregate::Stats(_)
+                | Aggregate::Series(_)),
+            ) => {
                 let text = format!(
                     "Map value '{}' cannot be assigned from one map to another. The function that returns this type must be called directly e.g. `{name} = {}(..)`.",
                     aggregate.name(),
@@ -353,7 +358,7 @@ impl Checker<'_> {
         Ok(self.part(operand, field.offset, field.ty, field.bits))
     }
 
-    fn find_field(&self, record: RecordId, name: &str, span: Span) -> Result<Field, Diagnostic> {
+    pub(super) fn find_field(&self, record: RecordId, name: &str, span: Span) -> Result<Field, Diagnostic> {
         self.types.find_field(record, name).ok_or_else(|| {
             let text = format!("'{}' has no field named '{name}'", self.types.record(record).name);
             Diagnostic::error(span, text)
@@ -416,6 +421,9 @@ impl Checker<'_> {
         if !matches!(index_value.ty, Ty::Integer(..) | Ty::Unknown | Ty::Enum(_)) {
             return Err(Diagnostic::error(index.span, "The array index operator [] only accepts integer indices"));
         }
+        if let (Ty::Tuple(_), Code::Integer(at)) = (&operand.ty, &index_value.code) {
+            return self.tuple_field(of, *at as usize, span);
+        }
         let (element, at_memory) = match &operand.ty {
             Ty::Array(element, count) => {
                 if let Code::Integer(at) = index_value.code {
@@ -453,59 +461,6 @@ impl Checker<'_> {
         };
         let code = Code::Binary(BinaryOp::Add, Sign::Unsigned, Box::new(base), Box::new(offset));
         Ok(Operand::memory(code, element))
-    }
-
-    fn cast(&mut self, ty: Ty, inner: &Expr, span: Span) -> Result<Operand, Diagnostic> {
-        let value = self.operand(inner)?;
-        let refuse = |checker: &Self, from: &Ty| {
-            let text = format!("Cannot cast from \"{}\" to \"{}\"", checker.types.name(from), checker.types.name(&ty));
-            Err(Diagnostic::error(span, text))
-        };
-        // An array's value as a number: its first bytes.
-        if let (Place::Memory(_), Ty::Array(..), Ty::Integer(..)) = (value.place, &value.ty, &ty) {
-            let operand = Operand { ty: ty.clone(), ..value };
-            return self.load(operand, span);
-        }
-        let value = self.load(value, span)?;
-        let is_number = value.ty.is_number() || matches!(value.ty, Ty::Unknown);
-        match &ty {
-            Ty::Integer(bytes, sign) if is_number => {
-                let code = match value.code {
-                    Code::Integer(number) => Code::Integer(super::super::number::narrow(number, *bytes, *sign)),
-                    code if *bytes < 8 => Code::Narrow(Box::new(code), *bytes, *sign),
-                    code => code,
-                };
-                Ok(Operand::value(code, ty))
-            }
-            Ty::Integer(bytes, sign) if matches!(value.ty, Ty::Buffer | Ty::Array(..)) => {
-                let (of, bytes, sign) = (Box::new(value.code), *bytes, *sign);
-                Ok(Operand::value(Code::Part { of, offset: 0, bytes, sign, bits: None }, ty))
-            }
-            Ty::Bool if is_number => Ok(Operand::value(Code::Truth(Box::new(value.code)), ty)),
-            Ty::Pointer(_) | Ty::Enum(_) if is_number => Ok(Operand::value(value.code, ty)),
-            _ if ty == value.ty => Ok(value),
-            _ => refuse(self, &value.ty),
-        }
-    }
-
-    fn offset_of(
-        &mut self,
-        ty: &super::super::ast::TypeName,
-        path: &[String],
-        span: Span,
-    ) -> Result<Operand, Diagnostic> {
-        let mut current = resolve(&self.types, ty)?;
-        let mut offset = 0;
-        for name in path {
-            let Ty::Record(record) = current else {
-                let text = format!("'{}' is not a C type.", self.types.name(&current));
-                return Err(Diagnostic::error(span, text));
-            };
-            let field = self.find_field(record, name, span)?;
-            offset += field.offset;
-            current = field.ty;
-        }
-        Ok(Operand::value(Code::Integer(offset), Ty::ULONG))
     }
 
     /// Whether an expression is the `args` of a function's entry.

@@ -29,10 +29,12 @@ pub(super) fn is_statement(name: &str) -> bool {
             | "clear"
             | "zero"
             | "signal"
-            | "signal_thread"
             | "stop"
             | "errorf"
             | "warnf"
+            | "assert"
+            | "static_assert"
+            | "fail"
     )
 }
 
@@ -43,14 +45,23 @@ impl Checker<'_> {
         let (function, arguments): (&str, &[Expr]) = match &expression.kind {
             ExprKind::Call(name, arguments) => (name, arguments),
             ExprKind::Name(name) if is_statement(name) => (name, &[]),
+            // What is chosen may be something to do.
+            ExprKind::Conditional(condition, then, otherwise) => {
+                let condition = self.condition(condition)?;
+                let (then, otherwise) = (self.expression_statement(then)?, self.expression_statement(otherwise)?);
+                return Ok(Action::If(condition, vec![then], vec![otherwise]));
+            }
             _ => {
                 let value = self.value(expression)?;
                 return Ok(Action::Evaluate(value.code));
             }
         };
+        if let Some(action) = self.complaint(function, arguments, span)? {
+            return Ok(action);
+        }
         let count = |least, most| check_count(function, arguments.len(), least, most, span);
         Ok(match function {
-            "printf" | "errorf" | "warnf" => {
+            "printf" => {
                 let (format, values) = self.formatted(function, arguments, span)?;
                 Action::Printf(format, values)
             }
@@ -113,6 +124,9 @@ impl Checker<'_> {
             }
             "stop" => {
                 count(0, 0)?;
+                if self.value_blocks > 0 {
+                    return Err(Diagnostic::error(span, "stop() used inside of a block that has a value"));
+                }
                 match &self.context.point {
                     Point::Function { .. }
                     | Point::Usdt { .. }
@@ -126,7 +140,7 @@ impl Checker<'_> {
                     }
                 }
             }
-            "signal" | "signal_thread" => {
+            "signal" => {
                 count(1, 1)?;
                 self.needs_unsafe(function, span)?;
                 Action::Signal(self.signal_number(&arguments[0])?)
@@ -158,7 +172,7 @@ impl Checker<'_> {
         }
     }
 
-    fn formatted(
+    pub(super) fn formatted(
         &mut self,
         function: &str,
         arguments: &[Expr],
@@ -196,8 +210,9 @@ impl Checker<'_> {
                 let divide = limits.next().transpose()?;
                 return Ok(Action::PrintMap { map, top, divide });
             }
-            if let Some(Ty::Aggregate(one @ (Aggregate::Histogram(_) | Aggregate::Linear { .. }))) =
-                known.map(|one| one.value)
+            if let Some(Ty::Aggregate(
+                one @ (Aggregate::Histogram(_) | Aggregate::Linear { .. } | Aggregate::Series(_)),
+            )) = known.map(|one| one.value)
             {
                 let text = format!(
                     "Map type {} cannot print the value of individual keys. You must print the whole map.",

@@ -4,7 +4,7 @@ use super::super::super::Span;
 use super::super::ast::{Expr, ExprKind, Stmt, StmtKind, Target};
 use super::super::error::Diagnostic;
 use super::super::program::{Action, Code, Key, MapId};
-use super::super::types::{Aggregate, Sign, Ty};
+use super::super::types::{Aggregate, Series, SeriesValue, Sign, Ty};
 use super::operand::Operand;
 use super::typing::FirstUse;
 use super::Checker;
@@ -12,6 +12,8 @@ use crate::lang::operator::BinaryOp;
 
 /// The most times that `unroll` repeats.
 const UNROLL_LIMIT: u64 = 100;
+/// The most intervals of a time series.
+const SERIES_LIMIT: u64 = 10_000;
 
 impl Checker<'_> {
     /// Compiles statements; what is wrong with one does not keep the next from being looked at.
@@ -27,11 +29,18 @@ impl Checker<'_> {
 
     fn statement(&mut self, statement: &Stmt, into: &mut Vec<Action>) -> Result<(), Diagnostic> {
         let action = match &statement.kind {
+            StmtKind::Expr(Expr { kind: ExprKind::Block(body, value), .. }) => {
+                into.extend(self.statements(body));
+                return value.iter().try_for_each(|value| {
+                    let kind = StmtKind::Expr((**value).clone());
+                    self.statement(&Stmt { kind, span: value.span }, into)
+                });
+            }
             StmtKind::Expr(expression) => self.expression_statement(expression)?,
             StmtKind::Assign { target, op, value } => self.assignment(target, *op, value, statement.span)?,
             StmtKind::Let { name, ty, value } => {
                 let declared = match ty {
-                    Some(ty) => super::super::ctypes::resolve(&self.types, ty)?,
+                    Some(ty) => self.resolve(ty)?,
                     None => Ty::Unknown,
                 };
                 let Some(value) = value else {
@@ -40,12 +49,19 @@ impl Checker<'_> {
                 };
                 let value = self.value(value)?;
                 let slot = self.assign_variable(name, &declared, statement.span)?;
-                self.assign_variable(name, &value.ty, statement.span)?;
-                Action::SetVariable(slot, value.code)
+                match &declared {
+                    Ty::Integer(bytes, sign) if value.ty.is_number() => {
+                        let code = Code::Narrow(Box::new(value.code), *bytes, *sign);
+                        Action::SetVariable(slot, code)
+                    }
+                    _ => {
+                        self.assign_variable(name, &value.ty, statement.span)?;
+                        Action::SetVariable(slot, value.code)
+                    }
+                }
             }
             StmtKind::If { condition, then, otherwise } => {
-                let condition = self.condition(condition)?;
-                Action::If(condition, self.statements(then), self.statements(otherwise))
+                return self.branch(condition, then, otherwise, into);
             }
             StmtKind::While { condition, body } => {
                 let condition = self.condition(condition)?;
@@ -77,6 +93,9 @@ impl Checker<'_> {
                 into.extend(self.statements(body));
                 return Ok(());
             }
+            StmtKind::Return if self.value_blocks > 0 => {
+                return Err(Diagnostic::error(statement.span, "return used inside of a block that has a value"));
+            }
             StmtKind::Return => Action::Return,
             StmtKind::Break | StmtKind::Continue if self.loops == 0 => {
                 let name = if matches!(statement.kind, StmtKind::Break) { "break" } else { "continue" };
@@ -105,7 +124,9 @@ impl Checker<'_> {
             return Err(Diagnostic::error(span, text));
         }
         let value = match value {
-            Ty::Aggregate(Aggregate::Histogram(_) | Aggregate::Linear { .. } | Aggregate::Stats(_)) => {
+            Ty::Aggregate(
+                Aggregate::Histogram(_) | Aggregate::Linear { .. } | Aggregate::Stats(_) | Aggregate::Series(_),
+            ) => {
                 let text = format!("Loop expression does not support type: {}", self.types.name(&value));
                 return Err(Diagnostic::error(span, text));
             }
@@ -216,6 +237,7 @@ impl Checker<'_> {
             "sum" | "avg" | "min" | "max" | "stats" => (1, 1),
             "hist" => (1, 2),
             "lhist" => (4, 4),
+            "tseries" => (3, 4),
             _ => return Ok(None),
         };
         super::calls::check_count(function, arguments.len(), least, most, span)?;
@@ -243,9 +265,37 @@ impl Checker<'_> {
                 }
                 Aggregate::Histogram(bits as u8)
             }
+            "tseries" => self.series(arguments, sign, span)?,
             _ => self.linear(arguments, span)?,
         };
         Ok(Some((aggregate, value.code)))
+    }
+
+    /// `tseries(value, interval, count, "max")`.
+    fn series(&mut self, arguments: &[Expr], sign: Sign, span: Span) -> Result<Aggregate, Diagnostic> {
+        let (interval, count) = (self.constant(&arguments[1])?, self.constant(&arguments[2])?);
+        if (interval as i64) <= 0 {
+            let text = format!("tseries() interval_ns must be >= 1 ({} provided)", interval as i64);
+            return Err(Diagnostic::error(span, text));
+        }
+        if !(1..=SERIES_LIMIT).contains(&count) {
+            let text = format!("tseries() num_intervals must be 1 to {SERIES_LIMIT} ({} provided)", count as i64);
+            return Err(Diagnostic::error(span, text));
+        }
+        let name = arguments.get(3).map(|one| self.literal_text(one)).transpose()?;
+        let value = match name.as_deref() {
+            None => SeriesValue::Last,
+            Some(b"avg") => SeriesValue::Mean,
+            Some(b"min") => SeriesValue::Least,
+            Some(b"max") => SeriesValue::Greatest,
+            Some(b"sum") => SeriesValue::Sum,
+            Some(other) => {
+                let other = String::from_utf8_lossy(other);
+                let text = format!("tseries() expects one of the following aggregation functions: avg, max, min, sum (\"{other}\" provided)");
+                return Err(Diagnostic::error(arguments[3].span, text));
+            }
+        };
+        Ok(Aggregate::Series(Series { interval, count: count as u16, value, sign }))
     }
 
     fn linear(&mut self, arguments: &[Expr], span: Span) -> Result<Aggregate, Diagnostic> {

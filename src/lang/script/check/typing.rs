@@ -1,8 +1,9 @@
 //! How types come together: in a map that is assigned several, in an operator's operands.
 
 use super::super::super::Span;
+use super::super::ast::WhenFull;
 use super::super::error::Diagnostic;
-use super::super::program::MapId;
+use super::super::program::{MapId, Room};
 use super::super::types::{Aggregate, Sign, Ty};
 use super::{Checker, Phase};
 
@@ -37,7 +38,13 @@ impl Checker<'_> {
             return *id;
         }
         let id = MapId(self.maps.len() as u16);
-        self.maps.push(super::MapInfo { name: name.to_owned(), key: Vec::new(), value: Ty::Unknown });
+        let room = self
+            .declared
+            .iter()
+            .find(|one| one.name == name)
+            .map(|one| Room { limit: one.limit, when_full: one.when_full });
+        let room = room.unwrap_or(Room { limit: self.config.max_map_keys, when_full: WhenFull::Refuse });
+        self.maps.push(super::MapInfo { name: name.to_owned(), key: Vec::new(), value: Ty::Unknown, room });
         self.assigned.push(false);
         self.map_ids.insert(name.to_owned(), id);
         self.changed = true;
