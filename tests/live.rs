@@ -55,6 +55,7 @@ mod live {
     mod trace;
     mod trace_everywhere;
     mod trace_filter;
+    mod trace_flood;
     mod trace_quick;
     mod trace_script;
     mod trace_usdt;

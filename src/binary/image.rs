@@ -59,6 +59,8 @@ enum Content {
     Loaded,
     /// Names and debug information; the bytes of segments may have been left out.
     Separate,
+    /// Debug information for a linked file: not linked itself.
+    Split,
 }
 
 /// Bytes of the file and the address they are loaded at.
@@ -79,9 +81,14 @@ impl Image {
         Image::parse_as(path, data, Content::Separate)
     }
 
+    /// Parses a .dwo, a .dwp, or an object file that holds the same.
+    pub fn parse_split(path: PathBuf, data: FileBytes) -> Result<Image, BinaryError> {
+        Image::parse_as(path, data, Content::Split)
+    }
+
     fn parse_as(path: PathBuf, data: FileBytes, content: Content) -> Result<Image, BinaryError> {
         let bytes: &[u8] = (*data).as_ref();
-        let header = check_header(&path, bytes)?;
+        let header = check_header(&path, bytes, content)?;
         let truncated = |what, offset| BinaryError::Truncated { path: path.clone(), what, offset };
         let headers = header
             .program_headers(ENDIAN, bytes)
@@ -191,7 +198,11 @@ impl Image {
     }
 }
 
-fn check_header<'a>(path: &Path, bytes: &'a [u8]) -> Result<&'a FileHeader64<LittleEndian>, BinaryError> {
+fn check_header<'a>(
+    path: &Path,
+    bytes: &'a [u8],
+    content: Content,
+) -> Result<&'a FileHeader64<LittleEndian>, BinaryError> {
     let path = || path.to_path_buf();
     if !bytes.starts_with(&elf::ELFMAG) {
         return Err(BinaryError::NotElf { path: path() });
@@ -214,6 +225,7 @@ fn check_header<'a>(path: &Path, bytes: &'a [u8]) -> Result<&'a FileHeader64<Lit
     }
     match header.e_type.get(ENDIAN) {
         elf::ET_EXEC | elf::ET_DYN => Ok(header),
+        elf::ET_REL if content == Content::Split => Ok(header),
         elf_type => Err(BinaryError::WrongType { path: path(), elf_type }),
     }
 }

@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 
 use object::elf;
 
-use super::dwarf::{DebugFile, Dwarf};
+use super::dwarf::{DebugFile, Dwarf, SplitFiles};
 use super::image::Image;
 use super::names::{parse_debuglink, unpack_mini};
 use super::naming::Recovery;
@@ -35,6 +35,7 @@ pub struct Module {
     symbols: OnceLock<SymbolIndex>,
     dwarf: OnceLock<Dwarf>,
     names: Option<NamesFile>,
+    split: Option<Arc<dyn SplitFiles>>,
     pub(super) recovery: Recovery,
     pub(super) progress: Progress,
 }
@@ -53,12 +54,24 @@ impl Module {
     pub(super) fn from_image(image: Image) -> Module {
         let image = Arc::new(image);
         let dynamic = Dynamic::parse(&image);
-        Module::new(image, dynamic, None)
+        Module::new(image, dynamic)
     }
 
     /// The same module with what a separate file says of it. That the two belong together is the caller's to prove.
     pub fn with_names(&self, names: NamesFile) -> Module {
-        Module::new(self.image.clone(), self.dynamic.clone(), Some(names)).reporting_to(self.progress.clone())
+        Module { names: Some(names), ..self.reopened() }
+    }
+
+    /// The same module, of which nothing has been asked yet.
+    pub fn reopened(&self) -> Module {
+        let (names, split, progress) = (self.names.clone(), self.split.clone(), self.progress.clone());
+        Module { names, split, progress, ..Module::new(self.image.clone(), self.dynamic.clone()) }
+    }
+
+    /// The same module with the files that its units' entries were split into; nothing is known of those that were found
+    /// before.
+    pub fn with_split(self, files: Arc<dyn SplitFiles>) -> Module {
+        Module { split: Some(files), dwarf: OnceLock::new(), ..self }
     }
 
     /// The same module, telling there how far it is with what takes its time. What is then cancelled gives an answer that is
@@ -67,10 +80,10 @@ impl Module {
         Module { progress, ..self }
     }
 
-    fn new(image: Arc<Image>, dynamic: Dynamic, names: Option<NamesFile>) -> Module {
+    fn new(image: Arc<Image>, dynamic: Dynamic) -> Module {
         let (unwind, symbols, dwarf) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
         let (recovery, progress) = (Recovery::default(), Progress::default());
-        Module { image, dynamic, unwind, symbols, dwarf, names, recovery, progress }
+        Module { image, dynamic, unwind, symbols, dwarf, names: None, split: None, recovery, progress }
     }
 
     /// The separate file that the names come from.
@@ -202,8 +215,18 @@ impl Module {
         self.dwarf.get_or_init(|| {
             let own = self.image.section(".debug_info").is_some();
             let separate = self.names.as_ref().filter(|_| !own).map(NamesFile::image);
-            Dwarf::new(DebugFile::new(separate.unwrap_or(&self.image).clone())).reporting_to(self.progress.clone())
+            let dwarf = Dwarf::new(DebugFile::new(separate.unwrap_or(&self.image).clone()));
+            let dwarf = dwarf.reporting_to(self.progress.clone());
+            match &self.split {
+                Some(files) => dwarf.with_split(files.clone()),
+                None => dwarf,
+            }
         })
+    }
+
+    /// Whether files with split units have been looked for.
+    pub fn has_looked_for_split(&self) -> bool {
+        self.dwarf.get().is_some_and(Dwarf::has_looked_for_split)
     }
 
     /// DT_NEEDED in order: the libraries that are loaded with the module.

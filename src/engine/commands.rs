@@ -56,6 +56,7 @@ impl<I: Inferior> Engine<I> {
                 }
                 self.note_what_is_seen();
                 let answer = self.look(other);
+                self.tell_of_split_files();
                 self.inferior.witness().rest();
                 self.still_wanted().and(answer)
             }

@@ -72,7 +72,9 @@ impl<I: Inferior> Engine<I> {
         let again = watch.looks % LOOK_AGAIN == 0;
         for pid in pids {
             let known = watch.passed_over.get(&pid).copied();
-            let may_change = matches!(known, Some(Reason::NoProbe | Reason::Traced | Reason::NotPermitted));
+            // One of rdbg's own group may leave it: what a shell has just forked does so when it comes to setsid(2).
+            let may_change =
+                matches!(known, Some(Reason::NoProbe | Reason::Traced | Reason::NotPermitted | Reason::Family));
             if self.processes.contains_key(&pid) || known.is_some() && !(again && may_change) {
                 continue;
             }

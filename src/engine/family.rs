@@ -109,7 +109,7 @@ impl<I: Inferior> Engine<I> {
         for breakpoint in self.breakpoints.values_mut() {
             breakpoint.share_locations(of, id);
         }
-        self.copy_semaphores(of, id);
+        self.copy_semaphores(of, child, id);
         id
     }
 

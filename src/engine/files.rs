@@ -78,7 +78,7 @@ fn open_named(request: &NamesRequest, progress: &Progress, file: &Path) -> Resul
     let mut found = separate_files(request)?.find(&module, &path, None);
     let module = match found.file.take() {
         Some(names) => module.with_names(names),
-        None if request.symbols_from.is_empty() => module,
+        None if !found.given => module,
         None => return Err(user(found.notes.join("\n"))),
     };
     if let Some(path) = &request.vtable_names {

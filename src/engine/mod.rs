@@ -58,6 +58,7 @@ mod skips;
 mod source;
 mod source_places;
 mod spawn;
+mod split_files;
 mod stack;
 mod state;
 mod stepping;

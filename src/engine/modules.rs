@@ -150,10 +150,11 @@ impl<I: Inferior> Engine<I> {
         for text in found.notes {
             self.emit(Event::Notice { text });
         }
-        match found.file {
+        let module = match found.file {
             Some(file) => module.with_names(file),
             None => module,
-        }
+        };
+        self.settings.names.with_split(module, path, root)
     }
 
     fn add_module(&mut self, pid: Pid, space: SpaceId, loaded: LoadedModule) {

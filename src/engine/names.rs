@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::cache::{self, Cache};
 use super::debuginfod::Servers;
+use super::split_files::SplitPlaces;
 use super::state::Engine;
 use crate::api::{ApiError, Event, Toggle};
 use crate::base::Inferior;
@@ -28,6 +29,8 @@ pub struct NameFiles {
     sysroot: Option<PathBuf>,
     /// `set debuginfod`.
     pub(super) servers: Servers,
+    /// Files with split units.
+    pub(super) split: SplitPlaces,
 }
 
 /// What was found for a module.
@@ -47,12 +50,13 @@ pub struct FoundNames {
 pub const SETTINGS: [&str; 5] = ["symbols-from", "symbols-force", "sysroot", "debuginfod", "debuginfod-urls"];
 
 impl NameFiles {
-    /// `set symbols-from FILE`, `set symbols-force on|off`, `set sysroot DIR`.
+    /// `set symbols-from FILE|DIR`, `set symbols-force on|off`, `set sysroot DIR`.
     ///
     /// # Errors
     /// The file cannot be read, or is no ELF file; the directory does not exist.
     pub fn set(&mut self, name: &str, value: &str) -> Result<(), ApiError> {
         match name {
+            "symbols-from" if self.split.take(Path::new(value)) => {}
             "symbols-from" => {
                 let path = PathBuf::from(value);
                 let file = open_names(&path).map_err(ApiError::user)?;
@@ -68,9 +72,14 @@ impl NameFiles {
         Ok(())
     }
 
+    pub(super) fn sysroot(&self) -> Option<&Path> {
+        self.sysroot.as_deref()
+    }
+
     /// The settings and their values.
     pub fn show(&self) -> [(String, String); 5] {
-        let given: Vec<String> = self.given.iter().map(|one| one.path().display().to_string()).collect();
+        let given = self.given.iter().map(|one| one.path().to_owned()).chain(self.split.taken());
+        let given: Vec<String> = given.map(|path| path.display().to_string()).collect();
         let sysroot = self.sysroot.as_ref().map_or(String::new(), |path| path.display().to_string());
         let force = if self.force { "on" } else { "off" };
         let [enabled, urls] = self.servers.show();
@@ -149,11 +158,14 @@ impl<I: Inferior> Engine<I> {
         for text in found.notes {
             self.emit(Event::Notice { text });
         }
-        let Some(file) = found.file else { return };
-        if loaded.module.names_file().is_some_and(|known| known.path() == file.path()) {
-            return;
-        }
-        let (start, module) = (loaded.range.start, Arc::new(loaded.module.with_names(file)));
+        let known = loaded.module.names_file().map(NamesFile::path);
+        let module = match found.file {
+            Some(file) if known != Some(file.path()) => loaded.module.with_names(file),
+            _ if loaded.module.has_looked_for_split() => loaded.module.reopened(),
+            _ => return,
+        };
+        let module = self.settings.names.with_split(module, &loaded.path, &crate::os::root_of(pid));
+        let (start, module) = (loaded.range.start, Arc::new(module));
         for known in self.files.values_mut().filter(|known| Arc::ptr_eq(known, &loaded.module)) {
             *known = module.clone();
         }

@@ -190,7 +190,9 @@ impl<I: Inferior> Engine<I> {
             let of = |one: FunctionMatch| Indirect { space, module: start, resolver: one.address, names: one.names };
             one.unresolved.extend(indirect.into_iter().map(of));
         }
-        let places = direct.into_iter().map(|one| (loaded.bias.to_virt(one.address), one.names)).collect::<Vec<_>>();
+        let known = self.breakpoints.get(&id).map(|one| one.addresses_in(space)).unwrap_or_default();
+        let places = direct.into_iter().map(|one| (loaded.bias.to_virt(one.address), one.names));
+        let places = places.filter(|(at, _)| !known.contains(at)).collect::<Vec<_>>();
         let wanted = places.len();
         let failed = self.add_locations(id, space, places);
         if let (Some((at, error)), Some(one)) = (failed.first(), self.breakpoints.get_mut(&id)) {

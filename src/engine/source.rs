@@ -24,7 +24,7 @@ const KEPT: usize = 64;
 #[derive(Default)]
 pub(super) struct Sources {
     /// `set substitute-path`: a path that begins with the first is looked for under the second.
-    maps: Vec<(String, String)>,
+    pub(super) maps: Vec<(String, String)>,
     files: HashMap<PathBuf, Arc<SourceContent>>,
     /// What was listed last: file and lines.
     listed: Option<(SourceFile, u32, u32)>,
@@ -66,15 +66,7 @@ impl SourceContent {
 impl Sources {
     /// Where a path leads under the user's rules; the newest rule first.
     fn mapped(&self, path: &str) -> String {
-        for (from, to) in self.maps.iter().rev() {
-            if let Some(rest) = path.strip_prefix(from.as_str()) {
-                if rest.is_empty() || rest.starts_with('/') || from.ends_with('/') {
-                    let rest = rest.trim_start_matches('/');
-                    return format!("{}/{rest}", to.trim_end_matches('/'));
-                }
-            }
-        }
-        path.to_owned()
+        mapped(&self.maps, path)
     }
 
     /// A path as the user has it, as the debug information has it: the rules backwards.
@@ -143,6 +135,19 @@ impl Sources {
         }
         SourceText { path: path.display().to_string(), first, lines, current, note }
     }
+}
+
+/// Where a path leads under these rules, the newest of which is the last.
+pub(super) fn mapped(maps: &[(String, String)], path: &str) -> String {
+    for (from, to) in maps.iter().rev() {
+        if let Some(rest) = path.strip_prefix(from.as_str()) {
+            if rest.is_empty() || rest.starts_with('/') || from.ends_with('/') {
+                let rest = rest.trim_start_matches('/');
+                return format!("{}/{rest}", to.trim_end_matches('/'));
+            }
+        }
+    }
+    path.to_owned()
 }
 
 /// What the source says of an address in a space. `lookup` is the address whose row is meant: of a return address the
@@ -216,6 +221,7 @@ impl<I: Inferior> Engine<I> {
                 return Ok(Reply::Text { text });
             }
         }
+        self.map_split_files();
         Ok(Reply::Done)
     }
 

@@ -161,6 +161,7 @@ pub struct Engine<I: Inferior> {
     pub(super) trace: Option<Box<crate::engine::trace::Tracing>>,
     /// Writes what the last trace had to tell.
     pub(super) trace_printer: Option<std::thread::JoinHandle<()>>,
+    pub(super) trace_valve: std::sync::Arc<super::trace::Valve>,
 }
 
 /// A front end that listens, and how many events it was too slow for.
@@ -238,6 +239,7 @@ impl<I: Inferior> Engine<I> {
             fetching: Default::default(),
             trace: None,
             trace_printer: None,
+            trace_valve: std::sync::Arc::default(),
         }
     }
 
@@ -249,6 +251,7 @@ impl<I: Inferior> Engine<I> {
     /// Serves until the session ends.
     pub fn run(&mut self) {
         while !self.ended {
+            self.tell_of_split_files();
             self.empty_outbox();
             self.doorbell.take();
             if self.take_queued() {
@@ -348,6 +351,7 @@ impl<I: Inferior> Engine<I> {
     /// Ends the session; the loop returns. What a trace has printed is told first, its maps too.
     pub(super) fn end(&mut self) {
         self.finish_trace();
+        self.trace_valve.open();
         if let Some(printer) = self.trace_printer.take() {
             // One that panicked has nothing more to tell.
             let _ = printer.join();

@@ -10,6 +10,7 @@ pub mod socket;
 pub mod surroundings;
 mod trace;
 mod working;
+mod writer;
 
 pub use front::run;
 pub use surroundings::{Interruption, Surroundings};

@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::time::Duration;
 
-use crossbeam_channel::{never, Receiver};
+use crossbeam_channel::{never, Receiver, RecvError};
 
 use super::cli::{Batch, Options, TracePlan, TraceScript};
 use super::front::converse;
@@ -16,6 +16,7 @@ use super::repl::console::Console;
 use super::repl::course;
 use super::repl::shell::Shell;
 use super::surroundings::{Interruption, Surroundings};
+use super::writer::{Rest, Writer};
 use crate::api::{
     ApiError, ClientId, Command, Event, FollowFork, Leave, Reply, Session, StopReason, TargetSelector, Toggle,
     TraceScope, TraceSpec, TraceStream, Where,
@@ -23,10 +24,39 @@ use crate::api::{
 
 /// Where things are told.
 struct Teller {
-    out: Box<dyn Write>,
+    writer: Writer,
+    out_name: String,
     renderer: Renderer,
     quiet: Toggle,
     progress: Progress,
+}
+
+/// The exit status of what was interrupted, as a shell has it.
+const INTERRUPTED: i32 = 130;
+
+/// How long the trace lasts, and from when on.
+#[derive(Clone, Copy)]
+struct Clock {
+    limit: Option<Duration>,
+    start: Start,
+}
+
+/// When a trace's time begins.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Start {
+    /// Now.
+    Now,
+    /// When there is a process, and the probes are in it.
+    AtProcess,
+}
+
+/// Whether texts are taken from the engine before there is room to write them.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Flow {
+    /// They wait, and what does not fit into the queue is counted as lost.
+    Held,
+    /// They are taken: the trace is ending, and its last word is behind them.
+    Free,
 }
 
 /// Whether the trace goes on.
@@ -40,7 +70,7 @@ enum Course {
 
 /// Runs a script to its end; the exit status.
 pub fn run_trace(plan: TracePlan, options: &Options, surroundings: Surroundings, renderer: Renderer) -> i32 {
-    let out: Box<dyn Write> = match &plan.output {
+    let out: Box<dyn Write + Send> = match &plan.output {
         None => Box::new(io::stdout()),
         Some(path) => match File::create(path) {
             Ok(file) => Box::new(file),
@@ -50,12 +80,21 @@ pub fn run_trace(plan: TracePlan, options: &Options, surroundings: Surroundings,
             }
         },
     };
-    let mut teller = Teller { out, renderer, quiet: plan.quiet, progress: Progress::new(plan.quiet) };
+    let writer = match Writer::new(out) {
+        Ok(writer) => writer,
+        Err(error) => {
+            eprintln!("error: a thread for the output: {error}");
+            return 1;
+        }
+    };
+    let out_name = plan.output.as_ref().map_or_else(|| "standard output".to_owned(), |path| path.display().to_string());
+    let mut teller = Teller { writer, out_name, renderer, quiet: plan.quiet, progress: Progress::new(plan.quiet) };
     let history = surroundings.history_file();
     let Surroundings { start_engine, interrupts, restore_terminal, .. } = surroundings;
     let session = start_engine().connect(ClientId(0));
     let done = conduct(&plan, options, &session, &interrupts, &mut teller);
     if let Ok(Course::Stopped(stop)) = done {
+        teller.writer.finish(&interrupts, || ());
         let mut shell = Shell::new(session, renderer, Console::Stdio, interrupts);
         shell.take_event(&stop);
         course::run_scripts(&mut shell, options);
@@ -65,10 +104,17 @@ pub fn run_trace(plan: TracePlan, options: &Options, surroundings: Surroundings,
         }
         return i32::from(options.batch == Batch::Leave && shell.failed);
     }
-    // An engine that has ended has left everybody.
+    // An engine that has ended has left everybody. Nobody waits for whoever reads the output.
     let _ = session.request(Command::Quit { leave: Leave::Default });
+    let rest = match done {
+        Ok(Course::Done(INTERRUPTED)) => Course::Done(INTERRUPTED),
+        _ => teller.finish(&interrupts),
+    };
     match done {
-        Ok(Course::Done(status)) => status,
+        Ok(Course::Done(status)) => match rest {
+            Course::Done(failure) if status == 0 => failure,
+            _ => status,
+        },
         Ok(_) => 0,
         Err(error) => {
             teller.fail(&error);
@@ -117,7 +163,11 @@ fn conduct(
         return Err(ApiError::internal("the trace did not begin"));
     };
     warnings.iter().for_each(|warning| teller.tell(warning));
-    for selector in targets(plan, scope, teller)? {
+    let targets = targets(plan, scope, teller)?;
+    // A script that concerns no process has begun already.
+    let duration =
+        Clock { limit: plan.duration, start: if targets.is_empty() { Start::Now } else { Start::AtProcess } };
+    for selector in targets {
         // One that is launched stands anyway; nobody else needs to be held.
         match session.request(Command::Target { selector, until_exec: None, hold: Toggle::Off })? {
             Reply::Waiting => {}
@@ -130,7 +180,7 @@ fn conduct(
             }
         }
     }
-    Ok(watch(session, interrupts.clone(), plan.duration, teller))
+    Ok(watch(session, interrupts.clone(), duration, teller))
 }
 
 /// Says how many functions each `--fn` has found. None at all, in a process that has its libraries, is a failure.
@@ -188,25 +238,29 @@ fn variables(text: &str) -> BTreeMap<String, String> {
 }
 
 /// Hands on what is printed until the trace has ended. Ctrl-C ends it; a second one does not wait for its maps.
-fn watch(
-    session: &Session,
-    mut interrupts: Receiver<Interruption>,
-    duration: Option<Duration>,
-    teller: &mut Teller,
-) -> Course {
+fn watch(session: &Session, mut interrupts: Receiver<Interruption>, duration: Clock, teller: &mut Teller) -> Course {
     let mut interrupted = 0;
     // The time runs from when there is a process.
-    let clock = |running: bool| duration.filter(|_| running).map_or_else(never, crossbeam_channel::after);
+    let clock = || duration.limit.map_or_else(never, crossbeam_channel::after);
     let has_process =
         || matches!(session.request(Command::ListInferiors), Ok(Reply::Inferiors { rows }) if !rows.is_empty());
-    let mut time_up = clock(has_process());
+    let mut time_up = if duration.start == Start::Now || has_process() { clock() } else { never() };
     let ticks = teller.progress.ticks.clone();
+    let nothing = never();
+    let mut flow = Flow::Held;
     loop {
+        let wants_more = flow == Flow::Free || teller.writer.has_room();
+        let events = if wants_more { &session.events } else { &nothing };
+        let written = teller.writer.written.clone();
         crossbeam_channel::select! {
-            recv(session.events) -> event => match event {
+            recv(written) -> result => match teller.wrote(result) {
+                Course::On => {}
+                course => return course,
+            },
+            recv(events) -> event => match event {
                 Ok(event) => {
                     if matches!(event, Event::Caught { .. }) {
-                        time_up = clock(true);
+                        time_up = clock();
                     }
                     match teller.event(&event) {
                         Course::On => {}
@@ -218,8 +272,9 @@ fn watch(
             recv(interrupts) -> interruption => match interruption {
                 Ok(_) => {
                     interrupted += 1;
+                    flow = Flow::Free;
                     if interrupted > 1 || session.request(Command::TraceEnd).is_err() {
-                        return Course::Done(130);
+                        return Course::Done(INTERRUPTED);
                     }
                 }
                 Err(_) => interrupts = never(),
@@ -228,6 +283,7 @@ fn watch(
             // A trace that has ended by itself tells so.
             recv(time_up) -> _ => {
                 let _ = session.request(Command::TraceEnd);
+                flow = Flow::Free;
                 time_up = never();
             }
         }
@@ -236,23 +292,45 @@ fn watch(
 
 fn list(glob: &str, session: &Session, teller: &mut Teller) -> Result<Course, ApiError> {
     if let Reply::Text { text } = session.request(Command::TraceProbes { glob: glob.to_owned() })? {
-        teller.print(&text);
+        teller.writer.write(TraceStream::Out, text);
     }
     Ok(Course::Done(0))
 }
 
 impl Teller {
-    /// What the script printed; nobody may read it any more.
-    fn print(&mut self, text: &str) -> Course {
-        let written = self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush());
-        match written {
-            Ok(()) => Course::On,
-            // `| head` has what it wanted.
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Course::Done(0),
-            Err(error) => {
-                self.tell(&format!("rdbg: the output: {error}; the trace ends"));
-                Course::Done(1)
+    /// How writing a text went; nobody may read it any more.
+    fn wrote(&mut self, result: Result<io::Result<()>, RecvError>) -> Course {
+        self.writer.count_written();
+        match result {
+            Ok(Ok(())) => Course::On,
+            Ok(Err(error)) => self.failed(&error),
+            Err(_) => Course::Done(1),
+        }
+    }
+
+    fn failed(&self, error: &io::Error) -> Course {
+        // `| head` has what it wanted.
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            return Course::Done(0);
+        }
+        self.tell(&format!("rdbg: {}: {error}; the trace ends", self.out_name));
+        Course::Done(1)
+    }
+
+    /// Waits for what is still to be written, or for Ctrl-C.
+    fn finish(&mut self, interrupts: &Receiver<Interruption>) -> Course {
+        let quiet = self.quiet;
+        let waiting = || {
+            if quiet == Toggle::Off {
+                eprintln!(
+                    "All processes have been let go. Nobody reads the output: Ctrl-C ends without the rest of it."
+                );
             }
+        };
+        match self.writer.finish(interrupts, waiting) {
+            Rest::Written => Course::On,
+            Rest::Failed(error) => self.failed(&error),
+            Rest::Abandoned => Course::Done(INTERRUPTED),
         }
     }
 
@@ -274,8 +352,8 @@ impl Teller {
     fn event(&mut self, event: &Event) -> Course {
         self.progress.give_way();
         match event {
-            Event::TraceOutput { stream: TraceStream::Out, text } => return self.print(text),
-            Event::TraceOutput { stream: TraceStream::Err, text } => self.tell(text.trim_end_matches('\n')),
+            Event::TraceOutput { stream: TraceStream::Err, .. } if self.quiet == Toggle::On => {}
+            Event::TraceOutput { stream, text } => self.writer.write(*stream, text.clone()),
             Event::TraceEnded { status } => return Course::Done(*status),
             Event::Stopped {
                 reason: StopReason::Breakpoint { .. } | StopReason::Syscall { .. } | StopReason::Probe { .. },

@@ -4,10 +4,24 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use super::map::{mean, Cell};
-use super::record::MapRows;
+use super::record::{MapRows, ScriptCounts};
 use super::show::{intervals, Intervals, Shower};
 use super::value::Value;
 use crate::lang::script::types::{Aggregate, Sign, Ty};
+
+/// The version of what is beyond bpftrace's JSON: `begin` and `end`.
+const FORMAT: u32 = 1;
+
+/// `{"type": "begin", "data": {..}}`: the first line.
+pub fn begin(time_ns: u64) -> String {
+    format!("{{\"type\": \"begin\", \"data\": {{\"format\": {FORMAT}, \"time_ns\": {time_ns}}}}}\n")
+}
+
+/// `{"type": "end", "data": {..}}`: the last line.
+pub fn end(counts: &ScriptCounts) -> String {
+    let ScriptCounts { hits, records, lost } = counts;
+    format!("{{\"type\": \"end\", \"data\": {{\"hits\": {hits}, \"records\": {records}, \"lost\": {lost}}}}}\n")
+}
 
 /// `{"type": "printf", "data": "text"}`.
 pub fn text(kind: &str, text: &str) -> String {
@@ -24,7 +38,7 @@ pub fn value(shower: &mut Shower, ty: &Ty, value: &Value) -> String {
     format!("{{\"type\": \"value\", \"data\": {}}}\n", encode(shower, ty, value))
 }
 
-/// A map; nothing for one without keys.
+/// A map.
 pub fn map(shower: &mut Shower, rows: &MapRows) -> String {
     let program = Arc::clone(&shower.program);
     let info = &program.maps[usize::from(rows.map.0)];
@@ -34,9 +48,6 @@ pub fn map(shower: &mut Shower, rows: &MapRows) -> String {
         Ty::Aggregate(Aggregate::Series(_)) => "tseries",
         _ => "map",
     };
-    if rows.rows.is_empty() && !info.key.is_empty() {
-        return String::new();
-    }
     let mut parts = Vec::new();
     for (key, shown) in shower.sorted(rows) {
         let encoded = match (&shown, &info.value) {

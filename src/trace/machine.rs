@@ -335,7 +335,7 @@ impl Machine {
             let limit = self.program.maps[at].room.limit;
             let text =
                 format!("Map full; can't update element of {name}. It has {limit} keys: raise max_map_keys in config");
-            self.output.send(Record::Warning(text));
+            self.output.send_surely(Record::Warning(text));
         }
     }
 

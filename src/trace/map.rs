@@ -159,6 +159,17 @@ impl Cell {
         }
     }
 
+    /// How much memory it holds, bytes.
+    pub(super) fn weight(&self) -> usize {
+        let inner = match self {
+            Cell::Value(value) => value.weight(),
+            Cell::Buckets(buckets) => buckets.len() * 8,
+            Cell::Series(values) => values.weight(),
+            Cell::Number(_) | Cell::Mean(..) => 0,
+        };
+        inner + std::mem::size_of::<Cell>()
+    }
+
     /// The number that an expression reads.
     pub fn number(&self, sign: Sign) -> u64 {
         match self {

@@ -2,13 +2,11 @@
 
 use std::sync::Arc;
 
-use crossbeam_channel::Receiver;
-
 use super::call::{Layout, Writer};
 use super::json;
 use super::names::Names;
 use super::printf;
-use super::record::{FormatTime, Record};
+use super::record::{FormatTime, Record, Records};
 use super::show::Shower;
 use crate::lang::script::Program;
 
@@ -55,7 +53,7 @@ pub enum Printed {
 const CHUNK: usize = 1 << 16;
 
 /// Prints records until the last one. `sink` may block: the tasks that are traced do not wait for it.
-pub fn run_printer(records: &Receiver<Record>, options: PrinterOptions, mut sink: impl FnMut(Printed)) {
+pub fn run_printer(records: &Records, options: PrinterOptions, mut sink: impl FnMut(Printed)) {
     let format = options.format;
     let mut shower = Shower {
         program: options.program,
@@ -66,14 +64,14 @@ pub fn run_printer(records: &Receiver<Record>, options: PrinterOptions, mut sink
     let mut writer = Writer::new(options.layout);
     let mut pending = Vec::new();
     loop {
-        let record = match records.try_recv() {
-            Ok(record) => record,
-            Err(_) => {
+        let record = match records.next_now() {
+            Some(record) => record,
+            None => {
                 hand_on(&mut pending, &mut sink);
-                match records.recv() {
-                    Ok(record) => record,
+                match records.next() {
+                    Some(record) => record,
                     // The machine has gone without a last word: a fault that its owner tells of.
-                    Err(_) => return sink(Printed::End(1)),
+                    None => return sink(Printed::End(1)),
                 }
             }
         };
@@ -83,7 +81,13 @@ pub fn run_printer(records: &Receiver<Record>, options: PrinterOptions, mut sink
         }
         let printed = match write_call(&record, &mut writer, &mut shower) {
             Some(printed) => printed,
-            None => vec![print(&record, format, &mut shower)],
+            None => {
+                let (stream, text) = print(&record, format, &mut shower);
+                match as_object(&record, format, &text).filter(|_| writer.is_for_scripts()) {
+                    Some(line) => vec![(stream, text), (Stream::Out, line)],
+                    None => vec![(stream, text)],
+                }
+            }
         };
         for (stream, text) in printed {
             match stream {
@@ -99,6 +103,21 @@ pub fn run_printer(records: &Receiver<Record>, options: PrinterOptions, mut sink
             hand_on(&mut pending, &mut sink);
         }
     }
+}
+
+/// What is told on standard error is a line of the JSON, too: each record of a script is one.
+fn as_object(record: &Record, format: OutputFormat, told: &[u8]) -> Option<Vec<u8>> {
+    if format == OutputFormat::Text {
+        return None;
+    }
+    let kind = match record {
+        Record::Warning(_) => "warning",
+        Record::Told(..) => "told",
+        // A file that cannot be read.
+        Record::Cat(..) if !told.starts_with(b"{") => "cat_error",
+        _ => return None,
+    };
+    Some(json::text(kind, String::from_utf8_lossy(told).trim_end()).into_bytes())
 }
 
 fn hand_on(pending: &mut Vec<u8>, sink: &mut impl FnMut(Printed)) {
@@ -126,6 +145,9 @@ fn print(record: &Record, format: OutputFormat, shower: &mut Shower) -> (Stream,
     let out = |text: String| (Stream::Out, text.into_bytes());
     let err = |text: String| (Stream::Err, text.into_bytes());
     match record {
+        Record::Begin(time_ns) if json => out(json::begin(*time_ns)),
+        Record::ScriptEnd(counts) if json => out(json::end(counts)),
+        Record::Begin(_) | Record::ScriptEnd(_) => out(String::new()),
         Record::Attached(count) if json => out(json::count("attached_probes", "probes", *count)),
         Record::Attached(1) => err("Attached 1 probe\n".into()),
         Record::Attached(count) => err(format!("Attached {count} probes\n")),

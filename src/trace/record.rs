@@ -1,10 +1,11 @@
 //! What a program's run leaves for the printer: a record for each thing it prints, on a bounded queue.
 //!
-//! **The task never waits for it**: a record that finds the queue full is dropped and counted.
+//! **Neither the task nor the tracer waits for it**: a record that finds the queue full is dropped and counted.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
 
-use crossbeam_channel::{Sender, TrySendError};
+use crossbeam_channel::{Receiver, Sender};
 
 use super::call::{Call, CallCounts};
 use super::map::Cell;
@@ -18,10 +19,14 @@ pub type FormatTime = Box<dyn Fn(&str, u64) -> String + Send>;
 
 /// How many records the printer may be behind.
 pub const QUEUE: usize = 32_768;
+/// How much memory they may hold, bytes.
+pub const QUEUE_BYTES: usize = 64 << 20;
 
 /// One thing to print.
 #[derive(Clone, Debug)]
 pub enum Record {
+    /// A script begins: nanoseconds since 1970.
+    Begin(u64),
     /// So many probes are in place.
     Attached(u64),
     /// `printf`.
@@ -54,8 +59,21 @@ pub enum Record {
     Warning(String),
     /// The two blank lines between what the script printed and its maps.
     Gap,
+    /// A script has ended.
+    ScriptEnd(ScriptCounts),
     /// Nothing follows; the script's exit code.
     End(i32),
+}
+
+/// What a script has done, by which a reader can prove that it has everything.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ScriptCounts {
+    /// How often its probes were hit.
+    pub hits: u64,
+    /// What it has printed, and warnings: each is one line of JSON, or lost.
+    pub records: u64,
+    /// How many of them were dropped.
+    pub lost: u64,
 }
 
 /// A map's contents at one moment.
@@ -82,53 +100,151 @@ impl MapRows {
     }
 }
 
+impl Record {
+    /// Whether it is something that a script has made: in JSON each of these is one line.
+    fn is_counted(&self) -> bool {
+        match self {
+            Record::Printf(..)
+            | Record::Told(..)
+            | Record::Value(..)
+            | Record::Map(_)
+            | Record::Time(..)
+            | Record::Cat(..)
+            | Record::System(..)
+            | Record::Join(..)
+            | Record::Warning(_) => true,
+            Record::Begin(_)
+            | Record::Attached(_)
+            | Record::Lost(_)
+            | Record::CallsBegin(_)
+            | Record::Call(_)
+            | Record::HeldBack(_)
+            | Record::CallsEnd(_)
+            | Record::Gap
+            | Record::ScriptEnd(_)
+            | Record::End(_) => false,
+        }
+    }
+
+    /// How much memory it holds, bytes.
+    fn weight(&self) -> usize {
+        let own = std::mem::size_of::<Record>();
+        own + match self {
+            Record::Printf(_, values) | Record::Told(_, _, values) | Record::Cat(_, values) => weight_of(values),
+            Record::System(_, values) => weight_of(values),
+            Record::Value(_, value) => value.weight(),
+            Record::Map(rows) => rows.rows.iter().map(|(key, cell)| key.weight() + cell.weight()).sum(),
+            Record::Join(texts, _) => texts.iter().map(|text| text.bytes().len()).sum(),
+            Record::Call(call) => call.weight(),
+            Record::Warning(text) => text.len(),
+            _ => 0,
+        }
+    }
+}
+
+fn weight_of(values: &[Value]) -> usize {
+    values.iter().map(Value::weight).sum()
+}
+
+/// What is on the queue.
+#[derive(Debug, Default)]
+struct Load {
+    records: AtomicUsize,
+    bytes: AtomicUsize,
+}
+
 /// The writing end of the queue.
 #[derive(Debug)]
 pub struct Output {
     queue: Sender<Record>,
+    load: Arc<Load>,
     /// Dropped since the printer was last told.
     untold: u64,
     /// Dropped in all.
     lost: u64,
-    /// Queued in all.
-    sent: u64,
+    /// What the script has made, the dropped ones too.
+    made: u64,
+}
+
+/// The reading end of the queue.
+#[derive(Debug)]
+pub struct Records {
+    queue: Receiver<Record>,
+    load: Arc<Load>,
+}
+
+/// A queue of records. It has no bound of its own: [`Output::send`] keeps it to [`QUEUE`] and [`QUEUE_BYTES`].
+pub fn queue() -> (Output, Records) {
+    let (queue, records) = crossbeam_channel::unbounded();
+    let load = Arc::new(Load::default());
+    (Output { queue, load: Arc::clone(&load), untold: 0, lost: 0, made: 0 }, Records { queue: records, load })
 }
 
 impl Output {
-    /// An output to this queue.
-    pub fn new(queue: Sender<Record>) -> Output {
-        Output { queue, untold: 0, lost: 0, sent: 0 }
-    }
-
-    /// Queues a record, or counts it as lost.
+    /// Queues a record, or counts it as lost where the printer is too far behind.
     pub fn send(&mut self, record: Record) {
-        if self.untold > 0 && self.queue.try_send(Record::Lost(self.untold)).is_ok() {
-            self.untold = 0;
+        let weight = record.weight();
+        let queued = self.load.bytes.load(Ordering::Relaxed);
+        let is_full =
+            self.load.records.load(Ordering::Relaxed) >= QUEUE || (queued > 0 && queued + weight > QUEUE_BYTES);
+        if is_full {
+            self.made += u64::from(record.is_counted());
+            self.untold += 1;
+            self.lost += 1;
+            return;
         }
-        match self.queue.try_send(record) {
-            Ok(()) => self.sent += 1,
-            Err(TrySendError::Full(_)) => {
-                self.untold += 1;
-                self.lost += 1;
-            }
-            // A printer that has ended prints no more.
-            Err(TrySendError::Disconnected(_)) => {}
-        }
+        self.put(record, weight);
     }
 
-    /// Queues what must not be lost, with nothing running that could be held up.
+    /// Queues what must not be lost: what a trace says once, and its end.
     pub fn send_surely(&mut self, record: Record) {
-        if self.untold > 0 && self.queue.send(Record::Lost(self.untold)).is_ok() {
-            self.untold = 0;
-        }
-        if self.queue.send(record).is_ok() {
-            self.sent += 1;
-        }
+        let weight = record.weight();
+        self.put(record, weight);
     }
 
-    /// How many records were queued, and how many dropped.
-    pub fn counts(&self) -> (u64, u64) {
-        (self.sent, self.lost)
+    fn put(&mut self, record: Record, weight: usize) {
+        if self.untold > 0 {
+            let lost = Record::Lost(std::mem::take(&mut self.untold));
+            let weight = lost.weight();
+            self.queue_up(lost, weight);
+        }
+        self.made += u64::from(record.is_counted());
+        self.queue_up(record, weight);
+    }
+
+    fn queue_up(&mut self, record: Record, weight: usize) {
+        self.load.records.fetch_add(1, Ordering::Relaxed);
+        self.load.bytes.fetch_add(weight, Ordering::Relaxed);
+        // A printer that has ended prints no more.
+        let _ = self.queue.send(record);
+    }
+
+    /// How many records were dropped.
+    pub fn lost(&self) -> u64 {
+        self.lost
+    }
+
+    /// How many the script has made, those that were dropped among them.
+    pub fn made(&self) -> u64 {
+        self.made
+    }
+}
+
+impl Records {
+    /// The next record, if there is one.
+    pub fn next_now(&self) -> Option<Record> {
+        self.queue.try_recv().ok().map(|record| self.taken(record))
+    }
+
+    /// The next record; `None` when there is nobody who could send one.
+    pub fn next(&self) -> Option<Record> {
+        self.queue.recv().ok().map(|record| self.taken(record))
+    }
+
+    fn taken(&self, record: Record) -> Record {
+        self.load.records.fetch_sub(1, Ordering::Relaxed);
+        self.load.bytes.fetch_sub(record.weight(), Ordering::Relaxed);
+        record
     }
 }
 
@@ -138,15 +254,31 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_counted_and_told_when_there_is_room() {
-        let (queue, records) = crossbeam_channel::bounded(2);
-        let mut output = Output::new(queue);
-        for _ in 0..5 {
-            output.send(Record::Gap);
+        let (mut output, records) = queue();
+        for number in 0..QUEUE as u64 + 3 {
+            output.send(Record::Value(Ty::LONG, Value::Number(number)));
         }
-        assert_eq!(output.counts(), (2, 3));
-        assert_eq!(records.try_iter().count(), 2);
+        assert_eq!((output.made(), output.lost()), (QUEUE as u64 + 3, 3));
+        for _ in 0..QUEUE {
+            assert!(matches!(records.next_now(), Some(Record::Value(..))));
+        }
+        assert!(records.next_now().is_none());
         output.send(Record::Gap);
-        assert!(matches!(records.try_recv(), Ok(Record::Lost(3))));
-        assert!(matches!(records.try_recv(), Ok(Record::Gap)));
+        assert!(matches!(records.next_now(), Some(Record::Lost(3))));
+        assert!(matches!(records.next_now(), Some(Record::Gap)));
+        assert_eq!(records.load.bytes.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn large_records_are_bounded_by_their_memory_and_the_end_is_never_lost() {
+        let (mut output, records) = queue();
+        for _ in 0..100 {
+            output.send(Record::Value(Ty::Text, Value::text(&vec![b'a'; 4 << 20])));
+        }
+        output.send_surely(Record::End(7));
+        assert!(output.lost() > 80, "{}", output.lost());
+        let mut taken = std::iter::from_fn(|| records.next_now()).collect::<Vec<_>>();
+        assert!(matches!(taken.pop(), Some(Record::End(7))) && matches!(taken.pop(), Some(Record::Lost(_))));
+        assert_eq!(taken.len() as u64 + output.lost(), 100);
     }
 }

@@ -46,6 +46,11 @@ impl Values {
         self.intervals.keys().next_back().copied()
     }
 
+    /// How much memory they hold, bytes.
+    pub(super) fn weight(&self) -> usize {
+        self.intervals.len() * 3 * std::mem::size_of::<u64>()
+    }
+
     /// Empties every interval.
     pub(super) fn zero(&mut self) {
         self.intervals.clear();

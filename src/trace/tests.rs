@@ -123,8 +123,8 @@ fn run_as(format: OutputFormat, script: &str, task: &dyn Hit) -> String {
 /// Runs every probe of a program once.
 fn output(program: Program, format: OutputFormat, task: &dyn Hit) -> String {
     let program = Arc::new(program);
-    let (queue, records) = crossbeam_channel::unbounded();
-    let mut machine = Machine::new(Arc::clone(&program), Output::new(queue), Box::new(Still));
+    let (output, records) = record::queue();
+    let mut machine = Machine::new(Arc::clone(&program), output, Box::new(Still));
     for at in 0..program.probes.len() {
         machine.run(at, task);
     }

@@ -58,6 +58,13 @@ pub struct StackValue {
     pub space: Arc<AddressSpace>,
 }
 
+impl StackValue {
+    /// How much memory it holds, bytes; the modules are shared.
+    pub(super) fn weight(&self) -> usize {
+        self.frames.len() * std::mem::size_of::<(VirtAddr, VirtAddr)>() + std::mem::size_of::<StackValue>()
+    }
+}
+
 impl PartialEq for StackValue {
     fn eq(&self, other: &Self) -> bool {
         self.pid == other.pid && self.frames == other.frames
@@ -156,6 +163,17 @@ impl Value {
             Value::Bytes(bytes) => bytes,
             _ => &[],
         }
+    }
+
+    /// How much memory it holds besides itself, bytes.
+    pub(super) fn weight(&self) -> usize {
+        let inner = match self {
+            Value::Text(Text::Shared(bytes)) | Value::Bytes(bytes) => bytes.len(),
+            Value::Stack(stack) | Value::Symbol(stack) => stack.weight(),
+            Value::Tuple(parts) => parts.iter().map(Value::weight).sum(),
+            _ => 0,
+        };
+        inner + std::mem::size_of::<Value>()
     }
 
     /// The part of a tuple.

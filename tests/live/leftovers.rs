@@ -79,9 +79,9 @@ fn logging(target: &Target, out: Stdio, home: &Home) -> Child {
     command.stdin(Stdio::null()).stdout(out).stderr(Stdio::piped()).spawn().expect("rdbg starts")
 }
 
-/// Waits for its end, and says what it wrote on stderr.
+/// Waits for its end; what it wrote on stderr, and its status.
 #[track_caller]
-fn end_of(rdbg: Child) -> String {
+fn end_of(rdbg: Child) -> (String, Option<i32>) {
     let pid = rdbg.id();
     let end = Instant::now() + SOON;
     while procfs::stat(pid).is_some_and(|(state, ..)| state != 'Z') {
@@ -89,15 +89,17 @@ fn end_of(rdbg: Child) -> String {
         std::thread::park_timeout(std::time::Duration::from_millis(2));
     }
     let output = rdbg.wait_with_output().expect("its output");
-    String::from_utf8_lossy(&output.stderr).into_owned()
+    (String::from_utf8_lossy(&output.stderr).into_owned(), output.status.code())
 }
 
 #[test]
 fn a_full_disk_ends_the_session_and_not_the_target() {
     let (target, home) = (paced_with(&["--threads", "2", "--rate", "500"]), Home::new());
     let full = File::options().write(true).open("/dev/full").expect("/dev/full");
-    let said = end_of(logging(&target, full.into(), &home));
-    assert!(said.contains("No space left on device") && said.contains("the session ends"), "{said}");
+    let (said, status) = end_of(logging(&target, full.into(), &home));
+    assert_eq!(status, Some(1), "{said}");
+    assert_eq!(said.matches("No space left on device").count(), 1, "{said}");
+    assert!(said.contains("the session ends"), "{said}");
     unharmed(target);
 }
 
@@ -106,7 +108,7 @@ fn a_reader_that_has_gone_ends_the_session_and_not_the_target() {
     let (target, home) = (paced_with(&["--threads", "2", "--rate", "500"]), Home::new());
     let mut rdbg = logging(&target, Stdio::piped(), &home);
     drop(rdbg.stdout.take());
-    let said = end_of(rdbg);
+    let (said, _) = end_of(rdbg);
     assert!(said.contains("Broken pipe"), "{said}");
     unharmed(target);
 }

@@ -1,5 +1,6 @@
 //! Probe points that programs bring along: their arguments, their counters of who listens, and how they are left.
 
+use super::survival::{gone, guardian};
 use crate::support::{Fixture, Guard, Rdbg, Target, Variant, LONG, SOON};
 
 fn trace(script: &str, program: &Fixture, args: &str) -> crate::support::Output {
@@ -34,6 +35,23 @@ fn the_counter_is_as_it_was_when_the_process_is_left() {
     assert!(output.stderr.contains("Attached 1 probe"), "{}", output.stderr);
     Guard::check(target.pid());
     // Nobody listens to the rounds that begin now.
+    target.release();
+    target.wait_done(SOON);
+    assert_eq!((target.count("heard"), target.count("listening")), (0, 0));
+}
+
+#[test]
+fn the_counter_is_as_it_was_when_rdbg_is_killed() {
+    let fixture = Fixture::build("probes", Variant::GCC);
+    let mut target = Target::start(&fixture, ["--wait-stdin", "--rounds", "3", "--hold"]);
+    let script = format!("usdt:{}:round {{ @ = count(); }}", fixture.path().display());
+    let mut rdbg = Rdbg::start(["trace", "-e", &script, "-p", &target.pid().to_string()]);
+    rdbg.expect_line("Attached 1 probe", SOON);
+    let guardian = guardian(&rdbg);
+    rdbg.signal("KILL");
+    rdbg.wait(SOON);
+    gone(guardian);
+    Guard::check(target.pid());
     target.release();
     target.wait_done(SOON);
     assert_eq!((target.count("heard"), target.count("listening")), (0, 0));

@@ -3,11 +3,12 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
+use std::sync::Arc;
 
-use gimli::{AttributeValue, DwAt, DwTag, Unit, UnitOffset};
+use gimli::{AttributeValue, DwAt, DwTag, SectionId, UnitOffset};
 
 use super::sections::Slice;
-use super::unit::{entry_ranges, OpenUnit};
+use super::unit::{entry_ranges, header_at, open_unit, OpenUnit, Sections};
 use super::{Dwarf, UnitId};
 use crate::base::FileAddr;
 
@@ -36,7 +37,8 @@ const REFERENCE_DEPTH: u32 = 16;
 /// A look into the DWARF of one file. Made for one question; what it opens is kept until it is dropped.
 pub(super) struct Session<'a> {
     pub owner: &'a Dwarf,
-    pub dwarf: gimli::Dwarf<Slice<'a>>,
+    /// The file's own sections.
+    pub dwarf: Sections<'a>,
     units: RefCell<HashMap<UnitId, Rc<OpenUnit<'a>>>>,
     /// How deep a look at types of types has come.
     pub nesting: Cell<u32>,
@@ -63,7 +65,7 @@ impl<'a> Entry<'a> {
 
 impl<'a> Session<'a> {
     pub fn new(owner: &'a Dwarf) -> Self {
-        Self { owner, dwarf: owner.file.read(), units: RefCell::new(HashMap::new()), nesting: Cell::new(0) }
+        Self { owner, dwarf: Arc::new(owner.file.read()), units: RefCell::new(HashMap::new()), nesting: Cell::new(0) }
     }
 
     /// Opens a unit.
@@ -71,9 +73,17 @@ impl<'a> Session<'a> {
         if let Some(open) = self.units.borrow().get(&id) {
             return Ok(open.clone());
         }
-        let open = Rc::new(self.owner.open(&self.dwarf, id)?);
+        let open = Rc::new(self.owner.open(self, id)?);
         self.units.borrow_mut().insert(id, open.clone());
         Ok(open)
+    }
+
+    /// What the file itself has of a unit.
+    pub fn skeleton(&self, id: UnitId) -> gimli::Result<OpenUnit<'a>> {
+        let entry = self.owner.units().entry(id).ok_or(gimli::Error::MissingUnitDie)?;
+        let header = header_at(&self.dwarf, entry.offset)?;
+        let abbreviations = self.owner.abbreviations(None, &header, &self.dwarf)?;
+        open_unit(&self.dwarf, header, abbreviations)
     }
 
     /// Reads one entry.
@@ -168,8 +178,15 @@ impl<'a> Session<'a> {
     pub fn target(&self, from: EntryId, value: AttributeValue<Slice<'a>>) -> Option<EntryId> {
         match value {
             AttributeValue::UnitRef(offset) => Some(EntryId { unit: from.unit, offset: offset.0 as u64 }),
-            AttributeValue::DebugInfoRef(offset) => self.owner.entry_at(offset),
-            AttributeValue::DebugTypesRef(signature) => self.owner.units().type_signed(signature),
+            AttributeValue::DebugInfoRef(offset) if self.owner.is_split(from.unit) => {
+                let start = self.unit(from.unit).ok()?.unit.header.offset().as_debug_info_offset()?;
+                Some(EntryId { unit: from.unit, offset: offset.0.checked_sub(start.0)? as u64 })
+            }
+            AttributeValue::DebugInfoRef(offset) => self.owner.units().entry_at(SectionId::DebugInfo, offset.0),
+            AttributeValue::DebugTypesRef(signature) => {
+                let own = self.owner.units().type_signed(signature);
+                own.or_else(|| self.split_type(from.unit, signature))
+            }
             _ => None,
         }
     }
@@ -202,7 +219,7 @@ impl<'a> Session<'a> {
     /// A string attribute, as text.
     pub fn text(&self, unit: UnitId, value: AttributeValue<Slice<'a>>) -> Option<String> {
         let open = self.unit(unit).ok()?;
-        let text = self.dwarf.attr_string(&open.unit, value).ok()?;
+        let text = open.dwarf.attr_string(&open.unit, value).ok()?;
         Some(text.to_string_lossy().into_owned())
     }
 
@@ -215,11 +232,10 @@ impl<'a> Session<'a> {
     /// The address ranges of an entry.
     pub fn ranges(&self, entry: &Entry<'a>) -> Vec<(FileAddr, FileAddr)> {
         let Ok(open) = self.unit(entry.id.unit) else { return Vec::new() };
-        let unit: &Unit<Slice<'a>> = &open.unit;
         let low = entry.get(gimli::DW_AT_low_pc);
-        let low = low.and_then(|value| self.dwarf.attr_address(unit, value).ok().flatten());
+        let low = low.and_then(|value| open.dwarf.attr_address(&open.unit, value).ok().flatten());
         let (high, ranges) = (entry.get(gimli::DW_AT_high_pc), entry.get(gimli::DW_AT_ranges));
-        let found = entry_ranges(&self.dwarf, unit, low, high, ranges).unwrap_or_default();
+        let found = entry_ranges(&open.dwarf, &open.unit, low, high, ranges).unwrap_or_default();
         found.into_iter().map(|(start, end)| (FileAddr(start), FileAddr(end))).collect()
     }
 }

@@ -94,9 +94,9 @@ pub(super) fn functions_of_unit(session: &Session<'_>, unit: UnitId) -> gimli::R
                 _ => {}
             }
         }
-        let low = low.and_then(|value: AttributeValue<_>| session.dwarf.attr_address(&open.unit, value).ok().flatten());
+        let low = low.and_then(|value: AttributeValue<_>| open.dwarf.attr_address(&open.unit, value).ok().flatten());
         let entry = EntryId { unit, offset: offset as u64 };
-        let spans = super::unit::entry_ranges(&session.dwarf, &open.unit, low, high, ranges).unwrap_or_default();
+        let spans = super::unit::entry_ranges(&open.dwarf, &open.unit, low, high, ranges).unwrap_or_default();
         found.extend(spans.into_iter().map(|(start, end)| FunctionSpan {
             start: FileAddr(start),
             end: FileAddr(end),

@@ -2,7 +2,7 @@
 
 use gimli::{AttributeValue, EvaluationResult, Location, UnitOffset, Value, ValueType};
 
-use super::entry::{Descend, EntryId, Session};
+use super::entry::{Descend, EntryId};
 use super::sections::Slice;
 use super::types::Types;
 use super::unit::OpenUnit;
@@ -95,9 +95,9 @@ impl Types<'_> {
         let missing = || Ok(vec![Piece::whole(Source::Missing)]);
         let Some((owner, value)) = session.inherited(&entry, gimli::DW_AT_location) else { return missing() };
         let open = session.unit(owner.unit).map_err(|error| error.to_string())?;
-        let Some(expression) = expression_at(session, &open, value, at)? else { return missing() };
+        let Some(expression) = expression_at(&open, value, at)? else { return missing() };
         let frame_base = || self.frame_base(function?, at, state);
-        evaluate(session, &open, expression, state, &frame_base)
+        evaluate(&open, expression, state, &frame_base)
     }
 
     /// Whether a variable has one place all through its function, which holds nothing before the prologue's end.
@@ -129,8 +129,8 @@ impl Types<'_> {
         let entry = self.session.entry(function).ok()?;
         let open = self.session.unit(function.unit).ok()?;
         let value = entry.get(gimli::DW_AT_frame_base)?;
-        let expression = expression_at(&self.session, &open, value, at).ok()??;
-        let pieces = evaluate(&self.session, &open, expression, state, &|| None).ok()?;
+        let expression = expression_at(&open, value, at).ok()??;
+        let pieces = evaluate(&open, expression, state, &|| None).ok()?;
         match pieces.first()?.source {
             Source::Memory(address) => Some(address),
             Source::Register(number) => state.register(number),
@@ -153,7 +153,7 @@ impl Types<'_> {
                 let address = session
                     .unit(unit)
                     .ok()
-                    .and_then(|open| session.dwarf.attr_address(&open.unit, returns?).ok().flatten());
+                    .and_then(|open| open.dwarf.attr_address(&open.unit, returns?).ok().flatten());
                 if address == Some(returns_to.0) {
                     site = Some(entry.id);
                     return Descend::Stop;
@@ -172,7 +172,7 @@ impl Types<'_> {
             let value = value.or_else(|| parameter.get(gimli::DW_AT_GNU_call_site_value))?;
             let AttributeValue::Exprloc(value) = value else { return None };
             let frame_base = || self.frame_base(function, inside, caller);
-            let pieces = evaluate(session, &open, value, caller, &frame_base).ok()?;
+            let pieces = evaluate(&open, value, caller, &frame_base).ok()?;
             return match &pieces.first()?.source {
                 // A value, not a place: what would be an address is the number itself.
                 Source::Memory(number) => Some(*number),
@@ -195,7 +195,6 @@ fn register_of(expression: &[u8]) -> Option<u16> {
 
 /// The expression that is in force at an address: the attribute's own, or that of a location list's range.
 fn expression_at<'a>(
-    session: &Session<'a>,
     open: &OpenUnit<'a>,
     value: AttributeValue<Slice<'a>>,
     at: FileAddr,
@@ -203,7 +202,7 @@ fn expression_at<'a>(
     if let AttributeValue::Exprloc(expression) = value {
         return Ok((!expression.0.is_empty()).then_some(expression));
     }
-    let list = session.dwarf.attr_locations(&open.unit, value).map_err(|error| error.to_string())?;
+    let list = open.dwarf.attr_locations(&open.unit, value).map_err(|error| error.to_string())?;
     let Some(mut list) = list else { return Ok(None) };
     while let Some(entry) = list.next().map_err(|error| error.to_string())? {
         if entry.range.begin <= at.0 && at.0 < entry.range.end {
@@ -215,7 +214,6 @@ fn expression_at<'a>(
 
 /// Evaluates a location expression.
 fn evaluate<'a>(
-    session: &Session<'a>,
     open: &OpenUnit<'a>,
     expression: gimli::Expression<Slice<'a>>,
     state: &dyn FrameState,
@@ -253,7 +251,7 @@ fn evaluate<'a>(
                 evaluation.resume_with_relocated_address(address.wrapping_add(state.bias()))
             }
             EvaluationResult::RequiresIndexedAddress { index, relocate } => {
-                let address = session.dwarf.address(&open.unit, index).map_err(say)?;
+                let address = open.dwarf.address(&open.unit, index).map_err(say)?;
                 let bias = if relocate { state.bias() } else { 0 };
                 evaluation.resume_with_indexed_address(address.wrapping_add(bias))
             }

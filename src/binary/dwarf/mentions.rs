@@ -55,9 +55,19 @@ impl Mentions {
         self.units.iter().map(|(unit, places)| (*unit, places)).collect()
     }
 
+    /// A unit mentions it, too.
+    pub fn add(&mut self, unit: UnitId, places: Places) {
+        self.units.insert(unit, places);
+    }
+
+    /// Whether a unit mentions it.
+    pub fn has(&self, unit: UnitId) -> bool {
+        self.units.contains_key(&unit)
+    }
+
     fn everywhere(dwarf: &Dwarf) -> Self {
-        let units = 0..dwarf.units().units.len() as u32;
-        Mentions { units: units.map(|unit| (UnitId(unit), Places::Anywhere)).collect() }
+        let units = 0..dwarf.units().units.len();
+        Mentions { units: units.map(|unit| (UnitId::own(unit), Places::Anywhere)).collect() }
     }
 }
 
@@ -72,39 +82,42 @@ impl Dwarf {
         let Some(strings) = self.strings_of(&text) else { return Mentions::everywhere(self) };
         let offsets: Vec<[u8; 4]> = strings.iter().map(|at| (*at as u32).to_le_bytes()).collect();
         let patterns: Vec<&[u8]> = offsets.iter().map(<[u8; 4]>::as_slice).chain([text.as_slice()]).collect();
-        let Some(mut mentions) = self.places_of(&patterns) else { return Mentions::everywhere(self) };
+        let sections = [SectionId::DebugInfo, SectionId::DebugTypes];
+        let Some(mut mentions) = self.places_of(&patterns, &sections) else { return Mentions::everywhere(self) };
         self.add_indexed(&offsets, &mut mentions);
+        self.add_split_mentions(name, &mut mentions);
         mentions
     }
 
     /// Where other units can refer to these entries (DW_FORM_ref_addr: the offset in the section).
     pub(super) fn references(&self, entries: &[EntryId]) -> Mentions {
-        let offset = |one: &EntryId| Some(self.units().entry(one.unit)?.offset.0 as u64 + one.offset);
-        let offsets = entries.iter().filter_map(offset).filter_map(|at| u32::try_from(at).ok());
+        let offsets = entries.iter().filter_map(|one| self.units().offset_of(*one));
+        let offsets = offsets.filter_map(|at| u32::try_from(at).ok());
         let offsets: Vec<[u8; 4]> = offsets.map(u32::to_le_bytes).collect();
         let patterns: Vec<&[u8]> = offsets.iter().map(<[u8; 4]>::as_slice).collect();
-        self.places_of(&patterns).unwrap_or_else(|| Mentions::everywhere(self))
+        self.places_of(&patterns, &[SectionId::DebugInfo]).unwrap_or_else(|| Mentions::everywhere(self))
     }
 
-    /// Where any of these bytes stand in .debug_info; `None`: there are too many places.
-    fn places_of(&self, patterns: &[&[u8]]) -> Option<Mentions> {
+    /// Where any of these bytes stand in sections of units; `None`: there are too many places.
+    fn places_of(&self, patterns: &[&[u8]], sections: &[SectionId]) -> Option<Mentions> {
         let searcher = AhoCorasick::new(patterns).ok()?;
         let longest = patterns.iter().map(|one| one.len()).max().unwrap_or(1);
-        let found = self.search(SectionId::DebugInfo, longest, &|part, first| {
-            let mut hits = Vec::new();
-            let mut from = 0;
-            while let Some(hit) = searcher.find(aho_corasick::Input::new(part).range(from..)) {
-                hits.push(first + hit.start());
-                from = hit.start() + 1;
-            }
-            hits
-        })?;
         let mut mentions = Mentions::default();
-        for at in found {
-            let Some(entry) = self.entry_at(gimli::DebugInfoOffset(at)) else { continue };
-            let places = mentions.units.entry(entry.unit).or_insert_with(|| Places::At(Vec::new()));
-            if let Places::At(offsets) = places {
-                offsets.push(entry.offset);
+        for section in sections {
+            let found = self.search(*section, longest, &|part, first| {
+                let mut hits = Vec::new();
+                let mut from = 0;
+                while let Some(hit) = searcher.find(aho_corasick::Input::new(part).range(from..)) {
+                    hits.push(first + hit.start());
+                    from = hit.start() + 1;
+                }
+                hits
+            })?;
+            for entry in found.into_iter().filter_map(|at| self.units().entry_at(*section, at)) {
+                let places = mentions.units.entry(entry.unit).or_insert_with(|| Places::At(Vec::new()));
+                if let Places::At(offsets) = places {
+                    offsets.push(entry.offset);
+                }
             }
         }
         Some(mentions)
@@ -168,7 +181,7 @@ impl Dwarf {
         }
         let mut bases: Vec<(usize, UnitId)> = Vec::new();
         for (index, entry) in self.units().units.iter().enumerate() {
-            bases.extend(entry.strings.map(|base| (base.0, UnitId(index as u32))));
+            bases.extend(entry.strings.map(|base| (base.0, UnitId::own(index))));
         }
         bases.sort_unstable();
         for at in indexed {

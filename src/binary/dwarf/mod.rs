@@ -17,6 +17,7 @@ mod recent;
 mod scopes;
 mod sections;
 mod source_name;
+mod split;
 mod type_list;
 mod type_name;
 mod types;
@@ -27,7 +28,7 @@ mod variables;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock};
 
-use gimli::{Abbreviations, DebugInfoOffset};
+use gimli::{Abbreviations, UnitHeader};
 
 pub use entry::EntryId;
 pub use functions::{CallSite, Instance, SourceFrame};
@@ -38,6 +39,7 @@ pub use passing::{Passed, PassedArgument, ReturnPlace};
 pub use places::{CodePlace, LineMatches};
 pub use sections::DebugFile;
 pub use source_name::SourceName;
+pub use split::{SplitFiles, SplitName};
 pub use type_list::NamedType;
 pub use types::{Encoding, Shape, TypeId, TypeView, Types};
 pub use units::UnitId;
@@ -51,8 +53,9 @@ use functions::FunctionSpan;
 use recent::Recent;
 use scopes::ScopeTable;
 use sections::Slice;
+use split::SplitUnits;
 use unit::OpenUnit;
-use units::UnitTable;
+use units::{UnitKind, UnitTable};
 
 /// How much memory decoded line tables may take before the oldest is dropped, bytes.
 const TABLES_LIMIT: usize = 64 << 20;
@@ -61,12 +64,19 @@ const FUNCTIONS_LIMIT: usize = 32 << 20;
 /// The same of namespaces and classes by place, bytes.
 const SCOPES_LIMIT: usize = 16 << 20;
 
+/// How many tables of abbreviations are kept.
+const ABBREVIATIONS_LIMIT: usize = 16 << 10;
+
+/// Where a table of abbreviations is: its offset in .debug_abbrev, which units of one object file share; of a unit in another
+/// file, in that.
+type AbbreviationsPlace = (Option<UnitId>, usize);
+
 /// The debug information of a file.
 pub struct Dwarf {
     file: DebugFile,
     units: OnceLock<UnitTable>,
-    /// By offset in .debug_abbrev; units of one object file share them.
-    abbreviations: Mutex<HashMap<usize, Arc<Abbreviations>>>,
+    split: SplitUnits,
+    abbreviations: Mutex<HashMap<AbbreviationsPlace, Arc<Abbreviations>>>,
     /// `None`: the unit has none that can be read.
     tables: Recent<UnitId, Option<Arc<LineTable>>>,
     functions: Recent<UnitId, Arc<Vec<FunctionSpan>>>,
@@ -81,6 +91,7 @@ impl Dwarf {
         Self {
             file,
             units: OnceLock::new(),
+            split: SplitUnits::default(),
             abbreviations: Mutex::default(),
             tables: Recent::new(TABLES_LIMIT),
             functions: Recent::new(FUNCTIONS_LIMIT),
@@ -110,36 +121,42 @@ impl Dwarf {
         self.units.get_or_init(|| UnitTable::scan(&self.file))
     }
 
-    /// Opens a unit with abbreviations that are parsed once.
-    fn open<'a>(&'a self, dwarf: &gimli::Dwarf<Slice<'a>>, id: UnitId) -> gimli::Result<OpenUnit<'a>> {
-        let entry = self.units().entry(id).ok_or(gimli::Error::MissingUnitDie)?;
-        let header = dwarf.debug_info.header_from_offset(entry.offset)?;
-        let at = header.debug_abbrev_offset();
-        let mut cache = self.abbreviations.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        let abbreviations = match cache.get(&at.0) {
-            Some(known) => known.clone(),
-            None => {
-                let parsed = Arc::new(header.abbreviations(&dwarf.debug_abbrev)?);
-                cache.insert(at.0, parsed.clone());
-                parsed
-            }
-        };
-        drop(cache);
-        unit::open_unit(dwarf, header, abbreviations)
+    /// Opens a unit: of a skeleton the unit that it stands for, where its file is found.
+    fn open<'a>(&'a self, session: &Session<'a>, id: UnitId) -> gimli::Result<OpenUnit<'a>> {
+        if let Some(index) = id.index(UnitKind::SplitType) {
+            return session.open_split_type(id, index);
+        }
+        let own = session.skeleton(id)?;
+        match own.root.split.and_then(|identity| session.open_split(id, identity, &own)) {
+            Some(whole) => Ok(whole),
+            None => Ok(own),
+        }
     }
 
-    /// The entry at an offset in .debug_info.
-    fn entry_at(&self, at: DebugInfoOffset) -> Option<EntryId> {
-        let units = &self.units().units;
-        let index = units.partition_point(|one| one.offset.0 <= at.0).checked_sub(1)?;
-        let offset = (at.0 - units[index].offset.0) as u64;
-        Some(EntryId { unit: UnitId(index as u32), offset })
+    /// A unit's abbreviations, parsed once. `elsewhere`: the unit, if it is in another file.
+    fn abbreviations<'a>(
+        &self,
+        elsewhere: Option<UnitId>,
+        header: &UnitHeader<Slice<'a>>,
+        dwarf: &gimli::Dwarf<Slice<'a>>,
+    ) -> gimli::Result<Arc<Abbreviations>> {
+        let place = (elsewhere, header.debug_abbrev_offset().0);
+        let mut cache = self.abbreviations.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if let Some(known) = cache.get(&place) {
+            return Ok(known.clone());
+        }
+        let parsed = Arc::new(header.abbreviations(&dwarf.debug_abbrev)?);
+        if cache.len() >= ABBREVIATIONS_LIMIT {
+            cache.clear();
+        }
+        cache.insert(place, parsed.clone());
+        Ok(parsed)
     }
 
     /// A unit's line table, decoded or from the cache.
     fn table(&self, session: &Session<'_>, unit: UnitId) -> Option<Arc<LineTable>> {
         let decode = || {
-            let open = session.unit(unit).ok()?;
+            let open = session.skeleton(unit).ok()?;
             let is_code = |at: FileAddr| self.is_code(at);
             let table = LineTable::decode(&session.dwarf, &open.unit, open.root.lines?, &is_code);
             table.inspect_err(|error| tracing::debug!(%error, "bad line program")).ok().map(Arc::new)

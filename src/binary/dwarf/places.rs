@@ -77,7 +77,7 @@ impl Dwarf {
         let mut programs = BTreeMap::new();
         for (index, entry) in units.iter().enumerate() {
             if let Some(lines) = entry.lines {
-                programs.entry(lines.0).or_insert(UnitId(index as u32));
+                programs.entry(lines.0).or_insert(UnitId::own(index));
             }
         }
         let programs: Vec<UnitId> = programs.into_values().collect();
@@ -119,7 +119,7 @@ impl Dwarf {
 
     fn rows_of_line(&self, unit: UnitId, name: &SourceName, line: u32) -> Option<Found> {
         let session = Session::new(self);
-        let open = session.unit(unit).ok()?;
+        let open = session.skeleton(unit).ok()?;
         // A header's lines are in many units: their tables are not kept.
         let table = LineTable::decode(&session.dwarf, &open.unit, open.root.lines?, &|at| self.is_code(at)).ok()?;
         let wanted: Vec<bool> = table.files().iter().map(|file| name.is(&file.path)).collect();

@@ -18,10 +18,11 @@ const SECTION_LIMIT: u64 = 16 << 30;
 const PACKING_LIMIT: u64 = 2000;
 
 /// The sections that are read.
-const SECTIONS: [SectionId; 13] = [
+const SECTIONS: [SectionId; 15] = [
     SectionId::DebugAbbrev,
     SectionId::DebugAddr,
     SectionId::DebugAranges,
+    SectionId::DebugCuIndex,
     SectionId::DebugInfo,
     SectionId::DebugLine,
     SectionId::DebugLineStr,
@@ -31,6 +32,7 @@ const SECTIONS: [SectionId; 13] = [
     SectionId::DebugRngLists,
     SectionId::DebugStr,
     SectionId::DebugStrOffsets,
+    SectionId::DebugTuIndex,
     SectionId::DebugTypes,
 ];
 
@@ -45,17 +47,34 @@ enum Source {
     Missing,
     /// As it is in the file.
     Plain(Range<usize>),
-    /// Compressed there; empty once where it cannot be decompressed.
-    Compressed(Section, OnceLock<Vec<u8>>),
+    /// Made of what is there: decompressed, or joined of several sections of one name (GCC gives each type's unit in a .dwo one
+    /// of its own). What cannot be decompressed is left out.
+    Made(Vec<Section>, OnceLock<Vec<u8>>),
 }
 
 impl DebugFile {
     /// The sections of a parsed file; which ones there are is looked up now, their content later.
     pub(in crate::binary) fn new(image: Arc<Image>) -> Self {
-        let locate = |id: SectionId| match image.section(id.name()) {
-            None => Source::Missing,
-            Some(section) if section.compressed => Source::Compressed(section.clone(), OnceLock::new()),
-            Some(section) => Source::Plain(section.bytes.clone()),
+        Self::with_names(image, |id| Some(id.name()))
+    }
+
+    /// Those of a .dwo or .dwp (DWARF 5, 7.3.2): `.debug_info.dwo` for `.debug_info`.
+    pub(super) fn split(image: Arc<Image>) -> Self {
+        Self::with_names(image, SectionId::dwo_name)
+    }
+
+    fn with_names(image: Arc<Image>, name: impl Fn(SectionId) -> Option<&'static str>) -> Self {
+        let named = |name: &'static str| image.sections.iter().filter(move |section| section.name == name);
+        let locate = |id: SectionId| {
+            let mut left = image.bytes().len();
+            // Sections that lie over each other would make more than the file has.
+            let fits = |section: &&Section| left.checked_sub(section.bytes.len()).map(|rest| left = rest).is_some();
+            let found: Vec<&Section> = name(id).into_iter().flat_map(named).take_while(fits).collect();
+            match found[..] {
+                [] => Source::Missing,
+                [section] if !section.compressed => Source::Plain(section.bytes.clone()),
+                _ => Source::Made(found.into_iter().cloned().collect(), OnceLock::new()),
+            }
         };
         let sections = SECTIONS.map(locate);
         Self { image, sections }
@@ -81,9 +100,16 @@ impl DebugFile {
         match &self.sections[at] {
             Source::Missing => &[],
             Source::Plain(range) => self.image.slice(range),
-            Source::Compressed(section, content) => {
-                content.get_or_init(|| decompress(self.image.slice(&section.bytes)).unwrap_or_default())
-            }
+            Source::Made(parts, content) => content.get_or_init(|| {
+                let content = |part: &Section| match part.compressed {
+                    true => decompress(self.image.slice(&part.bytes)).unwrap_or_default(),
+                    false => self.image.slice(&part.bytes).to_vec(),
+                };
+                match &parts[..] {
+                    [one] => content(one),
+                    parts => parts.iter().flat_map(content).collect(),
+                }
+            }),
         }
     }
 
@@ -103,6 +129,12 @@ impl DebugFile {
             Ok(dwarf) => dwarf,
             Err(never) => match never {},
         }
+    }
+
+    /// The sections of a .dwp with the index that says which part of each is whose.
+    pub(super) fn package(&self) -> gimli::Result<gimli::DwarfPackage<Slice<'_>>> {
+        let load = |id| Ok::<_, gimli::Error>(EndianSlice::new(self.section(id), LittleEndian));
+        gimli::DwarfPackage::load(load, EndianSlice::new(&[], LittleEndian))
     }
 }
 

@@ -36,14 +36,14 @@ impl Dwarf {
     /// Types whose qualified name `wanted` accepts, in the order of their names, each once: those that units define
     /// outside of functions. Reads every unit.
     pub fn types_named(&self, wanted: &(dyn Fn(&str) -> bool + Sync)) -> Vec<NamedType> {
-        let units = self.units().units.len() as u32;
-        self.progress.stage(&format!("reading the types of {}", file_name(self.file.path())), u64::from(units));
+        let units = self.units().units.len();
+        self.progress.stage(&format!("reading the types of {}", file_name(self.file.path())), units as u64);
         let found = Mutex::new(BTreeSet::new());
         (0..units).into_par_iter().for_each(|unit| {
             if self.progress.is_cancelled() {
                 return;
             }
-            let names = self.types_of_unit(UnitId(unit), wanted);
+            let names = self.types_of_unit(UnitId::own(unit), wanted);
             let names = names.inspect_err(|error| tracing::debug!(%error, "bad entries in a unit")).unwrap_or_default();
             found.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).extend(names);
             self.progress.advance(1);

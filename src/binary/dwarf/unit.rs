@@ -4,15 +4,22 @@ use std::sync::Arc;
 
 use gimli::{
     Abbreviations, AttributeValue, DebugAddrBase, DebugLineOffset, DebugLocListsBase, DebugRngListsBase,
-    DebugStrOffsetsBase, Dwarf, Unit, UnitHeader,
+    DebugStrOffsetsBase, DebugTypes, Dwarf, Section, Unit, UnitHeader, UnitSectionOffset, UnitType,
 };
 
 use super::sections::Slice;
 
+/// The sections that a unit is in.
+pub(super) type Sections<'a> = Arc<Dwarf<Slice<'a>>>;
+
 /// A unit and what its root entry says besides.
 pub(super) struct OpenUnit<'a> {
+    /// Its header, and what its attributes are read with.
     pub unit: Unit<Slice<'a>>,
+    /// What else its root entry says.
     pub root: Root<'a>,
+    /// Its sections.
+    pub dwarf: Sections<'a>,
 }
 
 /// Attributes of the root entry that a [`Unit`] has no place for.
@@ -30,12 +37,16 @@ pub(super) struct Root<'a> {
     pub language: Option<gimli::DwLang>,
     /// Whether there was a DW_AT_low_pc.
     pub has_low_pc: bool,
+    /// Of a skeleton (DWARF 5, 3.1.2): what identifies the unit that has the rest.
+    pub split: Option<u64>,
+    /// DW_AT_dwo_name: the file that unit is in.
+    pub split_name: Option<Slice<'a>>,
 }
 
 /// Reads the root entry (DWARF 5, section 3.1.1). gimli's own `Unit::new` parses the line program's header too, which
 /// costs a hundred times more and is rarely wanted.
 pub(super) fn open_unit<'a>(
-    dwarf: &Dwarf<Slice<'a>>,
+    dwarf: &Sections<'a>,
     header: UnitHeader<Slice<'a>>,
     abbreviations: Arc<Abbreviations>,
 ) -> gimli::Result<OpenUnit<'a>> {
@@ -54,7 +65,10 @@ pub(super) fn open_unit<'a>(
         header,
     };
     let mut root = Root::default();
-    let (mut name, mut comp_dir, mut low_pc) = (None, None, None);
+    if let UnitType::Skeleton(id) | UnitType::SplitCompilation(id) = unit.header.type_() {
+        root.split = Some(id.0);
+    }
+    let (mut name, mut comp_dir, mut low_pc, mut split_name) = (None, None, None, None);
     {
         let mut entries = unit.header.entries_raw(&unit.abbreviations, None)?;
         let abbreviation = entries.read_abbreviation()?.ok_or(gimli::Error::MissingUnitDie)?;
@@ -67,6 +81,8 @@ pub(super) fn open_unit<'a>(
                 (gimli::DW_AT_high_pc, value) => root.high_pc = Some(value),
                 (gimli::DW_AT_ranges, value) => root.ranges = Some(value),
                 (gimli::DW_AT_language, AttributeValue::Language(language)) => root.language = Some(language),
+                (gimli::DW_AT_dwo_name | gimli::DW_AT_GNU_dwo_name, value) => split_name = Some(value),
+                (_, AttributeValue::DwoId(id)) => root.split = Some(id.0),
                 (gimli::DW_AT_stmt_list, AttributeValue::DebugLineRef(offset)) => root.lines = Some(offset),
                 (_, AttributeValue::DebugStrOffsetsBase(base)) => {
                     unit.str_offsets_base = base;
@@ -81,18 +97,19 @@ pub(super) fn open_unit<'a>(
     }
     unit.name = name.and_then(|value| dwarf.attr_string(&unit, value).ok());
     unit.comp_dir = comp_dir.and_then(|value| dwarf.attr_string(&unit, value).ok());
+    root.split_name = split_name.and_then(|value| dwarf.attr_string(&unit, value).ok());
     if let Some(address) = low_pc.and_then(|value| dwarf.attr_address(&unit, value).ok().flatten()) {
         unit.low_pc = address;
         root.has_low_pc = true;
     }
-    Ok(OpenUnit { unit, root })
+    Ok(OpenUnit { unit, root, dwarf: dwarf.clone() })
 }
 
 impl<'a> OpenUnit<'a> {
     /// The address ranges that the unit covers.
-    pub fn ranges(&self, dwarf: &Dwarf<Slice<'a>>) -> gimli::Result<Vec<(u64, u64)>> {
+    pub fn ranges(&self) -> gimli::Result<Vec<(u64, u64)>> {
         let low_pc = self.root.has_low_pc.then_some(self.unit.low_pc);
-        entry_ranges(dwarf, &self.unit, low_pc, self.root.high_pc, self.root.ranges)
+        entry_ranges(&self.dwarf, &self.unit, low_pc, self.root.high_pc, self.root.ranges)
     }
 }
 
@@ -122,4 +139,16 @@ pub(super) fn entry_ranges<'a>(
         found.extend(end.filter(|end| low < *end).map(|end| (low, end)));
     }
     Ok(found)
+}
+
+/// The unit that begins there.
+pub(super) fn header_at<'a>(dwarf: &Dwarf<Slice<'a>>, at: UnitSectionOffset) -> gimli::Result<UnitHeader<Slice<'a>>> {
+    match at {
+        UnitSectionOffset::DebugInfoOffset(at) => dwarf.debug_info.header_from_offset(at),
+        UnitSectionOffset::DebugTypesOffset(at) => {
+            let mut rest = *dwarf.debug_types.reader();
+            gimli::Reader::skip(&mut rest, at.0)?;
+            DebugTypes::from(rest).units().next()?.ok_or(gimli::Error::NoEntryAtGivenOffset)
+        }
+    }
 }

@@ -3,19 +3,48 @@
 use std::sync::Arc;
 
 use gimli::{
-    DebugInfoOffset, DebugLineOffset, DebugStrOffsetsBase, DebugTypeSignature, Dwarf, SectionId, UnitHeader, UnitType,
+    DebugLineOffset, DebugStrOffsetsBase, DebugTypeSignature, SectionId, UnitHeader, UnitSectionOffset, UnitType,
 };
 use rayon::prelude::*;
 use rustc_hash::FxHashMap;
 
 use super::entry::EntryId;
 use super::sections::{DebugFile, Slice};
-use super::unit::open_unit;
+use super::unit::{open_unit, Sections};
 use crate::base::FileAddr;
 
-/// Which unit of a file: its place in the table.
+/// Which unit: one of the file, or one that a file has which it refers to.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct UnitId(pub(super) u32);
+pub struct UnitId(u32);
+
+/// Where a unit is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum UnitKind {
+    /// In the file's table; a skeleton stands for the unit that has its entries.
+    Own,
+    /// A type's, of a .dwo or .dwp.
+    SplitType,
+}
+
+/// Bits of a [`UnitId`] that are an index.
+const INDEX_BITS: u32 = 30;
+
+impl UnitId {
+    /// One of the file's table.
+    pub(super) fn own(index: usize) -> Self {
+        Self::new(UnitKind::Own, index)
+    }
+
+    /// More units than there are numbers are none: their index is that of no unit.
+    pub(super) fn new(kind: UnitKind, index: usize) -> Self {
+        Self((kind as u32) << INDEX_BITS | u32::try_from(index).unwrap_or(u32::MAX).min((1 << INDEX_BITS) - 1))
+    }
+
+    /// Its index among those of a kind; `None`: it is of another.
+    pub(super) fn index(self, kind: UnitKind) -> Option<usize> {
+        (self.0 >> INDEX_BITS == kind as u32).then_some((self.0 & ((1 << INDEX_BITS) - 1)) as usize)
+    }
+}
 
 /// How many ranges before a pc are looked at: ranges do not overlap in what compilers write.
 const LOOK_BACK: usize = 32;
@@ -25,10 +54,13 @@ const MAX_PARTS: usize = 16;
 /// around each of their entries.
 const BATCH: usize = 64;
 
-/// All units of .debug_info, found through one pass over headers and root entries; what lies between them is
-/// not touched.
+/// All units of .debug_info and then those of .debug_types (DWARF 4, 7.5.1.2), found through one pass over headers and root
+/// entries; what lies between them is not touched.
+#[derive(Default)]
 pub(super) struct UnitTable {
     pub units: Vec<UnitEntry>,
+    /// How many of them are in .debug_info.
+    info: usize,
     covered: Vec<Covered>,
     /// The types that have a unit of their own, by their signatures (DWARF 5, 3.1.4).
     types: FxHashMap<u64, EntryId>,
@@ -39,10 +71,12 @@ pub(super) struct UnitTable {
 /// One unit.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct UnitEntry {
-    pub offset: DebugInfoOffset,
+    pub offset: UnitSectionOffset,
     pub lines: Option<DebugLineOffset>,
     /// Where its offsets of strings are, if it names strings by their index.
     pub strings: Option<DebugStrOffsetsBase>,
+    /// What identifies the unit of another file that has its entries, if it is a skeleton.
+    pub split: Option<u64>,
 }
 
 /// A range of addresses and the unit that it belongs to. There can be a million of them, one for each function.
@@ -88,43 +122,70 @@ impl Covered {
 impl UnitTable {
     /// Scans the root entries, on all processors.
     pub fn scan(file: &DebugFile) -> Self {
-        let dwarf = file.read();
-        let mut table = UnitTable { units: Vec::new(), covered: Vec::new(), types: FxHashMap::default(), broken: None };
-        let mut iter = dwarf.units();
-        let (mut at, mut is_over) = (0, false);
-        while !is_over {
-            let mut headers = Vec::with_capacity(BATCH);
-            while headers.len() < BATCH && !is_over {
-                match iter.next() {
-                    Ok(Some(header)) => headers.extend(is_wanted(&header).then_some(header)),
-                    Ok(None) => is_over = true,
-                    Err(error) => {
-                        let last = headers.last().and_then(|one| one.offset().as_debug_info_offset());
-                        let before = table.units.last().map(|one| one.offset);
-                        let at = last.or(before).map_or(0, |offset| offset.0);
-                        table.broken = Some((at as u64, error.to_string()));
-                        is_over = true;
-                    }
-                }
-            }
-            let scanned: Vec<_> = headers.par_iter().filter_map(|header| scan_unit(&dwarf, header)).collect();
-            for (entry, ranges, signed) in scanned {
-                let unit = UnitId(table.units.len() as u32);
-                if let Some((signature, offset)) = signed {
-                    table.types.entry(signature).or_insert(EntryId { unit, offset });
-                }
-                table.units.push(entry);
-                table.covered.extend(Covered::of_unit(unit, ranges));
-            }
-            let end = headers.last().and_then(|one| one.offset().as_debug_info_offset()).map_or(at, |offset| offset.0);
-            file.release(SectionId::DebugInfo, at..end);
-            at = end;
-        }
+        let dwarf = Arc::new(file.read());
+        let mut table = UnitTable::default();
+        let (mut units, mut types) = (dwarf.units(), dwarf.type_units());
+        table.read(file, &dwarf, SectionId::DebugInfo, &mut || units.next());
+        table.info = table.units.len();
+        table.read(file, &dwarf, SectionId::DebugTypes, &mut || types.next());
         for section in [SectionId::DebugRanges, SectionId::DebugRngLists, SectionId::DebugAbbrev] {
             file.release(section, 0..usize::MAX);
         }
         table.covered.sort_unstable_by_key(|one| one.start);
         table
+    }
+
+    /// Reads what `next` gives, the units of one section.
+    fn read<'a>(
+        &mut self,
+        file: &DebugFile,
+        dwarf: &Sections<'a>,
+        section: SectionId,
+        next: &mut dyn FnMut() -> gimli::Result<Option<UnitHeader<Slice<'a>>>>,
+    ) {
+        let (mut at, mut is_over) = (0, false);
+        while !is_over {
+            let mut headers = Vec::with_capacity(BATCH);
+            while headers.len() < BATCH && !is_over {
+                match next() {
+                    Ok(Some(header)) => headers.extend(is_wanted(&header).then_some(header)),
+                    Ok(None) => is_over = true,
+                    Err(error) => {
+                        let at = headers.last().map_or(at, |one: &UnitHeader<_>| in_section(one.offset()));
+                        self.broken.get_or_insert_with(|| (at as u64, error.to_string()));
+                        is_over = true;
+                    }
+                }
+            }
+            let scanned: Vec<_> = headers.par_iter().filter_map(|header| scan_unit(dwarf, header)).collect();
+            for (entry, ranges, signed) in scanned {
+                let unit = UnitId::own(self.units.len());
+                if let Some((signature, offset)) = signed {
+                    self.types.entry(signature).or_insert(EntryId { unit, offset });
+                }
+                self.units.push(entry);
+                self.covered.extend(Covered::of_unit(unit, ranges));
+            }
+            let end = headers.last().map_or(at, |one| in_section(one.offset()));
+            file.release(section, at..end);
+            at = end;
+        }
+    }
+
+    /// The entry at an offset in .debug_info or .debug_types.
+    pub fn entry_at(&self, section: SectionId, at: usize) -> Option<EntryId> {
+        let (info, types) = self.units.split_at(self.info);
+        let (units, before) = if section == SectionId::DebugTypes { (types, self.info) } else { (info, 0) };
+        let index = units.partition_point(|one| in_section(one.offset) <= at).checked_sub(1)?;
+        let offset = (at - in_section(units[index].offset)) as u64;
+        Some(EntryId { unit: UnitId::own(before + index), offset })
+    }
+
+    /// The offset in .debug_info of an entry, if that is where it is.
+    pub fn offset_of(&self, id: EntryId) -> Option<u64> {
+        let entry = self.entry(id.unit).filter(|one| one.split.is_none())?;
+        let UnitSectionOffset::DebugInfoOffset(start) = entry.offset else { return None };
+        Some(start.0 as u64 + id.offset)
     }
 
     /// The unit that covers an address.
@@ -141,7 +202,14 @@ impl UnitTable {
 
     /// A unit's entry.
     pub fn entry(&self, unit: UnitId) -> Option<&UnitEntry> {
-        self.units.get(unit.0 as usize)
+        self.units.get(unit.index(UnitKind::Own)?)
+    }
+}
+
+fn in_section(offset: UnitSectionOffset) -> usize {
+    match offset {
+        UnitSectionOffset::DebugInfoOffset(offset) => offset.0,
+        UnitSectionOffset::DebugTypesOffset(offset) => offset.0,
     }
 }
 
@@ -152,18 +220,17 @@ fn is_wanted(header: &UnitHeader<Slice<'_>>) -> bool {
 /// A unit, what it covers, and of a type's unit the signature and where in the unit the type is.
 type Scanned = (UnitEntry, Vec<(u64, u64)>, Option<(u64, u64)>);
 
-fn scan_unit<'a>(dwarf: &Dwarf<Slice<'a>>, header: &UnitHeader<Slice<'a>>) -> Option<Scanned> {
-    let offset = header.offset().as_debug_info_offset()?;
+fn scan_unit<'a>(dwarf: &Sections<'a>, header: &UnitHeader<Slice<'a>>) -> Option<Scanned> {
+    let offset = header.offset();
     let abbreviations = Arc::new(header.abbreviations(&dwarf.debug_abbrev).ok()?);
     let open = open_unit(dwarf, *header, abbreviations).ok()?;
-    let ranges = open.ranges(dwarf).unwrap_or_default();
-    let strings = open.root.strings;
+    let ranges = open.ranges().unwrap_or_default();
+    let entry = UnitEntry { offset, lines: None, strings: open.root.strings, split: None };
     match header.type_() {
         // Its line program is that of the units that use the type.
         UnitType::Type { type_signature, type_offset } => {
-            let signed = Some((type_signature.0, type_offset.0 as u64));
-            Some((UnitEntry { offset, lines: None, strings }, Vec::new(), signed))
+            Some((entry, Vec::new(), Some((type_signature.0, type_offset.0 as u64))))
         }
-        _ => Some((UnitEntry { offset, lines: open.root.lines, strings }, ranges, None)),
+        _ => Some((UnitEntry { lines: open.root.lines, split: open.root.split, ..entry }, ranges, None)),
     }
 }

@@ -5,12 +5,11 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crossbeam_channel::bounded;
-
 use super::super::state::Engine;
 use super::arguments::names_of;
 use super::quick::empty_program;
 use super::timers::Timers;
+use super::valve::UNREAD;
 use super::{files, usdt, Caches, Target, TracedCalls, TracedFile, TracedPlace, Tracing};
 use crate::api::{ApiError, ClientId, Event, Outcome, Reply, Toggle, TraceFormat, TraceScope, TraceSpec, TraceStream};
 use crate::base::{Inferior, Pid, Signal};
@@ -22,8 +21,7 @@ use crate::target::syscalls::find_kernel_call;
 use crate::target::task::Origin;
 use crate::trace::call::Layout;
 use crate::trace::printer::OutputFormat;
-use crate::trace::record::QUEUE;
-use crate::trace::{run_printer, Machine, Machinery, NoTask, Output, Printed, PrinterOptions, Record, Stream};
+use crate::trace::{run_printer, Machine, Machinery, NoTask, Printed, PrinterOptions, Record, Stream};
 
 /// Clocks and processors, by os.
 struct System;
@@ -71,8 +69,14 @@ impl<I: Inferior> Engine<I> {
             self.settings.handle(signal, pass);
         }
         let now = crate::os::clock_nanoseconds(crate::os::Clock::Real);
-        let first = if spec.quick.is_some() { Record::CallsBegin(now) } else { Record::Attached(probes) };
-        tracing.machine.output().send(first);
+        let output = tracing.machine.output();
+        match spec.quick {
+            Some(_) => output.send_surely(Record::CallsBegin(now)),
+            None => {
+                output.send_surely(Record::Begin(now));
+                output.send_surely(Record::Attached(probes));
+            }
+        }
         for (at, probe) in program.probes.iter().enumerate() {
             if probe.point == Point::Begin {
                 tracing.machine.run(at, &NoTask { probe: "BEGIN".into(), child: 0 });
@@ -113,8 +117,8 @@ impl<I: Inferior> Engine<I> {
         spec: &TraceSpec,
     ) -> Result<Tracing, ApiError> {
         let internal = |error: std::io::Error| ApiError::internal(format!("a thread of the trace: {error}"));
-        let (queue, records) = bounded(QUEUE);
-        let machine = Machine::new(Arc::clone(program), Output::new(queue), Box::new(System));
+        let (output, records) = crate::trace::record::queue();
+        let machine = Machine::new(Arc::clone(program), output, Box::new(System));
         let options = PrinterOptions {
             program: Arc::clone(program),
             format: if spec.format == TraceFormat::Json { OutputFormat::Json } else { OutputFormat::Text },
@@ -122,6 +126,7 @@ impl<I: Inferior> Engine<I> {
             format_time: Box::new(crate::os::format_time),
         };
         let events = self.subscribers.iter().find(|one| one.to.client == client).map(|one| one.to.events.clone());
+        let valve = Arc::clone(&self.trace_valve);
         let print = move |printed: Printed| {
             let event = match printed {
                 Printed::Text(stream, text) => {
@@ -130,8 +135,9 @@ impl<I: Inferior> Engine<I> {
                 }
                 Printed::End(status) => Event::TraceEnded { status },
             };
-            // This thread may wait for its reader: the tasks do not.
             if let Some(events) = &events {
+                valve.wait(|| events.len() < UNREAD);
+                // A front end that has ended reads no more.
                 let _ = events.send(event);
             }
         };

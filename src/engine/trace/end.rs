@@ -7,13 +7,14 @@ use crate::base::{Inferior, Tid};
 use crate::lang::script::point::Point;
 use crate::lang::script::program::PrintMaps;
 use crate::target::task::Role;
+use crate::trace::record::ScriptCounts;
 use crate::trace::{NoTask, Record};
 
 impl<I: Inferior> Engine<I> {
     /// How far the trace has come.
     pub(in crate::engine) fn trace_progress(&mut self) -> Outcome {
         let tracing = self.trace.as_mut().ok_or_else(|| ApiError::user("nothing is traced"))?;
-        let (_, lost) = tracing.machine.output().counts();
+        let lost = tracing.machine.output().lost();
         Ok(Reply::TraceProgress { hits: tracing.hits, lost })
     }
 
@@ -54,6 +55,12 @@ impl<I: Inferior> Engine<I> {
         }
         if program.config.print_maps_on_exit == PrintMaps::AtExit {
             tracing.machine.print_maps();
+        }
+        let hits = tracing.hits;
+        if tracing.quick.is_none() {
+            let output = tracing.machine.output();
+            let counts = ScriptCounts { hits, records: output.made(), lost: output.lost() };
+            output.send_surely(Record::ScriptEnd(counts));
         }
         let code = tracing.machine.exit().unwrap_or(0);
         tracing.machine.output().send_surely(Record::End(code));

@@ -222,7 +222,7 @@ impl Tracing {
     /// Says something once.
     pub(super) fn tell_once(&mut self, text: String) {
         if self.told.insert(text.clone()) {
-            self.machine.output().send(crate::trace::Record::Warning(text));
+            self.machine.output().send_surely(crate::trace::Record::Warning(text));
         }
     }
 }

@@ -16,6 +16,7 @@ mod quick;
 mod task;
 mod timers;
 mod usdt;
+mod valve;
 mod watches;
 
 use std::cell::RefCell;
@@ -33,6 +34,7 @@ use crate::trace::{Machine, SyscallHit};
 
 pub(super) use filter::{Filter, ScanClock};
 pub(super) use timers::Tick;
+pub(super) use valve::Valve;
 
 /// A trace under way.
 pub(super) struct Tracing {

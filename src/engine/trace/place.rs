@@ -1,6 +1,7 @@
 //! Probes on functions to sites in processes.
 
 use super::super::state::Engine;
+use super::usdt::Guard;
 use super::{TracedSite, Tracing};
 use crate::api::Event;
 use crate::base::{FileAddr, Inferior, VirtAddr};
@@ -35,7 +36,9 @@ impl<I: Inferior> Engine<I> {
                 let at = tracing.files[file].places[place].at;
                 let owner = Owner::Probe { site: tracing.site_number(file, place) };
                 if let Some(counter) = tracing.files[file].places[place].semaphore() {
-                    tracing.semaphores.raise(&mut self.inferior, pid, space, loaded.to_virt(counter));
+                    let id = self.guard_space(pid, space);
+                    let guard = Guard { guardian: &mut self.guardian, id };
+                    tracing.semaphores.raise(&mut self.inferior, guard, pid, space, loaded.to_virt(counter));
                 }
                 places.push((loaded.to_virt(at), owner));
             }

@@ -81,7 +81,7 @@ impl Quick {
     fn admits(&mut self, now: u64, output: &mut crate::trace::Output) -> bool {
         let Some(rate) = &mut self.rate else { return true };
         if rate.pace.begins_anew(now) && rate.untold > 0 {
-            output.send(Record::HeldBack(std::mem::take(&mut rate.untold)));
+            output.send_surely(Record::HeldBack(std::mem::take(&mut rate.untold)));
         }
         if rate.pace.admits(rate.limit) {
             return true;
@@ -247,7 +247,7 @@ impl<I: Inferior> Engine<I> {
             Some(judged.unwrap_or_else(|error| {
                 let text = format!("the condition `{}` failed: {error}", test.text);
                 if told.insert(text.clone()) {
-                    machine.output().send(Record::Warning(text));
+                    machine.output().send_surely(Record::Warning(text));
                 }
                 true
             }))
@@ -368,7 +368,7 @@ impl<I: Inferior> Engine<I> {
         if untold > 0 {
             output.send_surely(Record::HeldBack(untold));
         }
-        counts.lost = output.counts().1;
+        counts.lost = output.lost();
         output.send_surely(Record::CallsEnd(counts));
     }
 }

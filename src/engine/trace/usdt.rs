@@ -9,6 +9,7 @@ use super::TracedPlace;
 use crate::base::{FileAddr, Inferior, Pid, VirtAddr};
 use crate::binary::Module;
 use crate::lang::script::point::glob;
+use crate::os::{GuardedId, Guardian};
 use crate::target::task::SpaceId;
 
 /// Counters that were raised in processes' memory, to be lowered when they are left.
@@ -19,43 +20,74 @@ pub(super) struct Semaphores {
 
 impl Semaphores {
     /// One more listens. A counter that several probe points share is raised once.
-    pub(super) fn raise<I: Inferior>(&mut self, inferior: &mut I, pid: Pid, space: SpaceId, at: VirtAddr) {
+    pub(super) fn raise<I: Inferior>(
+        &mut self,
+        inferior: &mut I,
+        guard: Guard<'_>,
+        pid: Pid,
+        space: SpaceId,
+        at: VirtAddr,
+    ) {
         let known = self.raised.entry(space).or_default();
-        if !known.contains(&at) && add(inferior, pid, at, 1) {
-            known.push(at);
+        if known.contains(&at) {
+            return;
+        }
+        let Some(before) = read(inferior, pid, at) else { return };
+        guard.guardian.cover_counter(guard.id, at, before);
+        match inferior.write_mem(pid, at, &before.wrapping_add(1).to_le_bytes()) {
+            Ok(()) => known.push(at),
+            Err(_) => guard.guardian.uncover(guard.id, at),
         }
     }
 
     /// Nobody listens any more, as far as this trace goes.
-    fn lower<I: Inferior>(&mut self, inferior: &mut I, pid: Pid, space: SpaceId) {
+    fn lower<I: Inferior>(&mut self, inferior: &mut I, guard: Guard<'_>, pid: Pid, space: SpaceId) {
         for at in self.raised.remove(&space).unwrap_or_default() {
-            add(inferior, pid, at, u16::MAX);
+            if let Some(now) = read(inferior, pid, at) {
+                // Gone is an answer.
+                let _ = inferior.write_mem(pid, at, &now.wrapping_sub(1).to_le_bytes());
+            }
+            guard.guardian.uncover(guard.id, at);
         }
     }
 }
 
-/// Adds to a 16-bit counter, which other tracers change too; whether it could be done.
-fn add<I: Inferior>(inferior: &mut I, pid: Pid, at: VirtAddr, by: u16) -> bool {
+/// Who lowers the counters of an address space should rdbg be killed.
+pub(super) struct Guard<'a> {
+    pub(super) guardian: &'a mut Guardian,
+    pub(super) id: Option<GuardedId>,
+}
+
+/// A 16-bit counter, which other tracers change too.
+fn read<I: Inferior>(inferior: &I, pid: Pid, at: VirtAddr) -> Option<u16> {
     let mut counter = [0; 2];
     let read = inferior.read_mem(pid, at, &mut counter).is_ok_and(|got| got == counter.len());
-    let sum = u16::from_le_bytes(counter).wrapping_add(by);
-    read && inferior.write_mem(pid, at, &sum.to_le_bytes()).is_ok()
+    read.then(|| u16::from_le_bytes(counter))
 }
 
 impl<I: Inferior> Engine<I> {
     /// A fork has copied a space, raised counters and all.
-    pub(in crate::engine) fn copy_semaphores(&mut self, of: SpaceId, to: SpaceId) {
-        if let Some(tracing) = &mut self.trace {
-            if let Some(raised) = tracing.semaphores.raised.get(&of).cloned() {
-                tracing.semaphores.raised.insert(to, raised);
+    pub(in crate::engine) fn copy_semaphores(&mut self, of: SpaceId, child: Pid, to: SpaceId) {
+        let id = self.guarded(to);
+        let Some(raised) = self.trace.as_ref().and_then(|tracing| tracing.semaphores.raised.get(&of)).cloned() else {
+            return;
+        };
+        for at in &raised {
+            if let Some(now) = read(&self.inferior, child, *at) {
+                self.guardian.cover_counter(id, *at, now.wrapping_sub(1));
             }
+        }
+        if let Some(tracing) = &mut self.trace {
+            tracing.semaphores.raised.insert(to, raised);
         }
     }
 
     /// A process is being left, or the trace ends.
     pub(in crate::engine) fn lower_semaphores(&mut self, pid: Pid, space: SpaceId) {
+        let id = self.guarded(space);
         if let Some(tracing) = &mut self.trace {
-            tracing.semaphores.lower(&mut self.inferior, pid, space);
+            let guard = Guard { guardian: &mut self.guardian, id };
+            tracing.semaphores.lower(&mut self.inferior, guard, pid, space);
         }
     }
 

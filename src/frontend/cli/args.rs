@@ -39,7 +39,8 @@ pub struct Common {
     /// Source files whose path begins with FROM are looked for under TO (repeatable)
     #[arg(long, value_name = "FROM=TO", global = true)]
     pub source_map: Vec<String>,
-    /// Take names and debug information from FILE, an unstripped twin or .debug file of the same build-id (repeatable)
+    /// Take names and debug information from FILE: an unstripped twin or .debug file of the same build-id, a .dwp, or a
+    /// directory of .dwo files (repeatable)
     #[arg(long, value_name = "FILE", global = true)]
     pub symbols_from: Vec<PathBuf>,
     /// Use the file of --symbols-from though its build-id is another

@@ -1,5 +1,6 @@
 //! The course of a session: target, breakpoint, scripts, then the prompt or the end.
 
+use std::io;
 use std::path::Path;
 
 use super::parse::Detail;
@@ -76,6 +77,8 @@ pub fn exit_status(shell: &Shell, next: Next, plan: &SessionPlan, options: &Opti
     let launches = matches!(plan.target, TargetSelector::Launch { .. });
     match options.batch {
         _ if next == Next::Failed => 1,
+        // `| head` has what it wanted; a full disk has not.
+        _ if shell.mute.is_some_and(|why| why != io::ErrorKind::BrokenPipe) => 1,
         Batch::Leave if shell.failed => 1,
         Batch::Leave if launches => shell.launched_status.unwrap_or(0),
         Batch::Leave => 0,

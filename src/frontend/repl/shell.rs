@@ -85,6 +85,8 @@ pub struct Shell {
     pub failed: bool,
     /// The status of the launched program, once it has ended by itself.
     pub launched_status: Option<i32>,
+    /// Why nothing can be printed any more.
+    pub mute: Option<io::ErrorKind>,
     log_done: bool,
     leaving: bool,
     depth: u32,
@@ -113,6 +115,7 @@ impl Shell {
             ended: false,
             failed: false,
             launched_status: None,
+            mute: None,
             log_done: false,
             leaving: false,
             depth: 0,
@@ -148,6 +151,9 @@ impl Shell {
 
     /// Nobody reads any more, or the disk is full: the session ends, and what was attached runs on.
     fn cannot_print(&mut self, error: &io::Error) {
+        if self.mute.replace(error.kind()).is_some() {
+            return;
+        }
         if !self.leaving && !self.ended {
             // Standard error may have gone the same way: then nobody is left to be told.
             let _ = writeln!(io::stderr(), "rdbg: standard output: {error}; the session ends");

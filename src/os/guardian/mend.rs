@@ -24,18 +24,20 @@ pub(super) fn mend_all(table: &Table, files: &Files, rdbg: i32) -> Vec<String> {
         (0..SPACES).filter_map(|index| Some((index, table.space(index)?))).collect();
     let mut work = Vec::new();
     for (index, space) in &spaces {
-        let sites = table.sites_of(*index);
+        let (sites, counters) = (table.sites_of(*index), table.counters_of(*index));
         let handed = files.iter().find(|(at, age, _)| *at as usize == *index && *age == space.generation);
         let opened = handed.is_none().then(|| open_again(space)).flatten();
         let mut one = Work::of(space.pid);
         one.left.registers = space.debug_registers && is_still(space);
         if let Some(file) = handed.map(|(_, _, file)| file).or(opened.as_ref()) {
             one.restore(file, &sites);
+            lower(file, &counters);
             for child in children(space.pid) {
                 if spaces.iter().all(|(_, known)| known.pid != child) && same_program(space.pid, child) {
                     let mut copy = Work::of(child);
                     if let Ok(file) = open_mem(child) {
                         copy.restore(&file, &sites);
+                        lower(&file, &counters);
                     }
                     work.push(copy);
                 }
@@ -105,6 +107,18 @@ impl Work {
             said.push(format!("rdbg {rdbg} was killed: debug registers of {threads} threads of {pid} cleared"));
         }
         said
+    }
+}
+
+/// Takes rdbg out of the counters of who listens. Others may have raised them as well; one that is not above what it was
+/// before had not been raised yet.
+fn lower(file: &File, counters: &[(VirtAddr, u16)]) {
+    for (at, before) in counters {
+        let mut now = [0; 2];
+        if file.read_exact_at(&mut now, at.0).is_ok() && u16::from_le_bytes(now) > *before {
+            // Not mapped any more, or the process has gone.
+            let _ = file.write_all_at(&(u16::from_le_bytes(now) - 1).to_le_bytes(), at.0);
+        }
     }
 }
 

@@ -151,14 +151,21 @@ impl Guardian {
     /// Remembers the byte at `at`. To be called before the int3 is written.
     pub fn cover(&mut self, id: Option<GuardedId>, at: VirtAddr, original: u8) -> Covered {
         let (Some(link), Some(id)) = (self.link.as_mut(), id) else { return Covered::No };
-        let known = link.places.get(&(id, at)).copied();
-        let Some(index) = known.or_else(|| link.sites.take(SITES)) else { return Covered::No };
-        link.table.enter_site(index as usize, usize::from(id.0), at, original);
-        link.places.insert((id, at), index);
+        let Some(index) = link.place(id, at) else { return Covered::No };
+        link.table.enter_site(index, usize::from(id.0), at, original);
         Covered::Yes
     }
 
-    /// Forgets a site. To be called after its byte was restored.
+    /// Remembers that the 16-bit counter at `at` is to be lowered by one, if it is above `before`. To be called before it
+    /// is raised.
+    pub fn cover_counter(&mut self, id: Option<GuardedId>, at: VirtAddr, before: u16) {
+        let (Some(link), Some(id)) = (self.link.as_mut(), id) else { return };
+        if let Some(index) = link.place(id, at) {
+            link.table.enter_counter(index, usize::from(id.0), at, before);
+        }
+    }
+
+    /// Forgets a site or a counter. To be called after it was made what it had been.
     pub fn uncover(&mut self, id: Option<GuardedId>, at: VirtAddr) {
         let (Some(link), Some(id)) = (self.link.as_mut(), id) else { return };
         if let Some(index) = link.places.remove(&(id, at)) {
@@ -184,7 +191,8 @@ impl Guardian {
 
     /// How many bytes it would restore.
     pub fn covered(&self) -> usize {
-        self.link.as_ref().map_or(0, |link| link.places.len())
+        let Some(link) = &self.link else { return 0 };
+        link.places.values().filter(|index| link.table.is_site(**index as usize)).count()
     }
 
     /// Whether it still waits.
@@ -215,6 +223,14 @@ impl Guardian {
 }
 
 impl Link {
+    /// The record of what is at `at`, a new one if there is none yet and the table has room.
+    fn place(&mut self, id: GuardedId, at: VirtAddr) -> Option<usize> {
+        let known = self.places.get(&(id, at)).copied();
+        let index = known.or_else(|| self.sites.take(SITES))?;
+        self.places.insert((id, at), index);
+        Some(index as usize)
+    }
+
     /// Hands over the open memory: it stays that of this address space, whatever the process executes. A guardian that
     /// does not get it opens the file itself when it needs it.
     fn send(&self, index: u32, generation: u32, file: &File) {

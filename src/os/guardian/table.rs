@@ -59,15 +59,18 @@ struct SpaceRecord {
     started: AtomicU64,
 }
 
-/// One patched byte.
+/// One patched byte, or one counter that was raised.
 #[repr(C)]
 struct SiteRecord {
     at: AtomicU64,
-    /// IN_USE, the space's index, the byte; 0 where the record is free.
+    /// SITE, the space's index, the byte; COUNTER, what it was before, the space's index; 0 where the record is free.
     what: AtomicU64,
 }
 
-const IN_USE: u64 = 1 << 63;
+const SITE: u64 = 1 << 63;
+const COUNTER: u64 = 1 << 62;
+const SPACE_SHIFT: u32 = 8;
+const BEFORE_SHIFT: u32 = 32;
 
 /// An address space as it is in the table.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -151,10 +154,23 @@ impl Table {
 
     /// Enters a site. Its byte is valid as soon as the record is, whenever the writer dies.
     pub(super) fn enter_site(&self, index: usize, space: usize, at: VirtAddr, original: u8) {
+        self.enter(index, at, SITE | (space as u64) << SPACE_SHIFT | u64::from(original));
+    }
+
+    /// Enters a 16-bit counter that is about to be raised.
+    pub(super) fn enter_counter(&self, index: usize, space: usize, at: VirtAddr, before: u16) {
+        self.enter(index, at, COUNTER | u64::from(before) << BEFORE_SHIFT | (space as u64) << SPACE_SHIFT);
+    }
+
+    fn enter(&self, index: usize, at: VirtAddr, what: u64) {
         let record = &self.sites[index];
         record.at.store(at.0, Ordering::Relaxed);
-        record.what.store(IN_USE | (space as u64) << 8 | u64::from(original), Ordering::Release);
+        record.what.store(what, Ordering::Release);
         self.used.fetch_max(index as u32 + 1, Ordering::Release);
+    }
+
+    pub(super) fn is_site(&self, index: usize) -> bool {
+        self.sites[index].what.load(Ordering::Relaxed) & SITE != 0
     }
 
     pub(super) fn leave_site(&self, index: usize) {
@@ -163,16 +179,22 @@ impl Table {
 
     /// The sites of one address space, in ascending order.
     pub(super) fn sites_of(&self, space: usize) -> Vec<(VirtAddr, u8)> {
-        let used = (self.used.load(Ordering::Acquire) as usize).min(SITES);
-        let mut found: Vec<(VirtAddr, u8)> = self.sites[..used]
-            .iter()
-            .filter_map(|record| {
-                let what = record.what.load(Ordering::Acquire);
-                let here = what & IN_USE != 0 && (what & !IN_USE) >> 8 == space as u64;
-                here.then(|| (VirtAddr(record.at.load(Ordering::Relaxed)), what as u8))
-            })
-            .collect();
+        let mut found: Vec<_> = self.records_of(space, SITE).map(|(at, what)| (at, what as u8)).collect();
         found.sort_unstable();
         found
+    }
+
+    /// The counters of one address space, and what each was before.
+    pub(super) fn counters_of(&self, space: usize) -> Vec<(VirtAddr, u16)> {
+        self.records_of(space, COUNTER).map(|(at, what)| (at, (what >> BEFORE_SHIFT) as u16)).collect()
+    }
+
+    fn records_of(&self, space: usize, kind: u64) -> impl Iterator<Item = (VirtAddr, u64)> + '_ {
+        let used = (self.used.load(Ordering::Acquire) as usize).min(SITES);
+        self.sites[..used].iter().filter_map(move |record| {
+            let what = record.what.load(Ordering::Acquire);
+            let here = what & kind != 0 && (what >> SPACE_SHIFT) as u16 as usize == space;
+            here.then(|| (VirtAddr(record.at.load(Ordering::Relaxed)), what))
+        })
     }
 }

@@ -16,6 +16,9 @@ fn the_table_gives_the_sites_of_a_space_in_order_and_forgets_what_left() {
     table.enter_site(3, 4, VirtAddr(0x1000), 0x90);
     table.leave_site(2);
     assert_eq!(table.sites_of(3), [(VirtAddr(0x1000), 0x55), (VirtAddr(0x3000), 0x55)]);
+    table.enter_counter(4, 3, VirtAddr(0x9000), 7);
+    table.enter_counter(5, 4, VirtAddr(0x9002), 8);
+    assert_eq!((table.counters_of(3), table.sites_of(3).len()), (vec![(VirtAddr(0x9000), 7)], 2));
     let space = table.space(3).unwrap();
     assert_eq!((space.pid, space.generation, space.started), (Pid(77), 1, 8));
     table.leave_space(3);

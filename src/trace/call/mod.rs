@@ -153,6 +153,20 @@ pub enum Writer {
     Sockets(sockets::Sockets),
 }
 
+impl Call {
+    /// How much memory it holds, bytes.
+    pub(super) fn weight(&self) -> usize {
+        let arguments = self.arguments.iter();
+        let texts: usize = arguments.map(|one| one.text.len() + one.name.as_ref().map_or(0, String::len)).sum();
+        let stack = self.stack.as_ref().map_or(0, |stack| stack.weight());
+        std::mem::size_of::<Call>()
+            + self.callee.name().len()
+            + self.arguments.len() * std::mem::size_of::<CallArgument>()
+            + texts
+            + stack
+    }
+}
+
 impl Callee {
     /// Its name.
     pub fn name(&self) -> &str {
@@ -174,6 +188,11 @@ impl Writer {
             Layout::Flame => Writer::Flame(Default::default()),
             Layout::Sockets => Writer::Sockets(Default::default()),
         }
+    }
+
+    /// Whether it writes no calls: a script runs.
+    pub fn is_for_scripts(&self) -> bool {
+        matches!(self, Writer::None)
     }
 
     /// What stands before the first call.
