@@ -1,5 +1,7 @@
 //! Files only: no process is traced.
 
+#[path = "offline/hostile_dwarf.rs"]
+mod hostile_dwarf;
 #[path = "offline/packs.rs"]
 mod packs;
 #[path = "offline/rooms.rs"]

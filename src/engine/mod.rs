@@ -50,6 +50,8 @@ mod resume;
 mod returned;
 mod safety;
 #[cfg(test)]
+mod scene;
+#[cfg(test)]
 mod scripted;
 mod settings;
 mod signals;

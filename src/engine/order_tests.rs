@@ -1,109 +1,19 @@
 //! Orders of events that are rare live, scripted: what the engine does to the tasks, and what it tells.
 
-use crossbeam_channel::{bounded, unbounded, Receiver};
+use crossbeam_channel::{bounded, unbounded};
 
-use super::remote::Wait;
-use super::scripted::{Call, Operation, Report, Scripted, TEXT};
+use super::scene::{Scene, LEADER, PID, SECOND, SITE};
+use super::scripted::{Call, Operation, Report, Scripted};
 use super::state::{Engine, Subscriber, World};
-use crate::api::{
-    BreakpointAction, BreakpointSpec, ClientId, Command, Event, Leave, MaxRate, ModuleFilter, Reply, StopReason,
-    Subscription, TargetSelector, Toggle, Where,
-};
-use crate::base::{Pid, PtraceEvent, ResumeHow, Signal, Tid, VirtAddr, WaitStatus};
+use crate::api::{BreakpointAction, ClientId, Command, Event, Leave, StopReason, Subscription, TargetSelector, Toggle};
+use crate::base::{Pid, PtraceEvent, ResumeHow, Signal, Tid, WaitStatus};
 use crate::os::Doorbell;
 use crate::target::breakpoint::INT3;
 use crate::target::task::{RunState, StopKind};
 
-/// Numbers that no process of this machine has.
-const PID: Pid = Pid(5_000_100);
-const LEADER: Tid = Tid(5_000_100);
-const SECOND: Tid = Tid(5_000_101);
+/// A number that no process of this machine has.
 const CHILD: Pid = Pid(5_000_200);
-const SITE: VirtAddr = TEXT;
 const GOES_ON: (ResumeHow, Option<Signal>) = (ResumeHow::Continue, None);
-
-struct Scene {
-    engine: Engine<Scripted>,
-    events: Receiver<Event>,
-}
-
-impl Scene {
-    /// A process of two threads, attached to and running.
-    fn attached() -> Scene {
-        let mut kernel = Scripted::new();
-        kernel.add_process(PID);
-        kernel.add_thread(SECOND, PID);
-        let ((_, requests), inputs) = (unbounded(), unbounded());
-        let mut engine = Engine::new(kernel, requests, inputs, Doorbell::for_this_thread());
-        let (to, events) = bounded(1000);
-        engine.subscribers.push(Subscriber { to: Subscription { client: ClientId(0), events: to }, lost: 0 });
-        let mut scene = Scene { engine, events };
-        let selector = TargetSelector::Pid { pid: PID };
-        scene.obey(Command::Target { selector, until_exec: None, hold: Toggle::Off });
-        scene
-    }
-
-    /// The same with a breakpoint at SITE.
-    fn armed(action: BreakpointAction) -> Scene {
-        let mut scene = Scene::attached();
-        scene.break_at(SITE, action);
-        assert_eq!(scene.kernel().byte(PID, SITE), INT3);
-        scene
-    }
-
-    fn break_at(&mut self, at: VirtAddr, action: BreakpointAction) -> u32 {
-        let spec = BreakpointSpec {
-            location: Where::Address(at.to_string()),
-            module: ModuleFilter::Any,
-            condition: None,
-            temporary: Toggle::Off,
-            action,
-            ignore: 0,
-            limit: 10,
-            max_rate: MaxRate::Fit,
-        };
-        match self.obey(Command::Break { spec }) {
-            Reply::Breakpoint { row } => row.id,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    fn obey(&mut self, command: Command) -> Reply {
-        self.engine.obey(ClientId(0), command).expect("a command that can be obeyed")
-    }
-
-    fn kernel(&mut self) -> &mut Scripted {
-        &mut self.engine.inferior
-    }
-
-    /// Handles these reports, and what comes of them, to the end.
-    fn play(&mut self, reports: impl IntoIterator<Item = Report>) {
-        self.kernel().script(reports);
-        while let Some((tid, status)) = self.engine.next_report(Wait::Poll).expect("a script has no failures") {
-            self.engine.handle(tid, status);
-            self.engine.empty_outbox();
-        }
-    }
-
-    fn told(&self) -> Vec<Event> {
-        self.events.try_iter().collect()
-    }
-
-    fn hits(&self) -> u64 {
-        self.engine.breakpoints.values().map(|one| one.hits).sum()
-    }
-
-    /// Nothing of rdbg's is left: no int3, nobody stands, nobody is traced.
-    fn assert_clean(&mut self, pid: Pid, tids: &[Tid]) {
-        for at in 0..16 {
-            assert_ne!(self.kernel().byte(pid, TEXT.offset(at)), INT3, "at {at}");
-        }
-        for tid in tids {
-            assert!(!self.kernel().is_stopped(*tid), "{tid} stands");
-            assert!(!self.engine.threads.contains_key(tid), "{tid} is traced");
-        }
-    }
-}
 
 fn ended(tid: Tid) -> Report {
     Report::new(tid, WaitStatus::Signaled { signal: Signal::KILL })

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use super::names::NameFiles;
+use super::names::{hex, NameFiles};
 use super::source::mapped;
 use super::state::Engine;
 use crate::api::Event;
@@ -136,6 +136,31 @@ impl SplitFiles for SplitOf {
                 name.to_string_lossy(),
             ));
         }
+        None
+    }
+
+    fn common(&self, name: &str, build_id: &[u8]) -> Option<(PathBuf, FileBytes)> {
+        let path = Path::new(name);
+        let directories = self.files.iter().filter_map(|file| file.parent());
+        let mut candidates: Vec<PathBuf> = match path.is_absolute() {
+            true => self.under_roots(path),
+            false => directories.flat_map(|directory| self.under_roots(&directory.join(path))).collect(),
+        };
+        let given = self.places.lock().directories.clone();
+        candidates.extend(given.iter().rev().filter_map(|directory| Some(directory.join(path.file_name()?))));
+        if let Some((first, rest)) = build_id.split_first() {
+            let by_id = format!("/usr/lib/debug/.build-id/{first:02x}/{}.debug", hex(rest));
+            candidates.extend(self.under_roots(Path::new(&by_id)));
+        }
+        if let Some(path) = candidates.iter().find(|path| path.is_file()) {
+            return open(path).map_err(|reason| self.refuse(reason)).ok().map(|bytes| (path.clone(), bytes));
+        }
+        let module = self.files.first().and_then(|file| file.file_name()).unwrap_or_default();
+        self.places.note(format!(
+            "{}: a part of its debug information is in {name}, which is not there: some types and names are not known \
+             (`set symbols-from DIR` says where it is)",
+            module.to_string_lossy(),
+        ));
         None
     }
 

@@ -36,6 +36,16 @@ const SPLIT_TYPES: Form = Form { name: "split types", flags: &["-gsplit-dwarf", 
 const PACKAGE: Form = Form { name: "package", flags: &["-gsplit-dwarf"], after: PACK };
 const PACKAGE_TYPES: Form =
     Form { name: "package types", flags: &["-gsplit-dwarf", "-fdebug-types-section"], after: PACK };
+/// What two programs have in common in a file of its own, and each unit's rest made smaller.
+const SHARED: Form =
+    Form { name: "shared", flags: &[], after: &["cp unfinished other", "dwz -m common.debug unfinished other"] };
+const SHRUNK: Form = Form { name: "shrunk", flags: &[], after: &["dwz unfinished"] };
+/// The shared part is not there.
+const UNSHARED: Form = Form {
+    name: "unshared",
+    flags: &[],
+    after: &["cp unfinished other", "dwz -m common.debug unfinished other", "mkdir away", "mv common.debug away"],
+};
 /// Away from where the skeletons say; one of another unit there; and a package away from the program.
 const MOVED: Form = Form {
     name: "moved",
@@ -283,4 +293,36 @@ fn entries_of_another_build_are_refused() {
     let said = said_of_split(STALE, &[format!("set symbols-from {}", other.display())], &[]).expect("it was built");
     let refused = format!("{} is of another build than ", other.display());
     assert_eq!((said.matches(&refused).count(), said.contains("$1 = ")), (1, false), "{said}");
+}
+
+#[test]
+fn parts_that_files_have_in_common() {
+    // dwz 0.15 does not read clang++'s DWARF 5.
+    for form in [SHRUNK, SHARED] {
+        each_of(form, PLAIN, &["g++"], VERSIONS);
+        each_of(form, PLAIN, &["clang++"], &["-gdwarf-4"]);
+    }
+}
+
+#[test]
+fn a_common_part_that_is_missing_is_named_and_found() {
+    let build = Build { compiler: "g++", version: "-gdwarf-5", level: "-O0", form: UNSHARED };
+    let Some(program) = build.make() else { return };
+    let summed = line_in("formats/store.cpp", "summed");
+    let stop = [format!("break store.cpp:{summed}"), "continue".into(), "print store.grade_".into()];
+    let said = of_rdbg(&program, &stop);
+    assert_eq!(
+        (said.matches("common.debug, which is not there").count(), said.contains("$1 = ")),
+        (1, false),
+        "{said}"
+    );
+    let away = format!("set symbols-from {}", program.with_file_name("away").display());
+    for commands in [vec![away.clone(), stop[0].clone(), stop[1].clone(), stop[2].clone()], {
+        let mut later = stop.to_vec();
+        later.insert(2, away);
+        later
+    }] {
+        let said = of_rdbg(&program, &commands);
+        assert!(said.contains("$1 = depot::Grade::Fine"), "{said}");
+    }
 }

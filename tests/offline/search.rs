@@ -228,4 +228,17 @@ fn a_filtered_search_of_recovered_names_finds_what_a_full_one_does() {
             assert_eq!(module.functions_named(&parsed, 0).total, found.len(), "{pattern}");
         }
     }
+    for plain in ["recv", "OsSysCallsImpl::bind", "main"] {
+        let accepts = |text: &str| {
+            let before = text.strip_suffix(plain).filter(|_| !text.starts_with("thunk to "));
+            before.is_some_and(|before| before.is_empty() || before.ends_with("::"))
+        };
+        let matching = |(_, text, candidates): &&(FileAddr, String, Vec<String>)| {
+            accepts(text) || candidates.len() > 1 && candidates.iter().any(|one| accepts(one))
+        };
+        let wanted: BTreeSet<FileAddr> = named.iter().filter(matching).map(|(at, ..)| *at).collect();
+        let found = recovered.functions_named(&NamePattern::Plain(plain.to_owned()), usize::MAX);
+        let found: BTreeSet<FileAddr> = found.functions.iter().map(|one| one.address).collect();
+        assert!(!found.is_empty() && found == wanted, "`{plain}`: {found:?}, not {wanted:?}");
+    }
 }

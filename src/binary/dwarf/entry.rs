@@ -3,13 +3,12 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
-use std::sync::Arc;
 
 use gimli::{AttributeValue, DwAt, DwTag, SectionId, UnitOffset};
 
 use super::sections::Slice;
 use super::unit::{entry_ranges, header_at, open_unit, OpenUnit, Sections};
-use super::{Dwarf, UnitId};
+use super::{Dwarf, UnitId, UnitKind};
 use crate::base::FileAddr;
 
 /// Where an entry is: its unit, and the offset in it.
@@ -65,7 +64,7 @@ impl<'a> Entry<'a> {
 
 impl<'a> Session<'a> {
     pub fn new(owner: &'a Dwarf) -> Self {
-        Self { owner, dwarf: Arc::new(owner.file.read()), units: RefCell::new(HashMap::new()), nesting: Cell::new(0) }
+        Self { owner, dwarf: owner.sections(), units: RefCell::new(HashMap::new()), nesting: Cell::new(0) }
     }
 
     /// Opens a unit.
@@ -178,6 +177,10 @@ impl<'a> Session<'a> {
     pub fn target(&self, from: EntryId, value: AttributeValue<Slice<'a>>) -> Option<EntryId> {
         match value {
             AttributeValue::UnitRef(offset) => Some(EntryId { unit: from.unit, offset: offset.0 as u64 }),
+            AttributeValue::DebugInfoRefSup(offset) => self.owner.common_entry(offset.0),
+            AttributeValue::DebugInfoRef(offset) if from.unit.index(UnitKind::Common).is_some() => {
+                self.owner.common_entry(offset.0)
+            }
             AttributeValue::DebugInfoRef(offset) if self.owner.is_split(from.unit) => {
                 let start = self.unit(from.unit).ok()?.unit.header.offset().as_debug_info_offset()?;
                 Some(EntryId { unit: from.unit, offset: offset.0.checked_sub(start.0)? as u64 })

@@ -12,6 +12,8 @@ use gimli::SectionId;
 use memchr::memmem::Finder;
 use rayon::prelude::*;
 
+use super::sections::DebugFile;
+use super::units::{UnitKind, UnitTable};
 use super::{Dwarf, EntryId, UnitId};
 
 /// Bytes that one processor looks through at a time.
@@ -34,6 +36,19 @@ pub(super) enum Places {
     At(Vec<u64>),
     /// It cannot be told.
     Anywhere,
+}
+
+/// A file that is searched, and what kind its units are.
+#[derive(Clone, Copy)]
+struct Searched<'a> {
+    file: &'a DebugFile,
+    units: &'a UnitTable,
+    kind: UnitKind,
+}
+
+/// A name's offsets, and itself.
+fn patterns<'a>(offsets: &[&'a [[u8; 4]]], text: &'a [u8]) -> Vec<&'a [u8]> {
+    offsets.iter().flat_map(|some| some.iter()).map(<[u8; 4]>::as_slice).chain([text]).collect()
 }
 
 impl Places {
@@ -79,32 +94,55 @@ impl Dwarf {
         }
         let mut text = name.as_bytes().to_vec();
         text.push(0);
-        let Some(strings) = self.strings_of(&text) else { return Mentions::everywhere(self) };
-        let offsets: Vec<[u8; 4]> = strings.iter().map(|at| (*at as u32).to_le_bytes()).collect();
-        let patterns: Vec<&[u8]> = offsets.iter().map(<[u8; 4]>::as_slice).chain([text.as_slice()]).collect();
-        let sections = [SectionId::DebugInfo, SectionId::DebugTypes];
-        let Some(mut mentions) = self.places_of(&patterns, &sections) else { return Mentions::everywhere(self) };
-        self.add_indexed(&offsets, &mut mentions);
+        let mut mentions = self.own_mentions(&text).unwrap_or_else(|| Mentions::everywhere(self));
         self.add_split_mentions(name, &mut mentions);
         mentions
     }
 
-    /// Where other units can refer to these entries (DW_FORM_ref_addr: the offset in the section).
+    /// Those in the file and in the one that it has in common with others; `None`: there are too many.
+    fn own_mentions(&self, text: &[u8]) -> Option<Mentions> {
+        let words =
+            |strings: Vec<usize>| -> Vec<[u8; 4]> { strings.iter().map(|at| (*at as u32).to_le_bytes()).collect() };
+        let own = words(self.strings_of(&self.file, text)?);
+        let mut mentions = Mentions::default();
+        let mut common = Vec::new();
+        if let Some(one) = self.supplement() {
+            common = words(self.strings_of(&one.file, text)?);
+            let searched = Searched { file: &one.file, units: one.units(), kind: UnitKind::Common };
+            self.add_places(searched, &patterns(&[&common], text), &[SectionId::DebugInfo], &mut mentions)?;
+        }
+        let searched = Searched { file: &self.file, units: self.units(), kind: UnitKind::Own };
+        let sections = [SectionId::DebugInfo, SectionId::DebugTypes];
+        self.add_places(searched, &patterns(&[&own, &common], text), &sections, &mut mentions)?;
+        self.add_indexed(&own, &mut mentions);
+        Some(mentions)
+    }
+
+    /// Where units of the file can refer to these entries of others (DW_FORM_ref_addr, DW_FORM_ref_sup4: the offset in the
+    /// section).
     pub(super) fn references(&self, entries: &[EntryId]) -> Mentions {
-        let offsets = entries.iter().filter_map(|one| self.units().offset_of(*one));
+        let offsets = entries.iter().filter_map(|one| self.offset_of(*one));
         let offsets = offsets.filter_map(|at| u32::try_from(at).ok());
         let offsets: Vec<[u8; 4]> = offsets.map(u32::to_le_bytes).collect();
         let patterns: Vec<&[u8]> = offsets.iter().map(<[u8; 4]>::as_slice).collect();
-        self.places_of(&patterns, &[SectionId::DebugInfo]).unwrap_or_else(|| Mentions::everywhere(self))
+        let searched = Searched { file: &self.file, units: self.units(), kind: UnitKind::Own };
+        let mut mentions = Mentions::default();
+        let found = self.add_places(searched, &patterns, &[SectionId::DebugInfo], &mut mentions);
+        found.map_or_else(|| Mentions::everywhere(self), |()| mentions)
     }
 
     /// Where any of these bytes stand in sections of units; `None`: there are too many places.
-    fn places_of(&self, patterns: &[&[u8]], sections: &[SectionId]) -> Option<Mentions> {
+    fn add_places(
+        &self,
+        searched: Searched<'_>,
+        patterns: &[&[u8]],
+        sections: &[SectionId],
+        mentions: &mut Mentions,
+    ) -> Option<()> {
         let searcher = AhoCorasick::new(patterns).ok()?;
         let longest = patterns.iter().map(|one| one.len()).max().unwrap_or(1);
-        let mut mentions = Mentions::default();
         for section in sections {
-            let found = self.search(*section, longest, &|part, first| {
+            let found = self.search((searched.file, *section), longest, &|part, first| {
                 let mut hits = Vec::new();
                 let mut from = 0;
                 while let Some(hit) = searcher.find(aho_corasick::Input::new(part).range(from..)) {
@@ -113,22 +151,23 @@ impl Dwarf {
                 }
                 hits
             })?;
-            for entry in found.into_iter().filter_map(|at| self.units().entry_at(*section, at)) {
-                let places = mentions.units.entry(entry.unit).or_insert_with(|| Places::At(Vec::new()));
+            for entry in found.into_iter().filter_map(|at| searched.units.entry_at(*section, at)) {
+                let unit = entry.unit.index(UnitKind::Own).map_or(entry.unit, |at| UnitId::new(searched.kind, at));
+                let places = mentions.units.entry(unit).or_insert_with(|| Places::At(Vec::new()));
                 if let Places::At(offsets) = places {
                     offsets.push(entry.offset);
                 }
             }
         }
-        Some(mentions)
+        Some(())
     }
 
     /// The offsets of a string, with the 0 behind it, in .debug_str: where it is one by itself, else wherever one ends so.
     /// `None`: there are too many.
-    fn strings_of(&self, text: &[u8]) -> Option<Vec<usize>> {
+    fn strings_of(&self, file: &DebugFile, text: &[u8]) -> Option<Vec<usize>> {
         let finder = Finder::new(text);
-        let whole = self.file.section(SectionId::DebugStr);
-        let tails = self.search(SectionId::DebugStr, text.len(), &|part, first| {
+        let whole = file.section(SectionId::DebugStr);
+        let tails = self.search((file, SectionId::DebugStr), text.len(), &|part, first| {
             let hits = finder.find_iter(part).map(|at| first + at);
             // A linker that joins strings by their ends keeps no second copy of one.
             let is_string = |at: &usize| *at == 0 || whole.get(*at - 1) == Some(&0);
@@ -149,17 +188,17 @@ impl Dwarf {
     /// `None`: there is more than can be kept.
     fn search(
         &self,
-        section: SectionId,
+        (file, section): (&DebugFile, SectionId),
         longest: usize,
         find: &(dyn Fn(&[u8], usize) -> Vec<usize> + Sync),
     ) -> Option<Vec<usize>> {
-        let bytes = self.file.section(section);
+        let bytes = file.section(section);
         let starts: Vec<usize> = (0..bytes.len()).step_by(STRIDE).collect();
         let parts = starts.into_par_iter().filter(|_| !self.progress.is_cancelled()).map(|start| {
             let end = (start + STRIDE + longest - 1).min(bytes.len());
             let mut found = find(&bytes[start..end], start);
             found.retain(|at| *at < start + STRIDE);
-            self.file.release(section, start..end);
+            file.release(section, start..end);
             found
         });
         let parts: Vec<Vec<usize>> = parts.collect();

@@ -18,6 +18,7 @@ mod scopes;
 mod sections;
 mod source_name;
 mod split;
+mod supplement;
 mod type_list;
 mod type_name;
 mod types;
@@ -54,6 +55,7 @@ use recent::Recent;
 use scopes::ScopeTable;
 use sections::Slice;
 use split::SplitUnits;
+use supplement::Supplement;
 use unit::OpenUnit;
 use units::{UnitKind, UnitTable};
 
@@ -76,6 +78,8 @@ pub struct Dwarf {
     file: DebugFile,
     units: OnceLock<UnitTable>,
     split: SplitUnits,
+    /// `None`: there is none.
+    supplement: OnceLock<Option<Supplement>>,
     abbreviations: Mutex<HashMap<AbbreviationsPlace, Arc<Abbreviations>>>,
     /// `None`: the unit has none that can be read.
     tables: Recent<UnitId, Option<Arc<LineTable>>>,
@@ -92,6 +96,7 @@ impl Dwarf {
             file,
             units: OnceLock::new(),
             split: SplitUnits::default(),
+            supplement: OnceLock::new(),
             abbreviations: Mutex::default(),
             tables: Recent::new(TABLES_LIMIT),
             functions: Recent::new(FUNCTIONS_LIMIT),
@@ -125,6 +130,9 @@ impl Dwarf {
     fn open<'a>(&'a self, session: &Session<'a>, id: UnitId) -> gimli::Result<OpenUnit<'a>> {
         if let Some(index) = id.index(UnitKind::SplitType) {
             return session.open_split_type(id, index);
+        }
+        if let Some(index) = id.index(UnitKind::Common) {
+            return session.open_common(id, index);
         }
         let own = session.skeleton(id)?;
         match own.root.split.and_then(|identity| session.open_split(id, identity, &own)) {

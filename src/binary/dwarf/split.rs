@@ -34,6 +34,8 @@ pub trait SplitFiles: Send + Sync {
     fn packages(&self) -> Vec<(PathBuf, FileBytes)>;
     /// The file with one unit. Where there is none the user hears of it.
     fn find(&self, wanted: &SplitName) -> Option<(PathBuf, FileBytes)>;
+    /// The file of this path and build-id that several have in common. Where there is none the user hears of it.
+    fn common(&self, name: &str, build_id: &[u8]) -> Option<(PathBuf, FileBytes)>;
     /// A file that was found is not used.
     fn refuse(&self, reason: String);
 }
@@ -67,6 +69,12 @@ struct TypeUnit {
     of: Option<UnitId>,
 }
 
+impl SplitUnits {
+    pub fn files(&self) -> Option<&Arc<dyn SplitFiles>> {
+        self.files.as_ref()
+    }
+}
+
 impl Dwarf {
     /// The same, with the files that units are split into.
     pub fn with_split(mut self, files: Arc<dyn SplitFiles>) -> Self {
@@ -76,7 +84,7 @@ impl Dwarf {
 
     /// Whether files of units were looked for.
     pub fn has_looked_for_split(&self) -> bool {
-        self.split.package.get().is_some() || self.split.objects.get().is_some()
+        self.split.package.get().is_some() || self.split.objects.get().is_some() || self.supplement.get().is_some()
     }
 
     /// Whether a unit's entries are in another file.
@@ -319,6 +327,7 @@ fn compilation_unit<'a>(dwarf: &Sections<'a>, identity: u64) -> Option<UnitHeade
 
 /// A name in the strings of a package.
 struct PackedName<'a> {
+    file: &'a DebugFile,
     text: &'a [u8],
     package: Option<gimli::DwarfPackage<Slice<'a>>>,
     /// Its offsets in .debug_str.dwo.
@@ -330,15 +339,22 @@ impl<'a> PackedName<'a> {
         let strings = file.section(SectionId::DebugStr);
         let offsets = memchr::memmem::find_iter(strings, text).filter_map(|at| u32::try_from(at).ok()).collect();
         file.release(SectionId::DebugStr, 0..usize::MAX);
-        Self { text, package: file.package().ok(), offsets }
+        Self { file, text, package: file.package().ok(), offsets }
     }
 
     /// Whether a unit names it by its index or holds it; `None`: the package has no such unit.
     fn is_in(&self, session: &Session<'a>, identity: u64) -> Option<bool> {
-        let dwarf = self.package.as_ref()?.find_cu(DwoId(identity), &session.dwarf).ok()??;
+        let package = self.package.as_ref()?;
+        let dwarf = package.find_cu(DwoId(identity), &session.dwarf).ok()??;
         let indexed = dwarf.debug_str_offsets.reader().slice().chunks_exact(4);
         let mut indexed = indexed.map(|word| u32::from_le_bytes([word[0], word[1], word[2], word[3]]));
         let holds = |bytes: &[u8]| memchr::memmem::find(bytes, self.text).is_some();
-        Some(indexed.any(|offset| self.offsets.contains(&offset)) || holds(dwarf.debug_info.reader().slice()))
+        let entries = dwarf.debug_info.reader().slice();
+        let found = indexed.any(|offset| self.offsets.contains(&offset)) || holds(entries);
+        let whole = self.file.section(SectionId::DebugInfo).as_ptr_range();
+        if let Some(start) = entries.as_ptr().addr().checked_sub(whole.start.addr()) {
+            self.file.release(SectionId::DebugInfo, start..start.saturating_add(entries.len()));
+        }
+        Some(found)
     }
 }

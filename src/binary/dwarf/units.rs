@@ -24,6 +24,8 @@ pub(super) enum UnitKind {
     Own,
     /// A type's, of a .dwo or .dwp.
     SplitType,
+    /// Of the file that several have in common.
+    Common,
 }
 
 /// Bits of a [`UnitId`] that are an index.

@@ -7,6 +7,7 @@ use rayon::prelude::*;
 use super::super::symbols::text::{is_identifier, split_scope};
 use super::super::symbols::{file_name, Literals};
 use super::super::{FunctionMatch, FunctionRange, Matches, NamePattern, NameSource, SymbolKind, UnwindTables};
+use super::classes::template_of;
 use super::owners::{Owner, Virtual};
 use super::{Image, Recovered, RecoveredName, Sureness, VtableNames};
 use crate::base::FileAddr;
@@ -25,7 +26,11 @@ impl Recovered {
         let mut matcher = Matcher::new(pattern);
         let thunks = if matcher.thunks() { Thunks::Seen } else { Thunks::PassedOver };
         let literals = matcher.literals.take();
-        let addresses: Vec<FileAddr> = self.addresses(literals, thunks).collect();
+        let mut addresses: Vec<FileAddr> = self.addresses(literals, thunks).collect();
+        if let Some(method) = plain_method(pattern).filter(|_| thunks == Thunks::PassedOver) {
+            let places: Vec<(&str, u16)> = self.known.places_of(method).collect();
+            addresses.retain(|at| self.may_stand_in(*at, &places));
+        }
         self.progress
             .stage(&format!("searching the names of {}", file_name(self.image.path())), addresses.len() as u64);
         let found = addresses.into_par_iter().filter(|_| !self.progress.is_cancelled()).filter_map(|at| {
@@ -82,6 +87,17 @@ impl Recovered {
         startup.chain(virtuals)
     }
 
+    /// Whether a function may be the method that a table knows in one of these slots of these classes, or is the program's
+    /// start. The slots are compared first: a class's name costs its demangling.
+    fn may_stand_in(&self, function: FileAddr, places: &[(&str, u16)]) -> bool {
+        let is_in = |owner: &Owner| {
+            let mut fitting = places.iter().filter(|(_, slot)| *slot == owner.slot && owner.offset == 0);
+            fitting.any(|(class, _)| *class == template_of(self.class_text(owner.class)))
+        };
+        self.startup_at(function).is_some()
+            || self.virtual_at(function).is_some_and(|one| one.owners.iter().any(|(owner, _)| is_in(owner)))
+    }
+
     /// The mangled names of the classes that stand in the name of an owner's function: its own, and the base's of whose
     /// table it is.
     fn parts(&self, owner: Owner) -> impl Iterator<Item = &[u8]> + Clone {
@@ -109,14 +125,18 @@ pub(in crate::binary) fn may_hold(image: &Image, known: &VtableNames, literals: 
     literals.is_none_or(|literals| literals.admit_in([MADE.as_bytes()].into_iter().chain(known).chain(data)))
 }
 
-/// Whether a recovered name can end in what a plain pattern ends in. An identifier there is a method that a table knows, or
-/// the program's start: all others end in a bracket, or are destructors.
+/// Whether a recovered name can end in what a plain pattern ends in: a method that a table knows, or the program's start.
 fn may_be_plain(known: &VtableNames, pattern: &NamePattern) -> bool {
-    let (NamePattern::Plain(text) | NamePattern::BaseName(text)) = pattern else { return true };
+    plain_method(pattern)
+        .is_none_or(|last| ["main", "_start"].contains(&last) || known.method_names().any(|one| one == last))
+}
+
+/// The identifier that a plain pattern ends in. Recovered names that a table does not know, but for the program's start, end
+/// in a bracket, or are destructors.
+fn plain_method(pattern: &NamePattern) -> Option<&str> {
+    let (NamePattern::Plain(text) | NamePattern::BaseName(text)) = pattern else { return None };
     let last = split_scope(text.trim().trim_end_matches('?')).1;
-    !last.bytes().all(is_identifier)
-        || ["main", "_start"].contains(&last)
-        || known.method_names().any(|one| one == last)
+    last.bytes().all(is_identifier).then_some(last)
 }
 
 /// What stands in the names of the functions that literals admit: in a class, or in the name of an import, which the

@@ -93,6 +93,14 @@ impl VtableNames {
         self.classes.iter().flat_map(|class| class.methods.values()).map(|method| method.name.as_str())
     }
 
+    /// The classes and the slots in which a method stands.
+    pub fn places_of<'a>(&'a self, method: &'a str) -> impl Iterator<Item = (&'a str, u16)> + 'a {
+        self.classes.iter().flat_map(move |class| {
+            let slots = class.methods.iter().filter(move |(_, one)| one.name == method);
+            slots.map(|(slot, _)| (class.name.as_str(), *slot))
+        })
+    }
+
     /// What may hold of a class with this name and so many slots, in order.
     pub fn of_class<'a>(&'a self, name: &'a str, slots: usize) -> impl Iterator<Item = &'a KnownClass> + 'a {
         self.classes.iter().filter(move |class| class.name == name && usize::from(class.slots) == slots)

@@ -4,27 +4,21 @@
 //! only few instructions cost a stop. The other threads stand still until the first call is made: from then on they run,
 //! since the call may wait for them.
 
+mod calls;
+mod place;
+
+use self::calls::TRAMPOLINE;
+use self::place::{are_same, extends, Here};
 use super::breakpoints::Verdict;
-use super::inlined::not_entered;
-use super::source::code_place;
 use super::state::{Engine, World};
 use super::stepping::{call_end, AfterReturn, Others, StepGoal};
-use crate::api::{ApiError, Event, FrameExit, LineStepKind, Reply, StopReason, Toggle};
-use crate::base::{AddrRange, Inferior, ReadMem, Regs, ResumeHow, Tid, VirtAddr};
-use crate::binary::dwarf::{CodePlace, Instance};
-use crate::binary::symbols::demangle;
+use crate::api::{ApiError, Event, FrameExit, LineStepKind, Reply, StopReason};
+use crate::base::{AddrRange, Inferior, Regs, ResumeHow, Tid, VirtAddr};
+use crate::binary::dwarf::Instance;
 use crate::binary::SymbolKind;
-use crate::engine::memory::RawMemory;
-use crate::target::address_space::LoadedModule;
-use crate::target::breakpoint::CleanMemory;
 
 /// After so many instructions the other threads go on too: the line may wait for one of them.
 const ALONE: u32 = 2000;
-/// The most instructions between a call and the function that it leads to, through stubs and thunks.
-const TRAMPOLINE: u32 = 6;
-/// What a C++ handler calls first.
-const BEGIN_CATCH: &str = "__cxa_begin_catch";
-
 /// A step that is under way.
 pub(super) struct LineStep {
     kind: LineStepKind,
@@ -63,41 +57,6 @@ enum Phase {
     Calling { return_to: VirtAddr },
     /// In a stub between a call and its function.
     Trampoline { return_to: VirtAddr, cfa: VirtAddr, left: u32 },
-}
-
-/// What the source says of a pc.
-struct Here {
-    place: Option<CodePlace>,
-    /// The function, and the inlined calls that the thread is in.
-    copies: Vec<Instance>,
-    /// The inlined calls that begin at the pc and have not been entered.
-    begun: Vec<Instance>,
-    loaded_bias: crate::base::LoadBias,
-}
-
-impl Here {
-    /// The line of the pc's row.
-    fn row_line(&self) -> Option<(String, u32)> {
-        let place = self.place.as_ref()?;
-        let line = Some(place.row.line).filter(|line| *line > 0)?;
-        Some((place.file()?.path.clone(), line))
-    }
-
-    /// The line where the thread is shown: that of the call, where an inlined one is about to be entered.
-    fn line(&self) -> Option<(String, u32)> {
-        let Some(call) = self.begun.first().and_then(|copy| copy.call) else { return self.row_line() };
-        let file = self.place.as_ref()?.file_of_call(&call)?;
-        Some((file.path.clone(), call.line)).filter(|(_, line)| *line > 0)
-    }
-
-    fn begun_too(&self) -> Vec<Instance> {
-        self.copies.iter().chain(&self.begun).cloned().collect()
-    }
-
-    fn range(&self) -> AddrRange {
-        let Some(place) = &self.place else { return AddrRange::default() };
-        AddrRange { start: self.loaded_bias.to_virt(place.row.addr), end: self.loaded_bias.to_virt(place.line_end()) }
-    }
 }
 
 impl<I: Inferior> Engine<I> {
@@ -195,20 +154,6 @@ impl<I: Inferior> Engine<I> {
         Ok(Reply::Resumed)
     }
 
-    fn here(&self, tid: Tid, pc: VirtAddr) -> Here {
-        let space = self.space_of(tid).and_then(|id| self.spaces.get(&id));
-        let loaded = space.and_then(|one| one.modules.module_at(pc));
-        let (Some(space), Some(loaded)) = (space, loaded) else {
-            return Here { place: None, copies: Vec::new(), begun: Vec::new(), loaded_bias: Default::default() };
-        };
-        let at = loaded.to_file(pc);
-        let mut copies = loaded.module.dwarf().instances_at(at);
-        let begins = copies.iter().map(|copy| copy.is_call_begun_at(at));
-        let waiting = not_entered(begins, self.entered_calls(tid, pc));
-        let begun = copies.split_off(copies.len() - waiting);
-        Here { place: code_place(space, pc), copies, begun, loaded_bias: loaded.bias }
-    }
-
     /// Executes the next instruction of the thread, or the call that it is.
     fn step_on(&mut self, tid: Tid, regs: Regs) {
         self.steps.insert(tid, StepGoal::Lines);
@@ -247,22 +192,6 @@ impl<I: Inferior> Engine<I> {
         }
         self.pass_register(tid, regs.pc());
         self.resume_task(tid, ResumeHow::Step, None);
-    }
-
-    /// Whether the call at the pc is the first of a handler (Itanium C++ ABI: Exception Handling, section 2.5.3).
-    fn handler_begins(&self, tid: Tid, regs: &Regs) -> bool {
-        if !self.line_step.as_ref().is_some_and(|step| step.unwinding) {
-            return false;
-        }
-        let Some(process) = self.process_of(tid) else { return false };
-        let Some(space) = self.spaces.get(&process.space) else { return false };
-        let memory =
-            CleanMemory { raw: &RawMemory { inferior: &self.inferior, pid: process.pid }, sites: &space.sites };
-        let mut bytes = [0; 15];
-        let got = memory.read_mem(regs.pc(), &mut bytes).unwrap_or(0);
-        let target = crate::arch::direct_target(regs.pc(), &bytes[..got]);
-        let named = target.and_then(|at| space.modules.find_symbol(at));
-        named.is_some_and(|one| one.name.trim_end_matches("@plt") == BEGIN_CATCH)
     }
 
     fn set_phase(&mut self, phase: Phase) {
@@ -391,14 +320,6 @@ impl<I: Inferior> Engine<I> {
         self.step_on(tid, regs);
     }
 
-    /// Whether `skip` covers a function that was inlined.
-    fn skips_inlined(&self, tid: Tid, here: &Here, call: &Instance) -> bool {
-        let space = self.space_of(tid).and_then(|id| self.spaces.get(&id));
-        let loaded = space.and_then(|space| space.modules.module_at(here.loaded_bias.to_virt(call.start())));
-        let name = loaded.and_then(|loaded| loaded.module.dwarf().function_name(call.entry)).unwrap_or_default();
-        self.skips_function(&name, here)
-    }
-
     /// The code around the pc is passed through.
     fn go_on_in(&mut self, here: &Here) {
         if let Some(step) = self.line_step.as_mut() {
@@ -446,106 +367,6 @@ impl<I: Inferior> Engine<I> {
         self.finish_step(tid, StopReason::Step);
     }
 
-    /// A tail call: the new function returns to where the old one would have.
-    fn called_by_jump(&mut self, tid: Tid, regs: Regs) {
-        let Some(return_to) = self.read_word(tid, regs.sp()) else { return self.finish_step(tid, StopReason::Step) };
-        let cfa = regs.sp().offset(8);
-        match self.line_step.as_ref().map(|step| step.kind) {
-            Some(LineStepKind::Into) => self.entered(tid, regs, return_to, cfa, TRAMPOLINE),
-            _ => self.run_to(tid, &regs, return_to, cfa),
-        }
-    }
-
-    fn read_word(&self, tid: Tid, at: VirtAddr) -> Option<VirtAddr> {
-        let pid = self.threads.get(&tid)?.pid;
-        let mut word = [0; 8];
-        RawMemory { inferior: &self.inferior, pid }.read_exact(at, &mut word).ok()?;
-        Some(VirtAddr(u64::from_le_bytes(word)))
-    }
-
-    /// `step` has made a call and stands at the callee's first instruction, or at a stub's.
-    fn entered(&mut self, tid: Tid, regs: Regs, return_to: VirtAddr, cfa: VirtAddr, left: u32) {
-        if self.hits_breakpoint(tid, &regs) {
-            return;
-        }
-        let here = self.here(tid, regs.pc());
-        if here.line().is_some() {
-            if self.is_skipped(tid, regs.pc(), &here) {
-                return self.run_to(tid, &regs, return_to, cfa);
-            }
-            return self.enter_body(tid, regs, here);
-        }
-        if left == 0 || !self.is_trampoline(tid, &regs) {
-            if let Some(target) = self.lazy_target(tid) {
-                self.arm_return(tid, target, VirtAddr(cfa.0.wrapping_sub(8)));
-            }
-            return self.run_to(tid, &regs, return_to, cfa);
-        }
-        self.set_phase(Phase::Trampoline { return_to, cfa, left: left - 1 });
-        self.step_on(tid, regs);
-    }
-
-    /// Runs through the prologue of a function that was entered.
-    fn enter_body(&mut self, tid: Tid, regs: Regs, here: Here) {
-        let body = self.body_at(tid, regs.pc()).filter(|body| *body > regs.pc());
-        let Some(body) = body else { return self.line_reached(tid, regs, here) };
-        if let Some(step) = self.line_step.as_mut() {
-            step.phase = Phase::Single;
-            step.line = None;
-            step.range = AddrRange { start: regs.pc(), end: body };
-            step.copies = here.copies;
-        }
-        self.step_on(tid, regs);
-    }
-
-    /// Where the body of the function at an address begins.
-    pub(super) fn body_at(&self, tid: Tid, at: VirtAddr) -> Option<VirtAddr> {
-        let space = self.space_of(tid).and_then(|id| self.spaces.get(&id))?;
-        let loaded = space.modules.module_at(at)?;
-        Some(loaded.to_virt(loaded.module.dwarf().body_of(loaded.to_file(at))?))
-    }
-
-    fn is_skipped(&self, tid: Tid, pc: VirtAddr, here: &Here) -> bool {
-        let Some(space) = self.space_of(tid).and_then(|id| self.spaces.get(&id)) else { return false };
-        let name = space.modules.find_symbol(pc).map(|one| demangle(&one.name).into_owned()).unwrap_or_default();
-        self.skips_function(&name, here)
-    }
-
-    fn skips_function(&self, name: &str, here: &Here) -> bool {
-        let library = self.settings.skip_std == Toggle::On && super::skips::is_library(name);
-        let file = here.place.as_ref().and_then(CodePlace::file).map(|file| file.path.as_str());
-        library || self.skips.covers(name, file.unwrap_or_default())
-    }
-
-    /// Whether the code at the pc only leads on: a stub of the PLT, or a jump (a thunk's end).
-    fn is_trampoline(&mut self, tid: Tid, regs: &Regs) -> bool {
-        let Some(process) = self.process_of(tid) else { return false };
-        let Some(space) = self.spaces.get(&process.space) else { return false };
-        if let Some(named) = space.modules.find_symbol(regs.pc()).filter(|one| one.kind == SymbolKind::Plt) {
-            let stub = named.name.strip_suffix("@plt").map(str::to_owned);
-            if let Some(step) = self.line_step.as_mut() {
-                step.stub = stub;
-            }
-            return true;
-        }
-        let memory =
-            CleanMemory { raw: &RawMemory { inferior: &self.inferior, pid: process.pid }, sites: &space.sites };
-        let mut bytes = [0; 15];
-        let got = memory.read_mem(regs.pc(), &mut bytes).unwrap_or(0);
-        crate::arch::leads_on(regs.pc(), &bytes[..got])
-    }
-
-    /// The function that a stub stands for, by the stub's name: the dynamic loader is about to look it up.
-    fn lazy_target(&self, tid: Tid) -> Option<VirtAddr> {
-        let name = self.line_step.as_ref()?.stub.as_deref()?;
-        let space = self.space_of(tid).and_then(|id| self.spaces.get(&id))?;
-        let find = |loaded: &LoadedModule| {
-            let symbol = loaded.module.symbols().find_exact(name)?;
-            (symbol.kind == SymbolKind::Function).then(|| loaded.to_virt(symbol.address))
-        };
-        space.modules.modules().iter().find_map(find)
-    }
-
     /// The call that was stepped over, or a signal's handler, is over.
     pub(super) fn line_returned(&mut self, tid: Tid, regs: Regs, how: FrameExit) {
         self.steps.insert(tid, StepGoal::Lines);
@@ -577,13 +398,4 @@ impl LineStep {
             unwinding: false,
         }
     }
-}
-
-/// Whether `copies` is `outer` with inlined calls more.
-fn extends(copies: &[Instance], outer: &[Instance]) -> bool {
-    !outer.is_empty() && copies.len() > outer.len() && are_same(&copies[..outer.len()], outer)
-}
-
-fn are_same(some: &[Instance], others: &[Instance]) -> bool {
-    some.len() == others.len() && some.iter().zip(others).all(|(a, b)| a.entry == b.entry)
 }
