@@ -112,6 +112,8 @@ pub enum Command {
     Functions { regex: String, limit: u32 },
     /// Global and static data of the loaded modules that matches a regex (`info variables`).
     DataSymbols { regex: String, limit: u32 },
+    /// Types of the loaded modules that match a regex (`info types`).
+    TypeNames { regex: String, limit: u32 },
     /// What address or symbol an expression is (`info symbol`).
     InfoSymbol { expression: String },
     /// Names that begin with `prefix`.

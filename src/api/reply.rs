@@ -62,6 +62,8 @@ pub enum Reply {
     Settings { rows: Vec<(String, String)> },
     /// Functions or symbols.
     Symbols { rows: Vec<SymbolRow>, total: u64 },
+    /// Types, by the words that declare them.
+    Types { rows: Vec<String>, total: u64 },
     /// Completions.
     Completions { names: Vec<String> },
     /// Processes of the machine.

@@ -108,6 +108,7 @@ impl<I: Inferior> Engine<I> {
             Command::Show { name } => Ok(Reply::Settings { rows: self.show_settings(name.as_deref())? }),
             Command::Functions { regex, limit } => self.functions(&regex, limit),
             Command::DataSymbols { regex, limit } => self.data_symbols(&regex, limit),
+            Command::TypeNames { regex, limit } => self.type_names(&regex, limit),
             Command::InfoSymbol { expression } => self.info_symbol(&expression),
             Command::Complete { prefix, limit } => Ok(self.complete(&prefix, limit)),
             Command::Processes { matching } => super::attach::list_processes(matching.as_deref()),

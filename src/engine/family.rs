@@ -101,8 +101,10 @@ impl<I: Inferior> Engine<I> {
         let (rendezvous, syscall_at, slots) = (from.rendezvous, from.syscall_at, from.slots.clone());
         let guarded = from.guarded.and_then(|_| super::safety::guard_copy(&mut self.guardian, child, from));
         let (registers, net) = (from.registers.clone(), from.net.clone());
-        let jit = from.jit;
-        let copy = super::state::Space { modules, sites, rendezvous, syscall_at, registers, slots, guarded, net, jit };
+        // The fork was made by a thread that ran.
+        let (jit, bared) = (from.jit, Vec::new());
+        let copy =
+            super::state::Space { modules, sites, bared, rendezvous, syscall_at, registers, slots, guarded, net, jit };
         self.spaces.insert(id, copy);
         for breakpoint in self.breakpoints.values_mut() {
             breakpoint.share_locations(of, id);

@@ -20,7 +20,9 @@ impl<I: Inferior> Engine<I> {
         if self.world != World::Running {
             // Not looked at yet: the thread stands before the site and will hit it when it goes on.
             self.stand_at_site(tid, &regs);
-            if self.threads.get_mut(&tid).is_some_and(|one| std::mem::take(&mut one.left_group_stop)) {
+            let Some(thread) = self.threads.get_mut(&tid) else { return };
+            thread.stands_before = Some(at);
+            if std::mem::take(&mut thread.left_group_stop) {
                 // It was let out of a group-stop for this trap alone: when it goes on, it reports the group-stop again.
                 let _ = self.inferior.interrupt(tid);
             }

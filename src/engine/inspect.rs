@@ -8,6 +8,7 @@ use crate::api::{
 };
 use crate::arch::Register;
 use crate::base::{Inferior, Pid, ReadMem, Signal, Tid, VirtAddr};
+use crate::binary::dwarf::NamedType;
 use crate::binary::symbols::demangle;
 use crate::binary::{Matches, Module, NamePattern};
 use crate::engine::breakpoints::Breakpoint;
@@ -281,6 +282,18 @@ impl<I: Inferior> Engine<I> {
     /// `info variables RE`.
     pub(super) fn data_symbols(&self, regex: &str, limit: u32) -> Result<Reply, ApiError> {
         self.symbols_like(regex, limit, |module, pattern, limit| module.symbols().data_named(pattern, limit))
+    }
+
+    /// `info types RE`.
+    pub(super) fn type_names(&self, regex: &str, limit: u32) -> Result<Reply, ApiError> {
+        let pattern = regex::Regex::new(regex).map_err(|error| ApiError::user(error.to_string()))?;
+        let space = self.space_of_pid(self.selected_pid()?)?;
+        let modules = space.modules.modules().iter();
+        let found: Vec<_> =
+            modules.flat_map(|one| one.module.dwarf().types_named(&|name| pattern.is_match(name))).collect();
+        let text = |one: &NamedType| format!("{} {}", one.keyword, one.name).trim_start().to_owned();
+        let rows = found.iter().take(limit as usize).map(text).collect();
+        Ok(Reply::Types { rows, total: found.len() as u64 })
     }
 
     fn symbols_like(

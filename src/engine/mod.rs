@@ -5,6 +5,7 @@
 mod advance;
 mod arming;
 mod attach;
+mod bared;
 mod breakpoints;
 mod cache;
 mod call_filter;

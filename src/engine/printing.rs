@@ -6,11 +6,13 @@ use super::described_names::{DescribedNames, Kept};
 use super::elements;
 use super::expressions::explain;
 use super::inspect::parse_format;
+use super::memory::RawMemory;
 use super::state::Engine;
 use crate::api::{ApiError, Reply, TypeDetail};
-use crate::base::Inferior;
+use crate::base::{Inferior, ReadMem};
 use crate::lang::typed::{describe, Inspector, Printers, Style, TypedValue};
 use crate::lang::{self, Assignment, DebugNames, DebugType, Environment, Expression, Outcome, Place};
+use crate::target::breakpoint::CleanMemory;
 
 /// A value as text, and as `$1` keeps it: of several elements the first.
 pub(super) struct Printed {
@@ -119,6 +121,17 @@ impl<I: Inferior> Engine<I> {
                 let pid = self.selected_pid()?;
                 let bytes = value.to_raw().to_le_bytes();
                 self.write_through_sites(pid, at, &bytes[..size.min(8)])?;
+            }
+            Place::Bits { at, field } => {
+                tid?;
+                let pid = self.selected_pid()?;
+                let (mut word, length) = ([0; 8], field.bytes.into());
+                let space = self.space_of_pid(pid)?;
+                let memory = CleanMemory { raw: &RawMemory { inferior: &self.inferior, pid }, sites: &space.sites };
+                let read = memory.read_exact(at, &mut word[..length]);
+                read.map_err(|error| ApiError::target(error.to_string()))?;
+                let with = field.replace(u64::from_le_bytes(word), value.to_raw());
+                self.write_through_sites(pid, at, &with.to_le_bytes()[..length])?;
             }
             Place::Variable(name) => return Err(ApiError::internal(format!("${name} was not kept"))),
         }

@@ -58,6 +58,8 @@ pub struct Space {
     pub modules: AddressSpace,
     /// Patched bytes.
     pub sites: SiteTable,
+    /// Sites that have the program's own byte while everything stands.
+    pub(super) bared: Vec<VirtAddr>,
     /// Where the dynamic loader reports.
     pub rendezvous: Option<VirtAddr>,
     /// A `syscall` instruction of the program, once one has been looked for.
@@ -98,6 +100,8 @@ pub struct Engine<I: Inferior> {
     /// What is told when the report in hand has been dealt with: see `emit`.
     outbox: Vec<Event>,
     pub(super) threads: FxHashMap<Tid, Thread>,
+    /// Whether a space has any [`Space::bared`].
+    pub(super) any_bared: bool,
     pub(super) processes: BTreeMap<Pid, Process>,
     pub(super) spaces: FxHashMap<SpaceId, Space>,
     /// First stops, and ends, of tasks whose creation has not been reported yet.
@@ -197,6 +201,7 @@ impl<I: Inferior> Engine<I> {
             subscribers: Vec::new(),
             outbox: Vec::new(),
             threads: FxHashMap::default(),
+            any_bared: false,
             processes: BTreeMap::new(),
             spaces: FxHashMap::default(),
             early: FxHashMap::default(),
@@ -403,6 +408,7 @@ impl<I: Inferior> Engine<I> {
             state,
             owed: None,
             reported_at: None,
+            stands_before: None,
             passed_at: None,
             resumed: crate::base::ResumeHow::Continue,
             held: false,
@@ -429,6 +435,7 @@ impl<I: Inferior> Engine<I> {
         let space = Space {
             modules: AddressSpace::default(),
             sites: SiteTable::default(),
+            bared: Vec::new(),
             rendezvous: None,
             syscall_at: None,
             registers: DebugRegisters::default(),

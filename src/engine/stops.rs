@@ -189,7 +189,9 @@ impl<I: Inferior> Engine<I> {
             thread.resumed = how;
             thread.owed = None;
             thread.early = None;
+            thread.stands_before = None;
         }
+        self.patch_bared();
         let _ = self.inferior.resume(tid, Resume { how, signal });
     }
 }

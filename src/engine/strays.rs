@@ -110,8 +110,9 @@ impl<I: Inferior> Engine<I> {
         self.early.remove(&tid);
         let space = self.add_space();
         if let Some(one) = self.spaces.get_mut(&space) {
-            let (registers, jit) = Default::default();
-            *one = Space { modules, sites, rendezvous: None, syscall_at, registers, slots, guarded: None, net, jit };
+            let (bared, registers, jit) = Default::default();
+            let (rendezvous, guarded) = (None, None);
+            *one = Space { modules, sites, bared, rendezvous, syscall_at, registers, slots, guarded, net, jit };
         }
         self.next.process += 1;
         let (number, origin, role) = (self.next.process, Origin::Attached, Role::Passenger);

@@ -76,6 +76,10 @@ impl<I: Inferior> Engine<I> {
         })?;
         match place {
             Some(Place::Memory { at, size }) => Ok((at, Some(size as u64))),
+            Some(Place::Bits { at, field }) => Err(ApiError::user(format!(
+                "{text} is a bit-field, and debug registers wait for whole bytes: `watch {:#x} {}` watches its word",
+                at.0, field.bytes
+            ))),
             _ => {
                 let at = self.evaluate_address(text)?;
                 Ok((at, self.size_of_data(at)))

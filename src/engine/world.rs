@@ -48,6 +48,7 @@ impl<I: Inferior> Engine<I> {
             self.enter_at_breakpoints(tid, regs.pc(), ids);
         }
         self.refresh_jit();
+        self.bare_sites();
         let (frame, call) = self.stop_place(tid);
         let source = self.source_around_selected();
         let displays = self.displays_now();

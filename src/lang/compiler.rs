@@ -571,7 +571,9 @@ fn address(operand: Operand, span: Span) -> Result<Operand, LangError> {
             Ok(Operand { kind: OperandKind::Value, ty, span, origin: None })
         }
         OperandKind::Symbol => Ok(Operand { kind: OperandKind::Value, span, ..operand }),
-        OperandKind::Value | OperandKind::Register(_) | OperandKind::Held(_) => Err(Fault::NoAddress.at(span)),
+        OperandKind::Value | OperandKind::Bits(_) | OperandKind::Register(_) | OperandKind::Held(_) => {
+            Err(Fault::NoAddress.at(span))
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use crate::binary::dwarf::{Bits, Member, MemberKind, Shape, TypeId, Types};
 use super::code::Op;
 use super::compiler::Compiler;
 use super::debug::{arithmetic_type, with_types, DebugType, Found};
-use super::emitter::{Operand, OperandKind};
+use super::emitter::{BitField, Operand, OperandKind};
 use super::lexer::TokenKind;
 use super::operator::BinaryOp;
 use super::typed::{Held, Inspector, Style, TypedValue};
@@ -247,20 +247,12 @@ impl Compiler<'_> {
         let kind = self.arithmetic(ty);
         let (first, low) = (bits.first / 8, (bits.first % 8) as u32);
         let bytes = (low + bits.count).div_ceil(8).next_power_of_two();
-        if bytes > 8 || kind.is_opaque() {
+        if bytes > 8 || bits.count == 0 || kind.is_opaque() {
             return Err(Fault::BadType.at(span));
         }
         self.add(first, span)?;
-        self.emitter.emit(Op::Load(Type::unsigned(bytes as usize)), span)?;
-        let wide = if kind.is_signed() { Type::LONG } else { Type::ULONG };
-        self.emitter.emit(Op::Cast(Type::ULONG), span)?;
-        self.emitter.push(Value::int((64 - low - bits.count) as i32), span)?;
-        self.emitter.emit(Op::Binary(BinaryOp::Shl), span)?;
-        self.emitter.emit(Op::Cast(wide), span)?;
-        self.emitter.push(Value::int((64 - bits.count) as i32), span)?;
-        self.emitter.emit(Op::Binary(BinaryOp::Shr), span)?;
-        self.emitter.emit(Op::Cast(kind), span)?;
-        Ok(Operand { kind: OperandKind::Value, ty: kind, span, origin: Some(ty) })
+        let field = BitField { bytes: bytes as u8, low: low as u8, count: bits.count as u8 };
+        Ok(Operand { kind: OperandKind::Bits(field), ty: kind, span, origin: Some(ty) })
     }
 
     /// The variable, member of `this`, or enumerator with the longest name that the text goes on with.

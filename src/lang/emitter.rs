@@ -2,6 +2,7 @@
 
 use super::code::{Code, Op, STACK};
 use super::debug::DebugType;
+use super::operator::BinaryOp;
 use super::value::convertible;
 use super::{Fault, LangError, RegisterName, Span, Type, Value};
 
@@ -16,8 +17,29 @@ pub(super) enum OperandKind {
     Register(RegisterName),
     /// The address of a symbol.
     Symbol,
+    /// The address of the word that holds it.
+    Bits(BitField),
     /// Nothing: the compiler holds the value of that number, which is not in memory.
     Held(u32),
+}
+
+/// Bits of a word.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct BitField {
+    /// Bytes of the word: 1, 2, 4 or 8.
+    pub bytes: u8,
+    /// The least significant bit.
+    pub low: u8,
+    /// How many; all are in the word.
+    pub count: u8,
+}
+
+impl BitField {
+    /// The word with other bits there.
+    pub fn replace(self, word: u64, bits: u64) -> u64 {
+        let mask = u64::MAX >> (64 - u32::from(self.count)) << self.low;
+        word & !mask | bits << self.low & mask
+    }
 }
 
 /// A part of an expression that code was emitted for.
@@ -99,13 +121,28 @@ impl Emitter {
 
     /// Reads the operand if it is in memory, so that its value is on the stack.
     pub(super) fn value(&mut self, operand: Operand) -> Result<Operand, LangError> {
-        if operand.kind == OperandKind::Memory {
-            if operand.ty == Type::VOID {
+        match operand.kind {
+            OperandKind::Memory if operand.ty == Type::VOID => {
                 return Err(Fault::NotPointer(Type::VOID_POINTER).at(operand.span));
             }
-            self.emit(Op::Load(operand.ty), operand.span)?;
+            OperandKind::Memory => self.emit(Op::Load(operand.ty), operand.span)?,
+            OperandKind::Bits(field) => self.load_bits(field, operand.ty, operand.span)?,
+            _ => {}
         }
         Ok(Operand { kind: OperandKind::Value, ..operand })
+    }
+
+    /// Reads the word and keeps the bits, by a shift to either end.
+    fn load_bits(&mut self, field: BitField, ty: Type, span: Span) -> Result<(), LangError> {
+        let (low, count) = (i32::from(field.low), i32::from(field.count));
+        self.emit(Op::Load(Type::unsigned(field.bytes.into())), span)?;
+        self.emit(Op::Cast(Type::ULONG), span)?;
+        self.push(Value::int(64 - low - count), span)?;
+        self.emit(Op::Binary(BinaryOp::Shl), span)?;
+        self.emit(Op::Cast(if ty.is_signed() { Type::LONG } else { Type::ULONG }), span)?;
+        self.push(Value::int(64 - count), span)?;
+        self.emit(Op::Binary(BinaryOp::Shr), span)?;
+        self.emit(Op::Cast(ty), span)
     }
 
     /// Converts a value.
@@ -120,5 +157,19 @@ impl Emitter {
     /// The code.
     pub(super) fn finish(self) -> Code {
         self.code
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn other_bits_of_a_word_are_kept() {
+        let field = |low, count| BitField { bytes: 8, low, count };
+        assert_eq!(field(4, 3).replace(0xffff, 0), 0xff8f);
+        assert_eq!(field(4, 3).replace(0, 0xffff), 0x70);
+        assert_eq!(field(0, 64).replace(5, 7), 7);
+        assert_eq!(field(63, 1).replace(0, 1), 1 << 63);
     }
 }

@@ -5,7 +5,7 @@ use crate::base::VirtAddr;
 use super::code::Code;
 use super::compiler::Compiler;
 use super::debug::DebugType;
-use super::emitter::{Operand, OperandKind};
+use super::emitter::{BitField, Operand, OperandKind};
 use super::lexer::TokenKind;
 use super::typed::{Held, TypedValue};
 use super::{machine, Environment, Fault, LangError, Names, RegisterName, Type, Value};
@@ -22,6 +22,13 @@ pub enum Place {
         /// How many; more than 8 of a record or array.
         size: usize,
     },
+    /// Bits of a word in memory.
+    Bits {
+        /// The word.
+        at: VirtAddr,
+        /// Which of its bits.
+        field: BitField,
+    },
     /// A convenience variable, by its name without the `$`.
     Variable(String),
 }
@@ -30,6 +37,8 @@ pub enum Place {
 #[derive(Clone, Debug)]
 pub struct Expression {
     code: Code,
+    /// How many instructions give the address of what is in memory.
+    address_code: usize,
     ty: Type,
     kind: OperandKind,
     origin: Option<DebugType>,
@@ -69,6 +78,7 @@ impl Expression {
 
     /// Takes the code of `operand` from the compiler. That of a thing in memory ends with reading it.
     pub(super) fn finish(compiler: &mut Compiler<'_>, operand: Operand) -> Result<Expression, LangError> {
+        let address_code = compiler.emitter.mark().0;
         let held = match operand.kind {
             OperandKind::Held(index) => compiler.held.get(index as usize).cloned(),
             OperandKind::Memory if operand.ty.is_opaque() => None,
@@ -78,7 +88,7 @@ impl Expression {
             }
         };
         let Operand { ty, kind, origin, .. } = operand;
-        Ok(Expression { code: compiler.take_code(), ty, kind, origin, held })
+        Ok(Expression { code: compiler.take_code(), address_code, ty, kind, origin, held })
     }
 
     /// Whether evaluating it later can come to a value: what is not in memory is known only now.
@@ -105,12 +115,6 @@ impl Expression {
         Ok(Outcome::Described { value: TypedValue { ty: id, place: Held::Bytes(bytes) }, module })
     }
 
-    /// How many instructions give the address of what is in memory.
-    fn address_code(&self) -> usize {
-        // Reading it is the last one; what cannot be read as a whole is not read.
-        self.code.ops.len().saturating_sub(usize::from(!self.ty.is_opaque()))
-    }
-
     /// The type of its value.
     pub fn ty(&self) -> Type {
         self.ty
@@ -131,19 +135,18 @@ impl Expression {
 
     /// The register or the memory that it names, which `watch` and `set` need; `None` if it is only a value.
     pub fn place(&self, env: &dyn Environment) -> Result<Option<Place>, LangError> {
+        let address = || machine::run(&self.code, self.address_code, env).map(|value| value.as_addr());
         match self.kind {
             OperandKind::Register(name) => Ok(Some(Place::Register(name))),
-            OperandKind::Memory => {
-                let address = machine::run(&self.code, self.address_code(), env)?;
-                Ok(Some(Place::Memory { at: address.as_addr(), size: self.ty.size() }))
-            }
+            OperandKind::Memory => Ok(Some(Place::Memory { at: address()?, size: self.ty.size() })),
+            OperandKind::Bits(field) => Ok(Some(Place::Bits { at: address()?, field })),
             OperandKind::Value | OperandKind::Symbol | OperandKind::Held(_) => Ok(None),
         }
     }
 
     /// Whether it names storage, see [`Expression::place`].
     pub fn is_assignable(&self) -> bool {
-        matches!(self.kind, OperandKind::Register(_) | OperandKind::Memory)
+        matches!(self.kind, OperandKind::Register(_) | OperandKind::Memory | OperandKind::Bits(_))
     }
 
     /// Whether a condition with that value holds.

@@ -33,6 +33,7 @@ pub mod value;
 
 pub use assignment::Assignment;
 pub use debug::{DebugNames, DebugType, Found};
+pub use emitter::BitField;
 pub use environment::Environment;
 pub use error::{Fault, LangError, Span};
 pub use examine::{ExamineFormat, ExamineKind, Unit};

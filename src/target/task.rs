@@ -22,6 +22,8 @@ pub struct Thread {
     pub owed: Option<Signal>,
     /// The pc of a stop that the user has been told of: a site there is stepped over, not hit, when the task goes on.
     pub reported_at: Option<VirtAddr>,
+    /// A site that it has hit while the world stood or was being stopped; it stands before it, and hits it again.
+    pub stands_before: Option<VirtAddr>,
     /// A site whose hit was dealt with but whose instruction a signal's handler came before, and the stack pointer then:
     /// when the handler has returned there, the hit is not counted again.
     pub passed_at: Option<(VirtAddr, VirtAddr)>,

@@ -115,10 +115,17 @@ fn every_patched_byte_is_restored_at_once() {
 
 #[test]
 fn a_target_that_stands_when_rdbg_is_killed_goes_on() {
-    let target = paced("2", "1000");
-    let mut rdbg = tracing(&target, &["break paced_call"]);
-    rdbg.expect_line("Breakpoint 1, paced_call", SOON);
-    kill(rdbg);
+    let target = paced("2", "200");
+    for stops in [1, 2, 3, 1, 2, 3] {
+        let mut rdbg = tracing(&target, &["break paced_call"]);
+        rdbg.expect_line("Breakpoint 1, paced_call", SOON);
+        for _ in 1..stops {
+            rdbg.send("continue");
+            rdbg.expect_line("Breakpoint 1, paced_call", SOON);
+        }
+        kill(rdbg);
+        works_on(target.pid());
+    }
     unharmed(target);
 }
 

@@ -1,6 +1,6 @@
 //! Arguments and variables by their types, compared with gdb's at the same stops.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
 use regex::Regex;
@@ -168,7 +168,7 @@ fn same_answers(fixture: &Fixture, stop: &[&str], commands: &[&str], about: &str
     }
     let output = gdb.arg(fixture.path()).output().expect("gdb runs");
     let theirs = printed(&String::from_utf8_lossy(&output.stdout));
-    assert_eq!(ours.len(), commands.len(), "{about}: {ours:#?}");
+    assert_eq!((ours.len(), theirs.len()), (commands.len(), commands.len()), "{about}: {ours:#?}, gdb's: {theirs:#?}");
     for ((command, own), other) in commands.iter().zip(&ours).zip(&theirs) {
         assert_eq!(own, other, "{about}: `{command}`, rdbg's and gdb's");
     }
@@ -280,6 +280,43 @@ fn variables_are_set_and_results_are_kept() {
         let record = "{x = 5, next = 0x0, name = \"a\\000\\000\\000\\000\\000\\000\", b = 2}";
         let name = "\"a\\000\\000\\000\\000\\000\\000\"";
         assert_eq!(shown, ["40", record, "45", "5", record, "0", "struct P *", name], "{}", output.stderr);
+    }
+}
+
+#[test]
+fn a_bit_field_is_set_and_its_neighbours_are_kept() {
+    let set =
+        ["continue", "up", "set var bits.low = 2", "set var bits.middle = -16", "set var bits.wide = 0x123456789"];
+    let set_more = ["continue", "up", "set var bits.low = 13", "set var bits.middle += 5", "set var bits.flag = 0"];
+    for variant in [Variant::O0, Variant::CLANG_O0, Variant::DWARF4] {
+        let fixture = Fixture::build("values", variant);
+        same_answers(&fixture, &set, &["print bits"], variant.name);
+        same_answers(&fixture, &set_more, &["print bits"], variant.name);
+    }
+    let fixture = Fixture::build("values", Variant::O0);
+    let output =
+        batch(&fixture, &[], &["break stop_here", "continue", "continue", "up", "watch bits.low", "print &bits.low"]);
+    assert!(output.stderr.contains("bits.low is a bit-field"), "{}", output.stderr);
+}
+
+#[test]
+fn types_are_listed_by_the_names_that_gdb_lists() {
+    let after_keyword = Regex::new("^(?:class|struct|union|enum) ").expect("a constant");
+    let in_gdb = Regex::new(r"^\d+:\s+(.*);$").expect("a constant");
+    for variant in [Variant::O0, Variant::CLANG_O0, Variant::DWARF4] {
+        let fixture = Fixture::build("values", variant);
+        let commands = ["info types Small", "info types outer", "info types ^Colour", "info types ^Nested"];
+        let output = batch(&fixture, &[], &commands);
+        let lines = output.stdout.lines().filter(|line| after_keyword.is_match(line));
+        let ours: BTreeSet<String> = lines.map(|line| after_keyword.replace(line, "").replace(" *", "*")).collect();
+        let mut gdb = Command::new("gdb");
+        gdb.args(["-nx", "-q", "-batch", "-ex", "set width 0"]);
+        gdb.args(commands.iter().flat_map(|one| ["-ex", one])).arg(fixture.path());
+        let theirs = String::from_utf8_lossy(&gdb.output().expect("gdb runs").stdout).into_owned();
+        let names = theirs.lines().filter_map(|line| Some(in_gdb.captures(line)?[1].to_owned()));
+        let theirs: BTreeSet<String> = names.filter(|line| !line.starts_with("typedef ")).collect();
+        assert!(theirs.len() > 8, "{}: gdb lists {theirs:?}", variant.name);
+        assert_eq!(ours, theirs, "{}", variant.name);
     }
 }
 

@@ -46,6 +46,7 @@ pub fn reply_text(reply: &Reply, detail: Detail, style: Style) -> String {
             rows.iter().map(|(name, value)| format!("{name} = {value}")).collect::<Vec<_>>().join("\n")
         }
         Reply::Symbols { rows, total } => symbols_text(rows, *total),
+        Reply::Types { rows, total } => types_text(rows, *total),
         Reply::Completions { names } => names.join("\n"),
         Reply::Processes { rows } => tables::processes(rows),
         Reply::Kept { thread, age_ms, reply } => {
@@ -138,6 +139,15 @@ fn symbols_text(rows: &[SymbolRow], total: u64) -> String {
         lines.push(format!("({} of {total}; --limit shows more)", rows.len()));
     }
     lines.join("\n")
+}
+
+fn types_text(rows: &[String], total: u64) -> String {
+    let more = total.saturating_sub(rows.len() as u64);
+    match (rows, more) {
+        ([], _) => "No type matches.".to_owned(),
+        (rows, 0) => rows.join("\n"),
+        (rows, more) => format!("{}\n(and {more} more)", rows.join("\n")),
+    }
 }
 
 fn status_text(stopped: Option<&StopReason>, inferiors: &[InferiorRow], style: Style) -> String {

@@ -68,6 +68,9 @@ pub const COMMANDS: &[CommandSpec] = &[
         },
     )
     .completing(Completes::Symbols),
+    row(G, "info types", &["info ty"], "info types [REGEX]", "Types that the debug information describes", |rest| {
+        engine(Command::TypeNames { regex: pattern_of(rest), limit: FUNCTIONS_LIMIT })
+    }),
     row(G, "info symbol", &["info sym"], "info symbol EXPR", "Which symbol holds an address", parse_symbol),
     row(G, "set variable", &["set var"], "set var $REG = EXPR | set var {TYPE}ADDR = EXPR", "Assign", |rest| {
         engine(Command::Assign { assignment: rest.needed("the assignment")? })

@@ -1,0 +1,92 @@
+//! The names of all types that a file describes.
+
+use std::collections::BTreeSet;
+use std::sync::Mutex;
+
+use rayon::prelude::*;
+
+use super::entry::{Descend, Entry};
+use super::scopes::{is_scope, ANONYMOUS};
+use super::{Dwarf, UnitId};
+use crate::binary::symbols::file_name;
+
+/// A type of the program's own text, by its qualified name.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct NamedType {
+    /// With its namespaces and classes.
+    pub name: String,
+    /// `class`, `struct`, `union`, `enum`, `typedef`; nothing for a base type.
+    pub keyword: &'static str,
+}
+
+/// What a tag declares, where it declares a type with a name.
+fn keyword(entry: &Entry<'_>) -> Option<&'static str> {
+    Some(match entry.tag {
+        gimli::DW_TAG_class_type => "class",
+        gimli::DW_TAG_structure_type | gimli::DW_TAG_interface_type => "struct",
+        gimli::DW_TAG_union_type => "union",
+        gimli::DW_TAG_enumeration_type => "enum",
+        gimli::DW_TAG_typedef => "typedef",
+        gimli::DW_TAG_base_type => "",
+        _ => return None,
+    })
+}
+
+impl Dwarf {
+    /// Types whose qualified name `wanted` accepts, in the order of their names, each once: those that units define
+    /// outside of functions. Reads every unit.
+    pub fn types_named(&self, wanted: &(dyn Fn(&str) -> bool + Sync)) -> Vec<NamedType> {
+        let units = self.units().units.len();
+        self.progress.stage(&format!("reading the types of {}", file_name(self.file.path())), units as u64);
+        let found = Mutex::new(BTreeSet::new());
+        (0..units).into_par_iter().for_each(|unit| {
+            if self.progress.is_cancelled() {
+                return;
+            }
+            let names = self.types_of_unit(UnitId::own(unit), wanted);
+            let names = names.inspect_err(|error| tracing::debug!(%error, "bad entries in a unit")).unwrap_or_default();
+            found.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).extend(names);
+            self.progress.advance(1);
+        });
+        found.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner()).into_iter().collect()
+    }
+
+    fn types_of_unit(&self, unit: UnitId, wanted: &(dyn Fn(&str) -> bool + Sync)) -> gimli::Result<Vec<NamedType>> {
+        let types = self.types();
+        let session = &types.session;
+        let mut found = Vec::new();
+        // The name of each open scope with `::` behind it, and the depth of what it holds.
+        let mut scopes: Vec<(u32, String)> = Vec::new();
+        session.walk(session.root(unit)?, &mut |entry, depth| {
+            scopes.truncate(scopes.partition_point(|(inside, _)| *inside <= depth));
+            let keyword = keyword(entry);
+            if keyword.is_none() && entry.tag != gimli::DW_TAG_namespace {
+                return Descend::No;
+            }
+            let own = session.name(entry);
+            let outer = || scopes.last().map_or("", |(_, name)| name);
+            let name = match entry.get(gimli::DW_AT_specification) {
+                // Declared in another scope than it is defined in.
+                Some(_) => types.qualified_name(entry.id),
+                None => format!("{}{}", outer(), own.as_deref().unwrap_or_default()),
+            };
+            let has_name = own.is_some() || entry.get(gimli::DW_AT_specification).is_some();
+            if let Some(keyword) = keyword.filter(|_| has_name && !entry.flag(gimli::DW_AT_declaration)) {
+                if wanted(&name) {
+                    found.push(NamedType { name: name.clone(), keyword });
+                }
+            }
+            if !is_scope(entry.tag) {
+                return Descend::No;
+            }
+            let inner = match (own.is_some(), entry.tag) {
+                (true, _) => name + "::",
+                (false, gimli::DW_TAG_namespace) => format!("{}{ANONYMOUS}::", outer()),
+                (false, _) => name,
+            };
+            scopes.push((depth + 1, inner));
+            Descend::Yes
+        })?;
+        Ok(found)
+    }
+}
