@@ -36,7 +36,7 @@ trap 'rm -rf "$NO_RC"' EXIT
 
 cc -O2 -no-pie -pthread benches/loop.c -o $OUT/loop || exit 1
 cc -O2 -pthread benches/still.c -o $OUT/still || exit 1
-for one in floor gaps early; do cc -O2 benches/$one.c -o $OUT/$one || exit 1; done
+for one in floor gaps early stood; do cc -O2 benches/$one.c -o $OUT/$one || exit 1; done
 WORK=$(nm $OUT/loop | awk '$3 == "work" {print $1}')
 COPY=$(nm $OUT/loop | awk '$3 == "work_copy" {print $1}')
 printf '%s\n' 'set pagination off' 'break work' 'commands' 'silent' 'continue' 'end' 'continue' >$OUT/silent.gdb
@@ -234,6 +234,16 @@ still() {
     summary $OUT/still_ms ms
 }
 
+# A tool comes to Envoy and leaves.
+visit() {
+    case $1 in
+        rdbg-attach) HOME=$NO_RC "$RDBG" attach --pid "$2" --batch --ex detach ;;
+        rdbg-break) HOME=$NO_RC timeout -s INT 1 "$RDBG" break --name listen --log --pid "$2" ;;
+        gdb) "$GDB" -nx -batch -p "$2" -ex detach ;;
+        lldb) "$LLDB" --no-lldbinit --batch -p "$2" -o detach ;;
+    esac >$OUT/tool.out 2>&1 </dev/null
+}
+
 standstill() {
     [ -x "$ENVOY" ] || { echo "standstill: no $ENVOY"; return; }
     local admin=$((20000 + $$ % 10000)) base=$((200 + $$ % 700))
@@ -267,20 +277,23 @@ YAML
             nice -n "$NICE" $OUT/gaps $((admin + 1)) 4 >$OUT/gaps.out &
             local client=$!
             sleep 0.3
-            case $one in
-                rdbg-attach) HOME=$NO_RC "$RDBG" attach --pid $envoy --batch --ex detach ;;
-                rdbg-break) HOME=$NO_RC timeout -s INT 1 "$RDBG" break --name listen --log --pid $envoy ;;
-                gdb) "$GDB" -nx -batch -p $envoy -ex detach ;;
-                lldb) "$LLDB" --no-lldbinit --batch -p $envoy -o detach ;;
-            esac >$OUT/tool.out 2>&1 </dev/null
+            visit $one $envoy
             wait $client
             awk -v name=$one '{print name, $3 / 1000}' $OUT/gaps.out >>$OUT/standstill
             awk -v name=median-$one '{print name, $1 / 1000}' $OUT/gaps.out >>$OUT/standstill
+            # Alone, since it takes a CPU for itself.
+            $OUT/stood $envoy 3.5 >$OUT/stood.out &
+            client=$!
+            sleep 0.3
+            visit $one $envoy
+            wait $client
+            awk -v name=stood-$one '{print name, $1 / 1000}' $OUT/stood.out >>$OUT/standstill
         done
     done
     kill $envoy
     wait $envoy 2>/dev/null
-    echo 'attach and detach of Envoy: the longest round trip of a client in 4 s (median-: its median round trip)'
+    echo 'attach and detach of Envoy: the longest round trip of a client in 4 s (median-: its median round trip;'
+    echo 'stood-: how long its first thread was in ptrace-stops)'
     summary $OUT/standstill ms
 }
 

@@ -71,6 +71,7 @@ impl<I: Inferior> Engine<I> {
         // The caught one stands while the others are let go.
         self.world = World::Stopped;
         self.let_others_go(pid);
+        self.await_vfork_parents();
         if let Some(process) = self.inferior_row(pid) {
             self.emit(Event::Caught { process, at: CaughtAt::FirstInstruction });
         }

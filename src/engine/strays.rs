@@ -13,7 +13,7 @@ use crate::target::task::{Origin, Process, Role, RunState, StopKind};
 
 /// How many address spaces of processes that have gone are remembered.
 const DEPARTED: usize = 8;
-/// How long the children of a killed process get to make their first stop, in naps.
+/// How long the children of a killed process get to make their first stop, and a vfork to end, in naps.
 const NAPS: u32 = 50;
 const NAP: std::time::Duration = std::time::Duration::from_millis(1);
 
@@ -120,6 +120,21 @@ impl<I: Inferior> Engine<I> {
         self.add_thread(tid, pid, RunState::Stopped(StopKind::Event));
         self.release_process(pid);
         self.emit(Event::Notice { text: format!("process {pid}, whose parent was killed, goes on untraced") });
+    }
+
+    /// Lets go the threads whose vfork child has just executed its program. The kernel lets them out of their wait before
+    /// it reports the exec (exec_mmap), so that they report that now, unless they wait for another child.
+    pub(super) fn await_vfork_parents(&mut self) {
+        for _ in 0..NAPS {
+            if !self.late.values().any(|in_vfork| *in_vfork) {
+                return;
+            }
+            match self.next_report(Wait::Poll) {
+                Ok(Some((tid, status))) => self.handle(tid, status),
+                Ok(None) => std::thread::sleep(NAP),
+                Err(_) => return,
+            }
+        }
     }
 
     /// A thread that did not stop in time when its process was left: the memory is restored, so it needs but to be let
