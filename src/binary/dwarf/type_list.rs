@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Mutex;
 
+use gimli::SectionId;
 use rayon::prelude::*;
 
 use super::entry::{Descend, Entry};
@@ -47,7 +48,11 @@ impl Dwarf {
             let names = names.inspect_err(|error| tracing::debug!(%error, "bad entries in a unit")).unwrap_or_default();
             found.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).extend(names);
             self.progress.advance(1);
+            if let Some((section, part)) = self.units().span(unit) {
+                self.file.release(section, part);
+            }
         });
+        self.file.release(SectionId::DebugStr, 0..usize::MAX);
         found.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner()).into_iter().collect()
     }
 

@@ -1,5 +1,6 @@
 //! The units of a file: where they are, what they cover, which line program is theirs.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use gimli::{
@@ -172,6 +173,14 @@ impl UnitTable {
             file.release(section, at..end);
             at = end;
         }
+    }
+
+    /// The bytes of one of the file's units and what follows it up to the next, in its section.
+    pub fn span(&self, index: usize) -> Option<(SectionId, Range<usize>)> {
+        let section = if index < self.info { SectionId::DebugInfo } else { SectionId::DebugTypes };
+        let is_last = index + 1 == self.info || index + 1 == self.units.len();
+        let end = if is_last { usize::MAX } else { in_section(self.units.get(index + 1)?.offset) };
+        Some((section, in_section(self.units.get(index)?.offset)..end))
     }
 
     /// The entry at an offset in .debug_info or .debug_types.
