@@ -62,8 +62,9 @@ impl<I: Inferior> Engine<I> {
         failed
     }
 
-    /// [`Engine::arm_all`] while the process runs or stands as it does. The instructions of a page are read at once. Each patch is a write of its own: a whole page written back
-    /// would undo what somebody else writes there meanwhile, and costs no less than eight such writes.
+    /// [`Engine::arm_all`] while the process runs or stands as it does. The instructions of a page are read at once. Each
+    /// patch is a write of its own: a whole page written back would undo what somebody else writes there meanwhile, and
+    /// costs no less than eight such writes.
     fn patch_all(&mut self, pid: Pid, space: SpaceId, places: &[(VirtAddr, Owner)]) -> Vec<(VirtAddr, ArmError)> {
         let mut failed = Vec::new();
         let mut code = Vec::new();

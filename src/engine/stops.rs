@@ -175,6 +175,7 @@ impl<I: Inferior> Engine<I> {
 
     /// Resumes, remembering how. A task that has gone in the meantime reports so itself.
     pub(super) fn resume_task(&mut self, tid: Tid, how: ResumeHow, signal: Option<Signal>) {
+        self.patch_bared();
         let how = self.resume_to_call(tid, how, signal);
         self.entered.remove(&tid);
         self.mend_call(tid, signal);
@@ -191,7 +192,6 @@ impl<I: Inferior> Engine<I> {
             thread.early = None;
             thread.stands_before = None;
         }
-        self.patch_bared();
         let _ = self.inferior.resume(tid, Resume { how, signal });
     }
 }

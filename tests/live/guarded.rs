@@ -32,9 +32,7 @@ fn a_displaced_instruction_faults_where_the_programs_own_would() {
         let rounds: u64 = rounds.parse().expect("a number");
         assert_eq!(output.count("faults"), rounds * NAMES.len() as u64);
         for (at, name) in NAMES.iter().enumerate() {
-            let row = output.stdout.lines().find(|line| line.trim_start().starts_with(&format!("{} ", at + 1)));
-            let told = row.and_then(|row| row.split_whitespace().nth(3)?.parse::<u64>().ok());
-            assert_eq!(told, Some(rounds), "{name}: {}", output.stdout);
+            assert_eq!(output.hits(at + 1), rounds, "{name}: {}", output.stdout);
         }
         assert!(!output.stdout.contains("cannot pass"), "{}", output.stdout);
     }

@@ -148,9 +148,7 @@ fn hits_a_second() -> f64 {
     rdbg.send("info breakpoints");
     rdbg.send("quit");
     let output = rdbg.wait(SOON).success();
-    let row = output.stdout.lines().rfind(|line| line.trim_start().starts_with("1 ") && line.contains("paced_call"));
-    let hits: f64 = row.and_then(|row| row.split_whitespace().nth(3)?.parse().ok()).expect("a count of hits");
-    hits / taken.as_secs_f64()
+    output.hits(1) as f64 / taken.as_secs_f64()
 }
 
 fn tally(losses: &[Loss]) -> String {

@@ -123,6 +123,8 @@ fn a_target_that_stands_when_rdbg_is_killed_goes_on() {
             rdbg.send("continue");
             rdbg.expect_line("Breakpoint 1, paced_call", SOON);
         }
+        let patched = Guard::problems(target.pid());
+        assert!(patched.iter().all(|one| !one.contains("/paced")), "it stands before an int3: {patched:?}");
         kill(rdbg);
         works_on(target.pid());
     }

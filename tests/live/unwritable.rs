@@ -66,9 +66,7 @@ fn what_is_emulated_and_what_needs_a_copy_is_counted_exactly() {
     rdbg.send("quit");
     let output = rdbg.wait(SOON).success();
     for number in 1..=KINDS.len() {
-        let row = output.stdout.lines().rfind(|line| line.trim_start().starts_with(&format!("{number} ")));
-        let hits = row.and_then(|row| row.split_whitespace().nth(3)?.parse().ok());
-        assert_eq!(hits, Some(600), "{}", output.stdout);
+        assert_eq!(output.hits(number), 600, "{}", output.stdout);
     }
     Guard::check(target.pid());
     target.release();

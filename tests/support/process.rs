@@ -43,6 +43,16 @@ impl Output {
         find_count(&self.stdout, name).unwrap_or_else(|| panic!("no `{name}=` in:\n{}", self.stdout))
     }
 
+    /// The hits of a breakpoint in the last table of breakpoints.
+    #[track_caller]
+    pub fn hits(&self, number: usize) -> u64 {
+        let number = number.to_string();
+        let rows = self.stdout.lines().rev().map(|line| line.split_whitespace().collect::<Vec<_>>());
+        let mut hits =
+            rows.filter(|row| row.first() == Some(&number.as_str())).filter_map(|row| row.get(3)?.parse().ok());
+        hits.next().unwrap_or_else(|| panic!("no row of breakpoint {number} in:\n{}", self.stdout))
+    }
+
     #[track_caller]
     pub fn success(self) -> Output {
         assert!(self.status.success(), "{}\nstdout:\n{}\nstderr:\n{}", self.status, self.stdout, self.stderr);
