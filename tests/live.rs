@@ -54,6 +54,7 @@ mod live {
     mod survival;
     mod syscalls;
     mod trace;
+    mod trace_conditions;
     mod trace_envoy;
     mod trace_everywhere;
     mod trace_filter;

@@ -19,7 +19,7 @@ use crate::lang::script::program::{Clock, Missing, Probe, Program};
 use crate::lang::script::{compile, CompileOptions, Diagnostic, Safety, Source};
 use crate::target::syscalls::find_kernel_call;
 use crate::target::task::Origin;
-use crate::trace::call::Layout;
+use crate::trace::call::{Layout, Paint};
 use crate::trace::printer::OutputFormat;
 use crate::trace::{run_printer, Machine, Machinery, NoTask, Printed, PrinterOptions, Record, Stream};
 
@@ -327,7 +327,10 @@ fn add_places(file: &mut TracedFile, places: Vec<TracedPlace>, probe: u32, side:
 fn layout(spec: &TraceSpec) -> Layout {
     match spec.format {
         _ if spec.quick.is_none() => Layout::None,
-        TraceFormat::Text => Layout::Lines,
+        TraceFormat::Text => Layout::Lines(match &spec.quick {
+            Some(quick) if quick.colours == Toggle::On => Paint::Colour,
+            _ => Paint::Plain,
+        }),
         TraceFormat::Json => Layout::Json,
         TraceFormat::Perfetto => Layout::Timeline,
         TraceFormat::Folded => Layout::Folded,
