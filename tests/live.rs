@@ -55,10 +55,12 @@ mod live {
     mod survival;
     mod syscalls;
     mod trace;
+    mod trace_conditions;
     mod trace_envoy;
     mod trace_everywhere;
     mod trace_filter;
     mod trace_flood;
+    mod trace_investigations;
     mod trace_quick;
     mod trace_script;
     mod trace_usdt;

@@ -329,15 +329,15 @@ impl<I: Inferior> Engine<I> {
         use_it(&names, &environment)
     }
 
-    /// A condition for one place, over the variables that are in scope there.
+    /// A condition for one place, over the variables that are in scope there; where no code is, over those outside of
+    /// functions.
     pub(super) fn compile_condition_at(&self, text: &str, pid: Pid, at: VirtAddr) -> Result<Expression, ApiError> {
         let plain = self.names_of(Some(pid));
-        let Some(loaded) = plain.space.and_then(|space| space.modules.module_at(at)) else {
-            return Expression::compile(text, &plain).map_err(|error| explain(&error, text));
-        };
-        let scope = SiteScope::new(loaded, at);
+        let loaded = plain.space.and_then(|space| space.modules.module_at(at));
+        let scope = loaded.map(|loaded| SiteScope::new(loaded, at));
         let raw = RawMemory { inferior: &self.inferior, pid };
-        let names = DescribedNames::new(plain, InScope::Site(&scope), &raw, 0);
+        let scope = scope.as_ref().map_or(InScope::Static, InScope::Site);
+        let names = DescribedNames::new(plain, scope, &raw, 0);
         let compiled = Expression::compile(text, &names).map_err(|error| explain(&error, text))?;
         match compiled.is_known_later() {
             true => Ok(compiled),
