@@ -127,7 +127,8 @@ mod tests {
         assert_eq!(wide(0xd555_5555_5555_5555, -65, 21), "0.416666666666666666658");
         assert_eq!(wide(u128::from(u64::MAX), 16383 - 63, 21), "1.18973149535723176502e+4932");
         assert_eq!(wide(1, -16445, 21), "3.64519953188247460253e-4951");
-        assert_eq!(wide(0xa7c5_ac47_1b47_8423, -77, 21), "0.0001");
+        assert_eq!(wide(0xd1b7_1758_e219_652c, -77, 21), "0.000100000000000000000001");
+        assert_eq!(wide(0xa7c5_ac47_1b47_8423, -77, 21), "7.99999999999999999996e-05");
         assert_eq!(wide(0, 0, 21), "0");
         // A double's digits are those that Rust finds.
         for number in [1.0f64, 0.1, 123456.789, 1e23, 5e-324, f64::MAX, 0.5] {
