@@ -6,7 +6,7 @@ use super::hit::{control_group_at, Hit};
 use super::machine::{Frame, Machine};
 use super::value::{Text, Value};
 use crate::base::Signal;
-use crate::lang::script::program::{Code, Function};
+use crate::lang::script::program::{Clock, Code, Function};
 use crate::target::syscalls::call_name;
 
 /// Where the parameters of a system call seem to lie: no program has memory there.
@@ -31,58 +31,42 @@ pub(super) fn call(machine: &mut Machine, function: &Function, arguments: &[Code
                 1 => limit,
                 _ => (argument(machine, 1).number() as usize).min(limit),
             };
-            if let Value::Text(text) = &first {
-                return Value::text(&text.bytes()[..text.bytes().len().min(length)]);
+            match &first {
+                Value::Text(text) => Value::text(at_most(text.bytes(), length)),
+                at => text_at(frame.hit, at.number(), length, arguments.len() == 1, machine),
             }
-            text_at(frame.hit, first.number(), length, arguments.len() == 1, machine)
         }
         Function::NamedArgument(name) => {
             Value::Number(frame.hit.named_argument(name).map_or(0, |argument| argument.word))
         }
         Function::ArgumentText(name) => {
             let text = frame.hit.named_argument(name).unwrap_or_default().text;
-            Value::text(&text.bytes()[..text.bytes().len().min(limit)])
+            Value::text(at_most(text.bytes(), limit))
         }
         Function::Buf => {
             let length = (argument(machine, 1).number() as usize).min(limit);
-            if let Value::Bytes(_) | Value::Text(_) = &first {
-                let bytes = first.bytes();
-                return Value::Bytes(bytes[..bytes.len().min(length)].into());
-            }
-            Value::Bytes(bytes_at(frame.hit, first.number(), length).into())
+            Value::Bytes(match &first {
+                Value::Bytes(_) | Value::Text(_) => at_most(first.bytes(), length).into(),
+                at => bytes_at(frame.hit, at.number(), length).into(),
+            })
         }
         Function::Ntop => {
             let address = argument(machine, 1);
             internet_address(first.number(), &address)
         }
-        Function::MacAddress => {
-            let bytes = first.bytes();
-            let mut address = [0; 6];
-            let length = bytes.len().min(6);
-            match &first {
-                Value::Number(number) => address.copy_from_slice(&number.to_le_bytes()[..6]),
-                _ => address[..length].copy_from_slice(&bytes[..length]),
-            }
-            Value::Hardware(address)
-        }
+        Function::MacAddress => Value::Hardware(hardware_address(&first)),
         Function::Stack(_) => frame.hit.stack(first.number().min(1024) as u32).map_or(Value::None, Value::Stack),
         Function::KernelStack => Value::None,
         Function::Symbol => frame.hit.symbol(first.number()).map_or(Value::None, Value::Symbol),
         Function::SymbolAddress => Value::Number(frame.hit.symbol_address(&String::from_utf8_lossy(first.bytes()))),
-        Function::FormatTime(format) => {
-            // Nanoseconds since boot, which `nsecs` gives, as a time of the day.
-            use crate::lang::script::program::Clock;
-            let boot = machine.clock(Clock::Real).wrapping_sub(machine.clock(Clock::Boot));
-            Value::Time(boot.wrapping_add(first.number()), format.clone())
-        }
+        Function::FormatTime(format) => Value::Time(time_of_day(machine, first.number()), format.clone()),
         Function::CompareTexts => {
             let (second, count) = (argument(machine, 1), argument(machine, 2).number() as usize);
             Value::Number(compare(first.bytes(), second.bytes(), count) as u64)
         }
         Function::Contains => {
-            let needle = argument(machine, 1);
-            let found = memchr::memmem::find(first.bytes(), needle.bytes()).is_some();
-            Value::Number(u64::from(found))
+            let found = memchr::memmem::find(first.bytes(), argument(machine, 1).bytes());
+            Value::Number(u64::from(found.is_some()))
         }
         Function::Length => Value::Number(match &first {
             Value::Stack(stack) => stack.frames.len() as u64,
@@ -103,24 +87,22 @@ pub(super) fn call(machine: &mut Machine, function: &Function, arguments: &[Code
         Function::Find(map, slot) => {
             let sign = machine.program().maps[usize::from(map.0)].value.sign();
             let found = machine.maps[usize::from(map.0)].find(&first).map(|cell| cell.value(sign));
-            let is_there = found.is_some();
+            let is_there = u64::from(found.is_some());
             found.into_iter().for_each(|value| machine.set_variable(frame, slot.0, value));
-            Value::Number(u64::from(is_there))
+            Value::Number(is_there)
         }
         Function::PositionOf => {
-            let needle = argument(machine, 1);
-            let found = memchr::memmem::find(first.bytes(), needle.bytes());
+            let found = memchr::memmem::find(first.bytes(), argument(machine, 1).bytes());
             Value::Number(found.map_or(u64::MAX, |at| at as u64))
         }
         Function::Joined => {
             let mut text = first.bytes().to_vec();
             text.extend(argument(machine, 1).bytes());
-            Value::text(&text[..text.len().min(limit)])
+            Value::text(at_most(&text, limit))
         }
         Function::CompareBytes => {
             let (second, count) = (argument(machine, 1), argument(machine, 2).number() as usize);
-            let part = |of: &[u8], count: usize| of[..of.len().min(count)].to_vec();
-            Value::Number(part(first.bytes(), count).cmp(&part(second.bytes(), count)) as i64 as u64)
+            Value::Number(at_most(first.bytes(), count).cmp(at_most(second.bytes(), count)) as i64 as u64)
         }
         Function::ErrorText => Value::text(error_text(first.number()).as_bytes()),
         Function::SignalName => Value::text(Signal(first.number() as i32).to_string().as_bytes()),
@@ -128,6 +110,30 @@ pub(super) fn call(machine: &mut Machine, function: &Function, arguments: &[Code
         Function::ControlGroupOf => Value::Number(control_group_at(&String::from_utf8_lossy(first.bytes()))),
         Function::StdString => std_string(frame.hit, first.number(), limit),
     }
+}
+
+fn at_most(bytes: &[u8], length: usize) -> &[u8] {
+    &bytes[..bytes.len().min(length)]
+}
+
+/// The six bytes of a link-layer address: a number's lowest, or the first of what was read.
+fn hardware_address(value: &Value) -> [u8; 6] {
+    let mut address = [0; 6];
+    let number;
+    let bytes = match value {
+        Value::Number(of) => {
+            number = of.to_le_bytes();
+            &number[..]
+        }
+        _ => value.bytes(),
+    };
+    address.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
+    address
+}
+
+/// Nanoseconds since 1970 at a time that is given in nanoseconds since boot, as `nsecs` gives it.
+fn time_of_day(machine: &mut Machine, since_boot: u64) -> u64 {
+    machine.clock(Clock::Real).wrapping_sub(machine.clock(Clock::Boot)).wrapping_add(since_boot)
 }
 
 /// What the system calls an error.

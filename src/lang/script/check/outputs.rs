@@ -7,7 +7,7 @@ use super::super::ast::{Expr, ExprKind};
 use super::super::error::Diagnostic;
 use super::super::format::Format;
 use super::super::point::Point;
-use super::super::program::{Action, Code};
+use super::super::program::{Action, Code, MapId};
 use super::super::types::{Aggregate, Ty};
 use super::calls::check_count;
 use super::{Checker, Safety};
@@ -77,68 +77,28 @@ impl Checker<'_> {
             "print" => self.print(arguments, span)?,
             "time" => {
                 count(0, 1)?;
-                let format = arguments.first().map(|one| self.literal_text(one)).transpose()?;
-                let format =
-                    format.map_or_else(|| TIME_FORMAT.into(), |one| String::from_utf8_lossy(&one).into_owned());
-                Action::Time(format.into())
+                Action::Time(self.text_or(arguments.first(), TIME_FORMAT)?)
             }
             "join" => {
                 count(1, 2)?;
                 let array = self.value(&arguments[0])?;
-                let separator = arguments.get(1).map(|one| self.literal_text(one)).transpose()?;
-                let separator = separator.map_or_else(|| " ".into(), |one| String::from_utf8_lossy(&one).into_owned());
-                Action::Join(array.code, separator.into())
+                Action::Join(array.code, self.text_or(arguments.get(1), " ")?)
             }
             "exit" => {
                 count(0, 1)?;
-                let code = match arguments.first() {
-                    None => Code::Integer(0),
-                    Some(code) => {
-                        let value = self.value(code)?;
-                        if !value.ty.is_number() && value.ty != Ty::Unknown {
-                            let text =
-                                format!("exit() only supports int arguments ({} provided)", self.types.name(&value.ty));
-                            return Err(Diagnostic::error(code.span, text));
-                        }
-                        value.code
-                    }
-                };
-                Action::Exit(code)
+                Action::Exit(self.exit_status(arguments.first())?)
             }
-            "clear" | "zero" => {
+            "clear" => {
                 count(1, 1)?;
-                let ExprKind::Map(name, keys) = &arguments[0].kind else {
-                    return Err(Diagnostic::error(span, format!("{function}() expects a map to be provided")));
-                };
-                if !keys.is_empty() {
-                    let text = format!("The map passed to {function}() should not be indexed by a key");
-                    return Err(Diagnostic::error(span, text));
-                }
-                let map = self.map(name);
-                self.read_map(map, arguments[0].span)?;
-                if function == "clear" {
-                    Action::Clear(map)
-                } else {
-                    Action::Zero(map)
-                }
+                Action::Clear(self.whole_map(function, &arguments[0], span)?)
+            }
+            "zero" => {
+                count(1, 1)?;
+                Action::Zero(self.whole_map(function, &arguments[0], span)?)
             }
             "stop" => {
                 count(0, 0)?;
-                if self.value_blocks > 0 {
-                    return Err(Diagnostic::error(span, "stop() used inside of a block that has a value"));
-                }
-                match &self.context.point {
-                    Point::Function { .. }
-                    | Point::Usdt { .. }
-                    | Point::Syscall { .. }
-                    | Point::AnySyscall { .. }
-                    | Point::Accepted => Action::Stop,
-                    other => {
-                        let text = format!("stop() can not be used with '{}' probes", other.kind());
-                        return Err(Diagnostic::error(span, text)
-                            .with_hint("it stops a thread at a function or in a system call"));
-                    }
-                }
+                self.stop(span)?
             }
             "signal" => {
                 count(1, 1)?;
@@ -147,6 +107,53 @@ impl Checker<'_> {
             }
             _ => Action::Evaluate(self.value(expression)?.code),
         })
+    }
+
+    /// A literal text, or what it is where it is left out.
+    fn text_or(&mut self, argument: Option<&Expr>, default: &str) -> Result<Arc<str>, Diagnostic> {
+        let Some(argument) = argument else { return Ok(default.into()) };
+        Ok(String::from_utf8_lossy(&self.literal_text(argument)?).into())
+    }
+
+    fn exit_status(&mut self, argument: Option<&Expr>) -> Result<Code, Diagnostic> {
+        let Some(argument) = argument else { return Ok(Code::Integer(0)) };
+        let value = self.value(argument)?;
+        if !value.ty.is_number() && value.ty != Ty::Unknown {
+            let text = format!("exit() only supports int arguments ({} provided)", self.types.name(&value.ty));
+            return Err(Diagnostic::error(argument.span, text));
+        }
+        Ok(value.code)
+    }
+
+    /// The map that is meant as a whole, not one of its values.
+    fn whole_map(&mut self, function: &str, argument: &Expr, span: Span) -> Result<MapId, Diagnostic> {
+        let ExprKind::Map(name, keys) = &argument.kind else {
+            return Err(Diagnostic::error(span, format!("{function}() expects a map to be provided")));
+        };
+        if !keys.is_empty() {
+            let text = format!("The map passed to {function}() should not be indexed by a key");
+            return Err(Diagnostic::error(span, text));
+        }
+        let map = self.map(name);
+        self.read_map(map, argument.span)?;
+        Ok(map)
+    }
+
+    fn stop(&self, span: Span) -> Result<Action, Diagnostic> {
+        if self.value_blocks > 0 {
+            return Err(Diagnostic::error(span, "stop() used inside of a block that has a value"));
+        }
+        match &self.context.point {
+            Point::Function { .. }
+            | Point::Usdt { .. }
+            | Point::Syscall { .. }
+            | Point::AnySyscall { .. }
+            | Point::Accepted => Ok(Action::Stop),
+            other => {
+                let text = format!("stop() can not be used with '{}' probes", other.kind());
+                Err(Diagnostic::error(span, text).with_hint("it stops a thread at a function or in a system call"))
+            }
+        }
     }
 
     fn needs_unsafe(&self, function: &str, span: Span) -> Result<(), Diagnostic> {
