@@ -22,7 +22,17 @@ step() {
 step cargo fmt --all --check
 step cargo clippy --locked --all-targets -- -D warnings
 # One at a time: a test that forks while another one writes a program would make that program busy (ETXTBSY).
-step cargo test --locked --no-fail-fast "$@" -- --test-threads=1
+tests() { cargo test --locked --no-fail-fast "$@" -- --test-threads=1; }
+if [ $# -gt 0 ]; then
+  step tests "$@"
+else
+  step cargo test --locked --no-run
+  # The live tests mostly wait: what looks at files alone runs beside them, and is shown when they have ended.
+  tests --lib --bins --test offline >target/offline.log & offline=$!
+  step tests --test live
+  step wait $offline
+  cat target/offline.log
+fi
 
 if [ $status = 0 ]; then echo "== all passed"; else echo "== some failed"; fi
 exit $status
