@@ -29,6 +29,7 @@ mod live {
     mod interpretation;
     mod jit;
     mod kill_series;
+    mod kinds;
     mod leaving;
     mod leaving_under_load;
     mod leftovers;
