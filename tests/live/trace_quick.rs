@@ -245,7 +245,9 @@ fn check_nesting(events: &[Value]) {
     let mut open: Vec<(i64, i64)> = Vec::new();
     for (tid, began, duration) in slices {
         let ended = began - duration;
-        while open.pop_if(|(track, end)| *track != tid || *end <= began).is_some() {}
+        while open.last().is_some_and(|(track, end)| *track != tid || *end <= began) {
+            open.pop();
+        }
         assert!(
             open.last().is_none_or(|(_, end)| ended <= *end),
             "a slice of {tid} from {began} to {ended} in {open:?}"
