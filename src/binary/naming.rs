@@ -11,6 +11,9 @@ use super::symbols::Literals;
 use super::{Matches, Module, NamePattern, NameSource, NamesFile, Symbol, SymbolKind};
 use crate::base::FileAddr;
 
+/// To recover fewer names takes no time worth saving.
+const MANY_RECOVERED: usize = 4000;
+
 /// What a module has recovered, once it has been asked for.
 #[derive(Default)]
 pub(super) struct Recovery {
@@ -44,8 +47,17 @@ impl Module {
 
     /// The recovered names of a pack, which need not be recovered again.
     pub fn stored(&self) -> Option<&StoredNames> {
-        let built_in = self.recovery.known.get().is_none_or(|known| **known == VtableNames::built_in());
-        self.names_file()?.stored().filter(|_| built_in)
+        self.names_file()?.stored().filter(|_| self.knows_built_in_only())
+    }
+
+    fn knows_built_in_only(&self) -> bool {
+        self.recovery.known.get().is_none_or(|known| **known == VtableNames::built_in())
+    }
+
+    /// Whether so many names were recovered that a pack would have saved time.
+    pub fn lacks_pack(&self) -> bool {
+        let many = self.recovery.names.get().is_some_and(|names| names.len() >= MANY_RECOVERED);
+        many && self.knows_built_in_only()
     }
 
     /// Whether a name has been asked for that had to be recovered from the file.
