@@ -19,10 +19,10 @@ const LOOK_BACK: usize = 32;
 /// Of a range that is longer than 4 GiB, so many parts of that length are kept.
 const MAX_PARTS: usize = 16;
 /// What questions may cost before all ranges are put in order.
-const PATIENCE: u32 = 24;
+const PATIENCE: u32 = 16;
 /// What one costs that .debug_aranges answers, and one that takes a pass.
 const LED: u32 = 1;
-const PASS: u32 = 6;
+const PASS: u32 = 5;
 
 /// What is known of the units' code.
 #[derive(Default)]
