@@ -1,7 +1,8 @@
 #!/bin/bash
 # rdbg against gdb, lldb and a bare ptrace loop.
 #
-#   benches/run.sh [PART].. [-r ROUNDS]     parts: hits others waiting start arm standstill still waitfor calls; all of them without one
+#   benches/run.sh [PART].. [-r ROUNDS]     parts: hits others waiting start arm standstill still waitfor calls trace; all of
+#                                           them without one
 #
 # Each part runs ROUNDS rounds (5), every tool once in a round, and prints the median, least and greatest of each.
 # Environment: RDBG (a release build), GDB, LLDB, CPU (the one CPU that target and tool share), NICE (as root a
@@ -27,7 +28,7 @@ while [ $# -gt 0 ]; do
     esac
     shift
 done
-[ ${#PARTS[@]} -gt 0 ] || PARTS=(hits others waiting start arm standstill still waitfor calls)
+[ ${#PARTS[@]} -gt 0 ] || PARTS=(hits others waiting start arm standstill still waitfor calls trace)
 mkdir -p $OUT
 RDBG=$(readlink -f "$RDBG")
 export XDG_RUNTIME_DIR=${XDG_RUNTIME_DIR:-/tmp} DEBUGINFOD_URLS=
@@ -62,6 +63,9 @@ tool() {
         rdbg-count) rdbg_ attach --pid "$1" --batch --ex 'break work --ignore 1000000000' --ex continue ;;
         rdbg-false) rdbg_ attach --pid "$1" --batch --ex 'break work if $rdi == 1' --ex continue ;;
         rdbg-log) rdbg_ break --name work --log --pid "$1" >/dev/null ;;
+        rdbg-uprobe) rdbg_ trace -q -p "$1" -e "uprobe:$OUT/loop:work { @ = count(); }" ;;
+        rdbg-printf) rdbg_ trace -p "$1" -o $OUT/trace.out -e "uprobe:$OUT/loop:work { printf(\"%d %d\\n\", tid, arg0); }" ;;
+        rdbg-fn) rdbg_ trace -p "$1" -o $OUT/trace.out --fn '^work$' ;;
         gdb-count) gdb_ -p "$1" -ex 'break work' -ex 'ignore 1 1000000000' -ex continue ;;
         gdb-false) gdb_ -p "$1" -ex 'break work if $rdi == 1' -ex continue ;;
         gdb-silent) gdb_ -p "$1" -x $OUT/silent.gdb ;;
@@ -340,7 +344,8 @@ calls() {
     : >$OUT/calls_ns
     local many=2000000 few=40000
     for ((r = 0; r < ROUNDS; r++)); do
-        for one in none rdbg-rare strace-seccomp-rare strace-rare rdbg-script-rare rdbg-hot strace-hot; do
+        for one in none rdbg-rare strace-seccomp-rare strace-rare rdbg-script-rare rdbg-hot rdbg-count-hot rdbg-attached-hot strace-hot \
+            strace-seccomp-hot; do
             case $one in
                 none) pinned $OUT/calls $many ;;
                 rdbg-rare) rdbg_ trace -q -o /dev/null --syscall listen --ret -- $OUT/calls $many ;;
@@ -349,6 +354,11 @@ calls() {
                 strace-seccomp-rare) pinned strace -f --seccomp-bpf -o /dev/null -e trace=listen $OUT/calls $many ;;
                 strace-rare) pinned strace -f -o /dev/null -e trace=listen $OUT/calls $few ;;
                 rdbg-hot) rdbg_ trace -q -o /dev/null --syscall getppid --ret -- $OUT/calls $few ;;
+                rdbg-count-hot) rdbg_ trace -q -o /dev/null -e 'tracepoint:syscalls:sys_enter_getppid { @ = count(); }' \
+                    -- $OUT/calls $few ;;
+                # Without a filter, as where rdbg attaches.
+                rdbg-attached-hot) rdbg_ trace -q -o /dev/null --follow parent --syscall getppid --ret -- $OUT/calls $few ;;
+                strace-seccomp-hot) pinned strace -f --seccomp-bpf -o /dev/null -e trace=getppid $OUT/calls $few ;;
                 strace-hot) pinned strace -f -o /dev/null -e trace=getppid $OUT/calls $few ;;
             esac >$OUT/tool.out 2>&1 </dev/null
             awk -v name=$one '$1 == "ns_per_call" {print name, $2}' $OUT/tool.out >>$OUT/calls_ns
@@ -356,6 +366,27 @@ calls() {
     done
     echo 'a system call, one of 10,000 traced (rare) or all (hot), one CPU'
     summary $OUT/calls_ns ns
+}
+
+# A function that is called all the time, under scripts that count and that print.
+trace() {
+    : >$OUT/trace_hits
+    : >$OUT/trace_lost
+    for ((r = 0; r < ROUNDS; r++)); do
+        for one in floor-sure rdbg-count rdbg-uprobe rdbg-printf rdbg-fn; do
+            : >$OUT/trace.out
+            under "$one" 1 all
+            [ -n "$W" ] && echo "$one $W" >>$OUT/trace_hits
+            case $one in rdbg-printf | rdbg-fn)
+                grep -ho 'Lost [0-9]*' $OUT/tool.out $OUT/trace.out | awk -v name="$one" -v lines="$(wc -l <$OUT/trace.out)" \
+                    '{lost += $2} END {printf "%s %.2f\n", name, 100 * lost / (lines + lost)}' >>$OUT/trace_lost ;;
+            esac
+        done
+    done
+    echo 'a script on one function, one thread, one CPU'
+    summary $OUT/trace_hits hits/s
+    echo '.. and how many of the hits are not in the file'
+    summary $OUT/trace_lost %
 }
 
 for part in "${PARTS[@]}"; do "$part"; done

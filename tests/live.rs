@@ -29,6 +29,7 @@ mod live {
     mod interpretation;
     mod jit;
     mod kill_series;
+    mod kinds;
     mod leaving;
     mod leaving_under_load;
     mod leftovers;
@@ -54,10 +55,12 @@ mod live {
     mod survival;
     mod syscalls;
     mod trace;
+    mod trace_conditions;
     mod trace_envoy;
     mod trace_everywhere;
     mod trace_filter;
     mod trace_flood;
+    mod trace_investigations;
     mod trace_quick;
     mod trace_script;
     mod trace_usdt;

@@ -39,7 +39,12 @@ pub enum Command {
     /// Begin a trace script; the answer says which processes it can concern.
     Trace { spec: Box<TraceSpec> },
     /// The probes whose names match a pattern.
-    TraceProbes { glob: String },
+    TraceProbes {
+        /// What their names match.
+        glob: String,
+        /// Whether each is followed by the fields of its `args`.
+        fields: Toggle,
+    },
     /// How far the trace has come.
     TraceProgress,
     /// End the trace: its END runs and its maps are printed.

@@ -54,6 +54,8 @@ pub struct QuickSpec {
     pub max_rate: Option<u64>,
     /// The trace ends after so many.
     pub count: Option<u64>,
+    /// Whether lines are coloured, for a terminal.
+    pub colours: Toggle,
 }
 
 /// How what a script prints is written.

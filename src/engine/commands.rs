@@ -10,7 +10,10 @@ impl<I: Inferior> Engine<I> {
     /// Carries out one command.
     pub(super) fn obey(&mut self, client: ClientId, command: Command) -> Outcome {
         match command {
-            Command::Target { selector, until_exec, hold } => self.target(selector, until_exec, hold),
+            Command::Target { selector, until_exec, hold } => {
+                let reply = self.target(selector, until_exec, hold)?;
+                self.check_trace_conditions().map(|()| reply)
+            }
             Command::Run { args } => self.run_again(args),
             Command::Break { spec } => {
                 self.refresh_jit();
@@ -41,7 +44,7 @@ impl<I: Inferior> Engine<I> {
             Command::Detach => self.detach(),
             Command::Kill => self.kill(),
             Command::Trace { spec } => self.begin_trace(client, *spec),
-            Command::TraceProbes { glob } => self.list_probes(&glob),
+            Command::TraceProbes { glob, fields } => self.list_probes(&glob, fields),
             Command::TraceProgress => self.trace_progress(),
             Command::TraceEnd => self.end_trace_now(),
             Command::Quit { leave } => {

@@ -10,7 +10,7 @@ use super::site_scope::SiteScope;
 use super::state::{Engine, Space};
 use crate::api::ApiError;
 use crate::base::{FileAddr, Inferior, Pid, ReadMem, VirtAddr};
-use crate::binary::dwarf::{Encoding, Global, Shape, TypeId, Types, Variable};
+use crate::binary::dwarf::{Encoding, EntryId, Global, Shape, TypeId, Types, Variable};
 use crate::binary::Module;
 use crate::lang::typed::{Held, TypedValue};
 use crate::lang::{DebugNames, DebugType, Environment, Expression, Found, Names, RegisterName, Value};
@@ -75,7 +75,7 @@ impl<'a> DescribedNames<'a> {
         Some((u16::try_from(index).ok()?, at))
     }
 
-    fn local(&self, name: &str) -> Option<Found> {
+    fn in_frame(&self, name: &str) -> Option<Found> {
         let (module, at) = self.here()?;
         let types = self.types(module)?;
         let chain = match self.scope {
@@ -85,7 +85,14 @@ impl<'a> DescribedNames<'a> {
         };
         let variables =
             self.variables.get_or_init(|| chain.last().map(|copy| types.variables(copy, at)).unwrap_or_default());
-        let variable = variables.iter().find(|one| one.name == name)?;
+        let made_with;
+        let variable = match variables.iter().find(|one| one.name == name) {
+            Some(variable) => variable,
+            None => {
+                made_with = types.template_value(chain.last()?.entry, name)?;
+                &made_with
+            }
+        };
         match self.scope {
             InScope::Frame(scope) => {
                 let value = scope.value(types, variable);
@@ -117,6 +124,10 @@ impl<'a> DescribedNames<'a> {
             if let Some(found) = self.global_in(module, name, Some(at)) {
                 return Some(found);
             }
+            let meanings = self.meanings(types, name);
+            if let Some(found) = meanings.iter().find_map(|one| self.global_in(module, one, Some(at))) {
+                return Some(found);
+            }
         }
         let modules = self.plain.space?.modules.modules();
         (0..modules.len() as u16).filter(|index| here.is_none_or(|(own, _)| own != *index)).find_map(|index| {
@@ -125,14 +136,25 @@ impl<'a> DescribedNames<'a> {
         })
     }
 
-    /// The namespaces and class of the scope's function.
-    fn enclosing(&self, types: &Types<'_>) -> String {
+    /// The function of the scope, the innermost that is inlined there.
+    fn function(&self) -> Option<EntryId> {
         let chain = match self.scope {
             InScope::Frame(scope) => &scope.chain,
             InScope::Site(scope) => &scope.chain,
-            InScope::Static => return String::new(),
+            InScope::Static => return None,
         };
-        chain.last().map(|one| types.enclosing_scope(one.entry)).unwrap_or_default()
+        chain.last().map(|one| one.entry)
+    }
+
+    /// The namespaces and class of the scope's function.
+    fn enclosing(&self, types: &Types<'_>) -> String {
+        self.function().map(|one| types.enclosing_scope(one)).unwrap_or_default()
+    }
+
+    /// What else a name may mean there.
+    fn meanings(&self, types: &Types<'_>, name: &str) -> Vec<String> {
+        let meanings = |function| types.meanings(function, &types.enclosing_scope(function), name);
+        self.function().map(meanings).unwrap_or_default()
     }
 
     fn global_in(&self, module: u16, name: &str, near: Option<FileAddr>) -> Option<Found> {
@@ -201,13 +223,18 @@ impl DebugNames for DescribedNames<'_> {
         self.memory
     }
 
+    fn local(&self, name: &str) -> Option<Found> {
+        self.in_frame(name)
+    }
+
     fn variable(&self, name: &str) -> Option<Found> {
-        if let Some(found) = self.local(name) {
+        if let Some(found) = self.in_frame(name) {
             return Some(found);
         }
         if name == "this" {
             return None;
         }
+        let name = &spaced(name);
         // What is a function's name is not looked for in all units.
         let is_function = !name.contains("::") && self.plain.is_function(name);
         if is_function {
@@ -223,18 +250,35 @@ impl DebugNames for DescribedNames<'_> {
         Some(Found::Value { value: value.clone(), module: u16::try_from(index).ok()? })
     }
 
+    fn function_type(&self, at: VirtAddr) -> Option<DebugType> {
+        let modules = self.plain.space?.modules.modules();
+        let index = modules.iter().position(|one| one.range.contains(at))?;
+        let loaded = &modules[index];
+        let at = loaded.to_file(at);
+        let function = loaded.module.dwarf().instances_at(at).into_iter().find(|one| one.start() == at)?;
+        let module = u16::try_from(index).ok()?;
+        Some(DebugType { module, id: self.types(module)?.function_type(function.entry) })
+    }
+
     fn find_type(&self, name: &str) -> Option<DebugType> {
+        let name = &spaced(name);
         let here = self.here().map(|(module, _)| module);
         let modules = self.plain.space?.modules.modules();
         let find = |module: u16| {
             let types = self.types(module)?;
-            let mut scope = if Some(module) == here { self.enclosing(types) } else { String::new() };
+            let is_here = Some(module) == here;
+            if let Some(id) = self.function().filter(|_| is_here).and_then(|one| types.type_in_function(one, name)) {
+                return Some(DebugType { module, id });
+            }
+            let mut scope = if is_here { self.enclosing(types) } else { String::new() };
             loop {
                 if let Some(id) = types.find_type(&format!("{scope}{name}")) {
                     return Some(DebugType { module, id });
                 }
                 if scope.is_empty() {
-                    return None;
+                    let meanings = if is_here { self.meanings(types, name) } else { Vec::new() };
+                    let found = meanings.iter().find_map(|one| types.find_type(one));
+                    return found.map(|id| DebugType { module, id });
                 }
                 scope = outer_scope(&scope).to_owned();
             }
@@ -244,6 +288,16 @@ impl DebugNames for DescribedNames<'_> {
         }
         let others = (0..modules.len() as u16).filter(|index| Some(*index) != here);
         others.filter(|index| !modules[usize::from(*index)].module.dwarf().is_empty()).find_map(find)
+    }
+}
+
+/// `A<int,char>` as compilers write it: `A<int, char>`.
+fn spaced(name: &str) -> String {
+    let tight = name.replace(", ", ",");
+    if name.contains('<') {
+        tight.replace(',', ", ")
+    } else {
+        name.to_owned()
     }
 }
 
@@ -275,15 +329,15 @@ impl<I: Inferior> Engine<I> {
         use_it(&names, &environment)
     }
 
-    /// A condition for one place, over the variables that are in scope there.
+    /// A condition for one place, over the variables that are in scope there; where no code is, over those outside of
+    /// functions.
     pub(super) fn compile_condition_at(&self, text: &str, pid: Pid, at: VirtAddr) -> Result<Expression, ApiError> {
         let plain = self.names_of(Some(pid));
-        let Some(loaded) = plain.space.and_then(|space| space.modules.module_at(at)) else {
-            return Expression::compile(text, &plain).map_err(|error| explain(&error, text));
-        };
-        let scope = SiteScope::new(loaded, at);
+        let loaded = plain.space.and_then(|space| space.modules.module_at(at));
+        let scope = loaded.map(|loaded| SiteScope::new(loaded, at));
         let raw = RawMemory { inferior: &self.inferior, pid };
-        let names = DescribedNames::new(plain, InScope::Site(&scope), &raw, 0);
+        let scope = scope.as_ref().map_or(InScope::Static, InScope::Site);
+        let names = DescribedNames::new(plain, scope, &raw, 0);
         let compiled = Expression::compile(text, &names).map_err(|error| explain(&error, text))?;
         match compiled.is_known_later() {
             true => Ok(compiled),

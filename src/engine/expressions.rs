@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use crate::api::ApiError;
 use crate::arch::Register;
 use crate::base::{Inferior, MemError, Pid, ReadMem, Regs, VirtAddr};
-use crate::binary::{NamePattern, SymbolKind};
+use crate::binary::symbols::demangle_without_parameters;
+use crate::binary::{FunctionMatch, NamePattern, SymbolKind};
 use crate::engine::described_names::Kept;
 use crate::engine::memory::RawMemory;
 use crate::engine::state::{Engine, Space};
@@ -15,6 +16,9 @@ use crate::target::breakpoint::{CleanMemory, SiteTable};
 
 /// The argument registers of the psABI by the names that conditions use: arg0 is rdi.
 const ARGUMENTS: [&str; 6] = ["rdi", "rsi", "rdx", "rcx", "r8", "r9"];
+
+/// So many functions that are called alike are looked at for the one that an expression means.
+const HOMONYMS: usize = 64;
 
 /// Names as they are in one address space.
 pub(super) struct TargetNames<'a> {
@@ -52,8 +56,9 @@ impl Names for TargetNames<'_> {
             }
         }
         for loaded in space.modules.modules() {
-            let found = loaded.module.functions_named(&NamePattern::Plain(name.to_string()), 1);
-            if let Some(function) = found.functions.iter().find(|one| one.kind == SymbolKind::Function) {
+            let found = loaded.module.functions_named(&NamePattern::Plain(name.to_string()), HOMONYMS);
+            let is_it = |one: &&FunctionMatch| one.kind == SymbolKind::Function && is_called(one, name);
+            if let Some(function) = found.functions.iter().find(is_it) {
                 return Some(loaded.bias.to_virt(function.address));
             }
             if let Some(address) = loaded.module.symbols().find_data(name) {
@@ -69,6 +74,18 @@ impl Names for TargetNames<'_> {
             Kept::Described { .. } => None,
         }
     }
+}
+
+/// Whether a function is meant by a name: one without a scope is not that of another class's function.
+fn is_called(function: &FunctionMatch, name: &str) -> bool {
+    let is_plain = |mangled: &String| {
+        let shown = demangle_without_parameters(mangled);
+        let own = shown.strip_prefix("(anonymous namespace)::").unwrap_or(&shown);
+        // A template's function has its result in front.
+        let stem = own.split('<').next().unwrap_or(own);
+        own == name || stem.rsplit(' ').next() == Some(name)
+    };
+    name.contains("::") || function.names.is_empty() || function.names.iter().any(is_plain)
 }
 
 impl<'a> TargetNames<'a> {

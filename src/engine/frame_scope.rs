@@ -9,7 +9,7 @@ use super::state::{Engine, Space};
 use crate::arch::{ArgumentPlace, IntegerRegister, SseRegister};
 use crate::base::{FileAddr, Inferior, ReadMem, Regs, Tid, VectorRegs, VirtAddr};
 use crate::binary::dwarf::{
-    FrameState, Instance, Passed, PassedArgument, Piece, Producer, Shape, Source, TypeId, Types, Variable,
+    BoundsScope, FrameState, Instance, Passed, PassedArgument, Piece, Producer, Shape, Source, TypeId, Types, Variable,
 };
 use crate::lang::typed::{Held, TypedValue};
 use crate::target::address_space::LoadedModule;
@@ -56,6 +56,7 @@ impl FrameScope<'_> {
             Some(place) => place,
             None => {
                 let function = self.chain.first().map(|one| one.entry);
+                types.settle_bounds(variable.ty, BoundsScope { function, at: self.lookup(), state: self });
                 match types.locate(variable.entry, function, self.lookup(), self) {
                     Ok(pieces) => self.held(types, &pieces, variable.ty),
                     Err(reason) => Held::Unknown(reason),

@@ -93,7 +93,10 @@ impl<I: Inferior> Engine<I> {
     pub(super) fn mend_call(&mut self, tid: Tid, signal: Option<Signal>) {
         let Some(thread) = self.threads.get_mut(&tid) else { return };
         match thread.broken.take() {
-            Some(call) => self.redo(tid, call, signal),
+            Some(call) => {
+                self.redo(tid, call, signal);
+                self.settle_traced_return(tid);
+            }
             None if signal.is_some() && thread.redone.is_some() => self.undo(tid, signal),
             None => {}
         }

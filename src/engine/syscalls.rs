@@ -131,8 +131,17 @@ impl<I: Inferior> Engine<I> {
     /// A thread stands at the entry or return of a system call.
     pub(super) fn on_syscall_stop(&mut self, tid: Tid) {
         let stop = self.inferior.syscall_stop(tid).unwrap_or(SyscallStop::Other);
-        let traced = self.on_traced_call(tid, stop);
         let debugged = self.process_of(tid).is_some_and(|one| one.role == Role::Debugged);
+        if let SyscallStop::Return { value, pc, sp } = stop {
+            self.note_return(tid, value, (pc, sp), debugged && self.wanted_calls.is_wanted());
+        }
+        let traced = match stop {
+            SyscallStop::Return { .. } if self.threads.get(&tid).is_some_and(|one| one.broken.is_some()) => {
+                self.hold_traced_return(tid);
+                Verdict::GoOn
+            }
+            stop => self.on_traced_call(tid, stop),
+        };
         match stop {
             SyscallStop::Entry { number, arguments, pc, sp } if debugged && self.wanted_calls.is_wanted() => {
                 let Some(thread) = self.threads.get_mut(&tid) else { return };
@@ -141,14 +150,13 @@ impl<I: Inferior> Engine<I> {
                     thread.calls.untold.push(CallMoment::Entered);
                 }
             }
-            SyscallStop::Return { value, pc, sp } => {
-                self.note_return(tid, value, (pc, sp), debugged && self.wanted_calls.is_wanted());
-                if self.world == World::Running && traced == Verdict::GoOn && self.is_stepping(tid) {
-                    return match self.tell_calls(tid) {
-                        Verdict::Stop => {}
-                        Verdict::GoOn => self.on_step_done(tid),
-                    };
-                }
+            SyscallStop::Return { .. }
+                if self.world == World::Running && traced == Verdict::GoOn && self.is_stepping(tid) =>
+            {
+                return match self.tell_calls(tid) {
+                    Verdict::Stop => {}
+                    Verdict::GoOn => self.on_step_done(tid),
+                };
             }
             _ => {}
         }
@@ -329,6 +337,7 @@ impl<I: Inferior> Engine<I> {
 
     /// rdbg has set a thread back before a call that its stop has broken.
     pub(super) fn call_made_again(&mut self, tid: Tid, seen: &Regs) {
+        self.traced_call_made_again(tid, seen.orig_rax);
         if let Some(thread) = self.threads.get_mut(&tid).filter(|_| self.wanted_calls.is_wanted()) {
             thread.calls.made_again(call_in_registers(seen));
         }
@@ -336,6 +345,7 @@ impl<I: Inferior> Engine<I> {
 
     /// It is not made again after all: a signal has come.
     pub(super) fn call_not_made_again(&mut self, tid: Tid) {
+        self.traced_call_failed(tid);
         let Some(thread) = self.threads.get_mut(&tid) else { return };
         if let Some(over) = thread.calls.not_made_again() {
             thread.calls.untold.push(CallMoment::Returned(Box::new(over), EINTR));

@@ -13,6 +13,9 @@ const PERIOD: Duration = Duration::from_millis(500);
 const SILENCE: Duration = Duration::from_secs(1);
 /// To the line's beginning, and clear it (ECMA-48, CR and EL).
 const CLEAR: &str = "\r\x1b[K";
+/// In between, what is longer than the terminal is wide stays on its line (xterm's and VT100's DECAWM).
+const UNWRAPPED: &str = "\x1b[?7l";
+const WRAPPED: &str = "\x1b[?7h";
 
 /// The line.
 pub struct Progress {
@@ -50,7 +53,10 @@ impl Progress {
             hits.saturating_sub(had) as f64 / now.duration_since(then).as_secs_f64().max(1e-3)
         });
         let losses = if lost > 0 { format!(", {lost} lost") } else { String::new() };
-        let _ = write!(io::stderr().lock(), "{CLEAR}{hits} hits, {rate:.0}/s{losses}  (Ctrl-C ends the trace)");
+        let _ = write!(
+            io::stderr().lock(),
+            "{CLEAR}{UNWRAPPED}{hits} hits, {rate:.0}/s{losses}  (Ctrl-C ends the trace){WRAPPED}"
+        );
         let _ = io::stderr().flush();
         self.is_up = Toggle::On;
     }

@@ -11,15 +11,15 @@ use crossbeam_channel::{never, Receiver, RecvError};
 use super::cli::{Batch, Options, TracePlan, TraceScript};
 use super::front::converse;
 use super::progress::Progress;
-use super::render::Renderer;
+use super::render::{Format, Renderer, Style};
 use super::repl::console::Console;
 use super::repl::course;
 use super::repl::shell::Shell;
 use super::surroundings::{Interruption, Surroundings};
 use super::writer::{Rest, Writer};
 use crate::api::{
-    ApiError, ClientId, Command, Event, FollowFork, Leave, Reply, Session, StopReason, TargetSelector, Toggle,
-    TraceScope, TraceSpec, TraceStream, Where,
+    ApiError, ClientId, Command, Event, FollowFork, Leave, QuickSpec, Reply, Session, StopReason, TargetSelector,
+    Toggle, TraceScope, TraceSpec, TraceStream, Where,
 };
 
 /// Where things are told.
@@ -131,7 +131,7 @@ fn conduct(
     teller: &mut Teller,
 ) -> Result<Course, ApiError> {
     let (name, text) = match &plan.script {
-        TraceScript::List(glob) => return list(glob, session, teller),
+        TraceScript::List { glob, fields } => return list(glob, *fields, session, teller),
         TraceScript::Quick(_) => (String::new(), String::new()),
         TraceScript::Text(text) => ("stdin".to_owned(), text.clone()),
         TraceScript::File(path) => (path.display().to_string(), read_script(path)?),
@@ -155,7 +155,7 @@ fn conduct(
         unsafe_functions: plan.unsafe_functions,
         pid,
         quick: match &plan.script {
-            TraceScript::Quick(quick) => Some(quick.clone()),
+            TraceScript::Quick(quick) => Some(QuickSpec { colours: colours(plan, teller.renderer), ..quick.clone() }),
             _ => None,
         },
     };
@@ -181,6 +181,14 @@ fn conduct(
         }
     }
     Ok(watch(session, interrupts.clone(), duration, teller))
+}
+
+/// Whether calls are written in colours: where they go to the terminal that the user has for colours.
+fn colours(plan: &TracePlan, renderer: Renderer) -> Toggle {
+    match renderer.format {
+        Format::Text(Style::Colour) if plan.output.is_none() => Toggle::On,
+        _ => Toggle::Off,
+    }
 }
 
 /// Says how many functions each `--fn` has found. None at all, in a process that has its libraries, is a failure.
@@ -273,9 +281,11 @@ fn watch(session: &Session, mut interrupts: Receiver<Interruption>, duration: Cl
                 Ok(_) => {
                     interrupted += 1;
                     flow = Flow::Free;
-                    if interrupted > 1 || session.request(Command::TraceEnd).is_err() {
+                    if interrupted > 1 {
                         return Course::Done(INTERRUPTED);
                     }
+                    // A trace that is ending by itself refuses; its maps are on the way.
+                    let _ = session.request(Command::TraceEnd);
                 }
                 Err(_) => interrupts = never(),
             },
@@ -290,8 +300,8 @@ fn watch(session: &Session, mut interrupts: Receiver<Interruption>, duration: Cl
     }
 }
 
-fn list(glob: &str, session: &Session, teller: &mut Teller) -> Result<Course, ApiError> {
-    if let Reply::Text { text } = session.request(Command::TraceProbes { glob: glob.to_owned() })? {
+fn list(glob: &str, fields: Toggle, session: &Session, teller: &mut Teller) -> Result<Course, ApiError> {
+    if let Reply::Text { text } = session.request(Command::TraceProbes { glob: glob.to_owned(), fields })? {
         teller.writer.write(TraceStream::Out, text);
     }
     Ok(Course::Done(0))

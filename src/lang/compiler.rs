@@ -5,8 +5,11 @@ use super::code::{Code, Op};
 use super::debug::DebugType;
 use super::emitter::{Emitter, Operand, OperandKind};
 use super::lexer::{self, Token, TokenKind};
+use super::library::Use;
 use super::operator::{BinaryOp, Infix, Logical};
 use super::typed::TypedValue;
+use crate::base::VirtAddr;
+
 use super::{symbol, typename, Fault, LangError, Names, RegisterName, Span, Type, Value};
 
 /// How deep the functions below may call each other; a pair of parentheses takes three.
@@ -21,6 +24,8 @@ pub(super) struct Compiler<'a> {
     pub(super) names: &'a dyn Names,
     /// Values that are not in memory.
     pub(super) held: Vec<(TypedValue, u16)>,
+    /// The last reference that was followed, and the part of the text that it is.
+    pub(super) reference: Option<(Span, DebugType)>,
     nesting: usize,
     end: Token,
 }
@@ -34,7 +39,17 @@ impl<'a> Compiler<'a> {
             tokens = lexer::split_members(text, tokens, &|name| names.symbol(name).is_some());
         }
         let end = Token { kind: TokenKind::End, span: Span::new(text.len(), text.len()) };
-        Ok(Compiler { text, tokens, at: 0, emitter: Emitter::default(), names, held: Vec::new(), nesting: 0, end })
+        Ok(Compiler {
+            text,
+            tokens,
+            at: 0,
+            emitter: Emitter::default(),
+            names,
+            held: Vec::new(),
+            reference: None,
+            nesting: 0,
+            end,
+        })
     }
 
     pub(super) fn token(&self) -> &Token {
@@ -229,8 +244,22 @@ impl<'a> Compiler<'a> {
     fn contents(&mut self, start: Span) -> Result<Operand, LangError> {
         self.at += 1;
         let operand = self.unary()?;
-        let pointer = self.rvalue(operand)?;
-        self.dereference(pointer, start.to(operand.span))
+        self.target_of(operand, start.to(operand.span))
+    }
+
+    /// What a pointer, or a library's object that is one, points to.
+    fn target_of(&mut self, operand: Operand, span: Span) -> Result<Operand, LangError> {
+        match self.library_part(operand, Use::Target, span)? {
+            Some(part) if !part.ty.is_pointer() => Ok(part),
+            Some(part) => {
+                let pointer = self.rvalue(part)?;
+                self.dereference(pointer, span)
+            }
+            None => {
+                let pointer = self.rvalue(operand)?;
+                self.dereference(pointer, span)
+            }
+        }
     }
 
     /// `&thing`.
@@ -352,7 +381,7 @@ impl<'a> Compiler<'a> {
             return Ok(target);
         }
         if pointer.ty == Type::CODE {
-            return Ok(Operand { kind: OperandKind::Symbol, ty: Type::CODE, span, origin: None });
+            return Ok(Operand { kind: OperandKind::Symbol, ty: Type::CODE, span, origin: pointer.origin });
         }
         if let Some(ty) = pointer.ty.pointee() {
             return Ok(Operand { kind: OperandKind::Memory, ty, span, origin: None });
@@ -391,15 +420,15 @@ impl<'a> Compiler<'a> {
         if !is_arrow {
             return self.member(operand, &name, whole);
         }
-        let pointer = self.rvalue(operand)?;
-        let target = self.dereference(pointer, whole)?;
+        let target = self.target_of(operand, whole)?;
         self.member(target, &name, whole)
     }
 
     /// `[index]` behind an operand.
     fn subscript(&mut self, operand: Operand) -> Result<Operand, LangError> {
         self.at += 1;
-        let left = self.rvalue(operand)?;
+        let object = self.library_part(operand, Use::Element, operand.span)?;
+        let left = self.rvalue(object.unwrap_or(operand))?;
         let index = self.value()?;
         let span = left.span.to(self.span());
         self.require("]", "`]`")?;
@@ -426,8 +455,11 @@ impl<'a> Compiler<'a> {
                 self.at += 1;
                 let quoted = span.of(self.text);
                 let name = quoted.get(1..quoted.len() - 1).unwrap_or("");
+                if let Some(found) = self.names.debug().and_then(|debug| debug.variable(name)) {
+                    return self.found(found, span);
+                }
                 match self.names.symbol(name) {
-                    Some(at) => self.symbol(Value::code(at), span),
+                    Some(at) => self.code_at(at, span),
                     None => Err(Fault::NoSymbol(name.to_owned()).at(span)),
                 }
             }
@@ -443,9 +475,11 @@ impl<'a> Compiler<'a> {
         }
     }
 
-    fn symbol(&mut self, value: Value, span: Span) -> Result<Operand, LangError> {
-        let operand = self.constant(value, span)?;
-        Ok(Operand { kind: OperandKind::Symbol, ..operand })
+    /// The function or place in the code that a symbol's name means, with the function's type where it is described.
+    pub(super) fn code_at(&mut self, at: VirtAddr, span: Span) -> Result<Operand, LangError> {
+        let operand = self.constant(Value::code(at), span)?;
+        let origin = self.names.debug().and_then(|debug| debug.function_type(at));
+        Ok(Operand { kind: OperandKind::Symbol, origin, ..operand })
     }
 
     fn read_register(&mut self, name: RegisterName, span: Span) -> Result<Operand, LangError> {
@@ -502,7 +536,7 @@ impl<'a> Compiler<'a> {
             return Err(Fault::NoSymbol(name.to_owned()).at(span));
         };
         let span = self.pass(span, len);
-        self.symbol(Value::code(at), span)
+        self.code_at(at, span)
     }
 
     /// One argument of a string function: a literal, or an address that is left on the stack.

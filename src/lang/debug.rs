@@ -1,6 +1,6 @@
 //! What debug information tells an expression: variables, types, and where values are.
 
-use crate::base::ReadMem;
+use crate::base::{ReadMem, VirtAddr};
 use crate::binary::dwarf::{Encoding, Shape, TypeId, Types};
 
 use super::typed::TypedValue;
@@ -58,6 +58,9 @@ pub trait DebugNames {
     /// The memory that values are in now.
     fn memory(&self) -> &dyn ReadMem;
 
+    /// A variable of the frame.
+    fn local(&self, name: &str) -> Option<Found>;
+
     /// A variable or enumerator: of the frame, of its function's namespaces, or of the whole program.
     fn variable(&self, name: &str) -> Option<Found>;
 
@@ -66,6 +69,9 @@ pub trait DebugNames {
 
     /// The type of a name.
     fn find_type(&self, name: &str) -> Option<DebugType>;
+
+    /// The type of the function that begins at an address.
+    fn function_type(&self, at: VirtAddr) -> Option<DebugType>;
 }
 
 /// Calls `use_it` with a module's types; `None` where that module has none.

@@ -15,7 +15,8 @@ use super::{Fault, LangError, NoLabels, Span, Type, Value};
 const DEPTH: u32 = 16;
 
 /// The way from an object to one of its members.
-enum Step {
+#[derive(Clone, Copy)]
+pub(super) enum Step {
     /// So many bytes on.
     Offset(u64),
     /// To a virtual base, whose offset is so many bytes before the virtual table's address point.
@@ -23,11 +24,11 @@ enum Step {
 }
 
 impl Compiler<'_> {
-    fn look<T>(&self, ty: DebugType, use_it: impl FnOnce(&Types<'_>, TypeId) -> T) -> Option<T> {
+    pub(super) fn look<T>(&self, ty: DebugType, use_it: impl FnOnce(&Types<'_>, TypeId) -> T) -> Option<T> {
         with_types(self.names.debug()?, ty.module, |types| use_it(types, ty.id))
     }
 
-    fn shape(&self, ty: DebugType) -> Shape {
+    pub(super) fn shape(&self, ty: DebugType) -> Shape {
         self.look(ty, |types, id| types.view(id).shape.clone()).unwrap_or(Shape::Other)
     }
 
@@ -98,7 +99,7 @@ impl Compiler<'_> {
     pub(super) fn in_memory(&mut self, ty: DebugType, span: Span) -> Result<Operand, LangError> {
         let operand = Operand { kind: OperandKind::Memory, ty: self.arithmetic(ty), span, origin: Some(ty) };
         match self.shape(ty) {
-            Shape::Function => Ok(Operand { kind: OperandKind::Symbol, ty: Type::CODE, span, origin: None }),
+            Shape::Function => Ok(Operand { kind: OperandKind::Symbol, ty: Type::CODE, span, origin: Some(ty) }),
             _ => self.settled(operand),
         }
     }
@@ -110,6 +111,7 @@ impl Compiler<'_> {
         if operand.kind == OperandKind::Memory {
             self.emitter.emit(Op::Load(Type::ULONG), operand.span)?;
         }
+        self.reference = Some((operand.span, ty));
         self.in_memory(DebugType { id: to, ..ty }, operand.span)
     }
 
@@ -147,6 +149,10 @@ impl Compiler<'_> {
                 let origin = Some(DebugType { id: ty.id.pointer(), ..ty });
                 Ok(Operand { kind: OperandKind::Value, ty: pointer, span, origin })
             }
+            (OperandKind::Symbol, Some(ty)) => {
+                let origin = Some(DebugType { id: ty.id.pointer(), ..ty });
+                Ok(Operand { kind: OperandKind::Value, ty: Type::CODE, span, origin })
+            }
             _ => Err(Fault::NoAddress.at(span)),
         }
     }
@@ -166,7 +172,7 @@ impl Compiler<'_> {
         }
     }
 
-    fn add(&mut self, offset: u64, span: Span) -> Result<(), LangError> {
+    pub(super) fn add(&mut self, offset: u64, span: Span) -> Result<(), LangError> {
         if offset == 0 {
             return Ok(());
         }
@@ -193,6 +199,9 @@ impl Compiler<'_> {
             return Err(Fault::NoMembers(self.type_text(ty)).at(operand.span));
         }
         let Some((steps, member)) = self.look(ty, |types, id| path_to(types, id, name, DEPTH)).flatten() else {
+            if let Some(function) = self.member_function(ty, name, span)? {
+                return Ok(function);
+            }
             return Err(Fault::NoMember { name: name.to_owned(), of: self.type_text(ty) }.at(span));
         };
         if member.kind == MemberKind::Static {
@@ -201,15 +210,7 @@ impl Compiler<'_> {
             self.emitter.emit(Op::Drop, span)?;
             return self.found(found.ok_or_else(|| Fault::NoSymbol(qualified).at(span))?, span);
         }
-        for step in steps {
-            match step {
-                Step::Offset(offset) => self.add(offset, span)?,
-                Step::VirtualBase(before) => {
-                    let before = u32::try_from(before).map_err(|_| Fault::BadType.at(span))?;
-                    self.emitter.emit(Op::VirtualBase(before), span)?;
-                }
-            }
-        }
+        self.walk(&steps, span)?;
         let ty = DebugType { id: member.ty, ..ty };
         match member.bits {
             Some(bits) => self.bit_field(ty, bits, span),
@@ -218,6 +219,30 @@ impl Compiler<'_> {
                 self.in_memory(ty, span)
             }
         }
+    }
+
+    /// The function that a class or its bases declare under a name, in place of the object on the stack.
+    fn member_function(&mut self, ty: DebugType, name: &str, span: Span) -> Result<Option<Operand>, LangError> {
+        let qualified = self.look(ty, |types, id| class_with_function(types, id, name, DEPTH)).flatten();
+        let Some(at) = qualified.and_then(|class| self.names.symbol(&format!("{class}::{name}"))) else {
+            return Ok(None);
+        };
+        self.emitter.emit(Op::Drop, span)?;
+        self.code_at(at, span).map(Some)
+    }
+
+    /// Goes from the object whose address is on the stack to the part that a member is in.
+    pub(super) fn walk(&mut self, steps: &[Step], span: Span) -> Result<(), LangError> {
+        for step in steps {
+            match *step {
+                Step::Offset(offset) => self.add(offset, span)?,
+                Step::VirtualBase(before) => {
+                    let before = u32::try_from(before).map_err(|_| Fault::BadType.at(span))?;
+                    self.emitter.emit(Op::VirtualBase(before), span)?;
+                }
+            }
+        }
+        Ok(())
     }
 
     fn held_member(&mut self, index: u32, name: &str, span: Span) -> Result<Operand, LangError> {
@@ -237,7 +262,7 @@ impl Compiler<'_> {
     }
 
     /// A class that is only declared in its unit, as another one defines it.
-    fn defined(&self, ty: DebugType) -> DebugType {
+    pub(super) fn defined(&self, ty: DebugType) -> DebugType {
         let defined = self.look(ty, |types, id| types.definition(id)).flatten();
         defined.map_or(ty, |id| DebugType { id, ..ty })
     }
@@ -255,9 +280,16 @@ impl Compiler<'_> {
         Ok(Operand { kind: OperandKind::Bits(field), ty: kind, span, origin: Some(ty) })
     }
 
-    /// The variable, member of `this`, or enumerator with the longest name that the text goes on with.
+    /// The variable, member of `this`, or enumerator with the longest name that the text goes on with: of the function,
+    /// else of its class, else of the program.
     pub(super) fn described_name(&mut self, span: Span) -> Result<Option<Operand>, LangError> {
         let Some(debug) = self.names.debug() else { return Ok(None) };
+        let name = span.of(self.text).to_owned();
+        if debug.local(&name).is_none() {
+            if let Some(found) = self.own_member(&name, span)? {
+                return Ok(Some(found));
+            }
+        }
         let rest = self.text.get(span.start as usize..).unwrap_or("");
         let variable = super::symbol::longest_by(rest, span.of(self.text).len(), &|name| {
             if name.contains('(') {
@@ -265,23 +297,29 @@ impl Compiler<'_> {
             }
             debug.variable(name)
         });
-        if let Some((found, length)) = variable {
-            let span = self.pass(span, length);
-            return self.found(found, span).map(Some);
+        let Some((found, length)) = variable else { return Ok(None) };
+        let span = self.pass(span, length);
+        self.found(found, span).map(Some)
+    }
+
+    /// A member of the object that the function was called for.
+    fn own_member(&mut self, name: &str, span: Span) -> Result<Option<Operand>, LangError> {
+        let this = self.names.debug().filter(|_| !name.contains("::")).and_then(|debug| debug.local("this"));
+        let Some(this) = this else { return Ok(None) };
+        let mark = (self.emitter.mark(), self.held.len());
+        let this = self.found(this, span)?;
+        let object = this.origin.and_then(|ty| match self.shape(ty) {
+            Shape::Pointer(to) => Some(self.defined(DebugType { id: to, ..ty })),
+            _ => None,
+        });
+        let is_member = object.and_then(|ty| self.look(ty, |types, id| path_to(types, id, name, DEPTH).is_some()));
+        if is_member != Some(true) {
+            self.emitter.rewind(mark.0);
+            self.held.truncate(mark.1);
+            return Ok(None);
         }
-        let name = span.of(self.text).to_owned();
-        if let Some(Found::Value { value, module }) = debug.variable("this") {
-            let object = match self.shape(DebugType { module, id: value.ty }) {
-                Shape::Pointer(to) => self.defined(DebugType { module, id: to }),
-                _ => return Ok(None),
-            };
-            if self.look(object, |types, id| path_to(types, id, &name, DEPTH).is_some()) == Some(true) {
-                self.at += 1;
-                let this = self.value_of(value, module, span)?;
-                return self.member(this, &name, span).map(Some);
-            }
-        }
-        Ok(None)
+        self.at += 1;
+        self.member(this, name, span).map(Some)
     }
 
     /// Takes the tokens of a name of so many bytes.
@@ -312,7 +350,14 @@ impl Compiler<'_> {
         let rest = self.text.get(start as usize..)?;
         let (mut ty, length) = super::symbol::longest_by(rest, first, &|name| {
             // A variable hides a type of its name, unless the type is called by what it is.
-            (!name.contains('(') && (tagged || debug.variable(name).is_none())).then(|| debug.find_type(name)).flatten()
+            if name.contains('(') || !tagged && debug.local(name).is_some() {
+                return None;
+            }
+            let ty = debug.find_type(name)?;
+            // Only C has types and variables under one name.
+            let has_tag = |types: &Types<'_>, id| types.name(id).starts_with(types.keyword(id));
+            let hidden = !tagged && self.look(ty, has_tag) == Some(true) && debug.variable(name).is_some();
+            (!hidden).then_some(ty)
         })?;
         let end = start + length as u32;
         while self.tokens.get(at).is_some_and(|one| one.kind != TokenKind::End && one.span.start < end) {
@@ -352,8 +397,23 @@ impl Compiler<'_> {
     }
 }
 
-/// The way to a member by its name, in the record itself, its anonymous members and its bases.
+/// The class, or the base of one, that declares a function under a name.
+fn class_with_function(types: &Types<'_>, id: TypeId, name: &str, depth: u32) -> Option<String> {
+    if types.methods(id).iter().any(|one| one.name == name) {
+        return Some(types.name(types.view(id).id));
+    }
+    let depth = depth.checked_sub(1)?;
+    let members = types.members(id);
+    let mut bases = members.iter().filter(|one| matches!(one.kind, MemberKind::Base | MemberKind::VirtualBase { .. }));
+    bases.find_map(|base| class_with_function(types, base.ty, name, depth))
+}
+
+/// The way to a member by its name, in the record itself, its anonymous members and its bases. A name with a scope is
+/// that of the class which declares it.
 fn path_to(types: &Types<'_>, id: TypeId, name: &str, depth: u32) -> Option<(Vec<Step>, Member)> {
+    let (scope, leaf) = name.rsplit_once("::").unwrap_or(("", name));
+    let is_scope = |class: &str| class == scope || class.strip_suffix(scope).is_some_and(|rest| rest.ends_with("::"));
+    let name = if scope.is_empty() || is_scope(&types.name(types.view(id).id)) { leaf } else { name };
     let members = types.members(id);
     if let Some(own) = members.iter().find(|one| one.name.as_deref() == Some(name)) {
         return Some((Vec::new(), own.clone()));

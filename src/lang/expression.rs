@@ -42,6 +42,8 @@ pub struct Expression {
     ty: Type,
     kind: OperandKind,
     origin: Option<DebugType>,
+    /// Its type where it is a reference as a whole; `origin` is then of what that means.
+    reference: Option<DebugType>,
     /// A value that is not in memory, with the module of its type.
     held: Option<(TypedValue, u16)>,
 }
@@ -87,8 +89,10 @@ impl Expression {
                 None
             }
         };
-        let Operand { ty, kind, origin, .. } = operand;
-        Ok(Expression { code: compiler.take_code(), address_code, ty, kind, origin, held })
+        let Operand { ty, kind, origin, span } = operand;
+        let reference = compiler.reference.filter(|(whole, _)| *whole == span && kind == OperandKind::Memory);
+        let reference = reference.map(|(_, ty)| ty);
+        Ok(Expression { code: compiler.take_code(), address_code, ty, kind, origin, reference, held })
     }
 
     /// Whether evaluating it later can come to a value: what is not in memory is known only now.
@@ -96,9 +100,9 @@ impl Expression {
         self.held.is_none()
     }
 
-    /// Its described type.
+    /// Its described type; of a reference that of the reference.
     pub fn described_type(&self) -> Option<DebugType> {
-        self.origin
+        self.reference.or(self.origin)
     }
 
     /// What it comes to, records and arrays too.
@@ -108,7 +112,15 @@ impl Expression {
         }
         let Some(DebugType { module, id }) = self.origin else { return Ok(Outcome::Plain(self.evaluate(env)?)) };
         if let Some(Place::Memory { at, .. }) = self.place(env)? {
+            if let Some(DebugType { module, id }) = self.reference {
+                let value = TypedValue { ty: id, place: Held::Bytes(at.0.to_le_bytes().to_vec()) };
+                return Ok(Outcome::Described { value, module });
+            }
             let value = TypedValue { ty: id, place: Held::Memory(at) };
+            return Ok(Outcome::Described { value, module });
+        }
+        if self.kind == OperandKind::Symbol {
+            let value = TypedValue { ty: id, place: Held::Memory(self.evaluate(env)?.as_addr()) };
             return Ok(Outcome::Described { value, module });
         }
         let bytes = self.evaluate(env)?.to_raw().to_le_bytes().to_vec();

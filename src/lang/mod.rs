@@ -18,6 +18,7 @@ pub mod expression;
 mod float;
 pub mod format;
 mod lexer;
+mod library;
 mod literal;
 mod machine;
 pub mod names;

@@ -271,7 +271,7 @@ impl Search<'_> {
 
     /// Whether the open entries are the scope that is looked for.
     fn is_scope(&self, types: &Types<'_>, unit: UnitId, open: &[Open]) -> bool {
-        let mut names: Vec<String> = Vec::new();
+        let (mut names, mut visible): (Vec<String>, Vec<String>) = Default::default();
         for one in open.iter().skip(1) {
             let Ok(entry) = types.session.entry(EntryId { unit, offset: one.offset }) else { return false };
             if entry.get(gimli::DW_AT_specification).is_some() {
@@ -282,6 +282,7 @@ impl Search<'_> {
                     .map(|one| types.qualified_name(one.id))
                     .into_iter()
                     .collect();
+                visible.clone_from(&names);
                 continue;
             }
             // What an anonymous record or an unscoped enumeration holds is its outer scope's.
@@ -289,8 +290,13 @@ impl Search<'_> {
                 continue;
             }
             let anonymous = (entry.tag == gimli::DW_TAG_namespace).then(|| ANONYMOUS.to_owned());
-            names.extend(types.session.name(&entry).or(anonymous));
+            let name = types.session.name(&entry).or(anonymous);
+            // An inline namespace may be left out.
+            if !entry.flag(gimli::DW_AT_export_symbols) {
+                visible.extend(name.clone());
+            }
+            names.extend(name);
         }
-        names.join("::") == self.scope
+        names.join("::") == self.scope || visible.join("::") == self.scope
     }
 }

@@ -125,7 +125,7 @@ impl Types<'_> {
         matches!(language, Some(gimli::AttributeValue::Language(gimli::DW_LANG_Mips_Assembler)))
     }
 
-    fn frame_base(&self, function: EntryId, at: FileAddr, state: &dyn FrameState) -> Option<u64> {
+    pub(super) fn frame_base(&self, function: EntryId, at: FileAddr, state: &dyn FrameState) -> Option<u64> {
         let entry = self.session.entry(function).ok()?;
         let open = self.session.unit(function.unit).ok()?;
         let value = entry.get(gimli::DW_AT_frame_base)?;
@@ -194,7 +194,7 @@ fn register_of(expression: &[u8]) -> Option<u16> {
 }
 
 /// The expression that is in force at an address: the attribute's own, or that of a location list's range.
-fn expression_at<'a>(
+pub(super) fn expression_at<'a>(
     open: &OpenUnit<'a>,
     value: AttributeValue<Slice<'a>>,
     at: FileAddr,
@@ -213,7 +213,7 @@ fn expression_at<'a>(
 }
 
 /// Evaluates a location expression.
-fn evaluate<'a>(
+pub(super) fn evaluate<'a>(
     open: &OpenUnit<'a>,
     expression: gimli::Expression<Slice<'a>>,
     state: &dyn FrameState,

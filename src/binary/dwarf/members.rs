@@ -20,6 +20,8 @@ pub struct Member {
     pub bits: Option<Bits>,
     /// What it is.
     pub kind: MemberKind,
+    /// Who may name it.
+    pub access: Access,
     /// Its entry.
     pub(super) entry: EntryId,
 }
@@ -49,6 +51,17 @@ pub enum MemberKind {
     },
 }
 
+/// Who may name what a class declares.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Access {
+    /// Everybody.
+    Public,
+    /// The class and those derived from it.
+    Protected,
+    /// The class and its friends.
+    Private,
+}
+
 /// A part of a Rust enumeration: the variant that the tag's value stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Variant {
@@ -65,14 +78,16 @@ impl<'a> Types<'a> {
         if let Some(known) = self.members.borrow().get(&id) {
             return known.clone();
         }
+        let of = self.session.entry(id).map_or(gimli::DW_TAG_structure_type, |entry| entry.tag);
         let children = self.session.children(id);
         let children = children.inspect_err(|error| tracing::debug!(%error, "bad members")).unwrap_or_default();
-        let members = Rc::new(children.iter().filter_map(|entry| self.member(entry)).collect::<Vec<_>>());
+        let members = Rc::new(children.iter().filter_map(|entry| self.member(of, entry)).collect::<Vec<_>>());
         self.members.borrow_mut().insert(id, members.clone());
         members
     }
 
-    fn member(&self, entry: &Entry<'a>) -> Option<Member> {
+    /// What an entry in a class, which has the tag `of`, says of a member.
+    fn member(&self, of: gimli::DwTag, entry: &Entry<'a>) -> Option<Member> {
         let is_static = entry.flag(gimli::DW_AT_external) || entry.flag(gimli::DW_AT_declaration);
         let kind = match entry.tag {
             gimli::DW_TAG_member if is_static => MemberKind::Static,
@@ -101,21 +116,33 @@ impl<'a> Types<'a> {
             };
             Bits { first: from_start.unwrap_or_else(from_top), count: count as u32 }
         });
-        Some(Member { name: self.session.name(entry), ty, offset, bits, kind, entry: entry.id })
+        let access = access_of(of, entry);
+        Some(Member { name: self.session.name(entry), ty, offset, bits, kind, access, entry: entry.id })
     }
 
     /// The tag and the variants of a Rust enumeration (DW_TAG_variant_part); `None`: it is none.
     pub fn variants(&self, id: TypeId) -> Option<(Option<Member>, Vec<Variant>)> {
         let children = self.session.children(self.view(id).id.entry?).ok()?;
         let part = children.iter().find(|one| one.tag == gimli::DW_TAG_variant_part)?;
-        let tag = self.session.follow(part, gimli::DW_AT_discr).and_then(|entry| self.member(&entry));
+        let tag = self.session.follow(part, gimli::DW_AT_discr).and_then(|entry| self.member(part.tag, &entry));
         let mut variants = Vec::new();
         for one in self.session.children(part.id).ok()?.iter().filter(|one| one.tag == gimli::DW_TAG_variant) {
             let held = self.session.children(one.id).unwrap_or_default();
-            let Some(member) = held.iter().find_map(|entry| self.member(entry)) else { continue };
+            let Some(member) = held.iter().find_map(|entry| self.member(part.tag, entry)) else { continue };
             variants.push(Variant { tag: one.get(gimli::DW_AT_discr_value).and_then(integer), member });
         }
         Some((tag, variants))
+    }
+}
+
+/// DW_AT_accessibility; without it what a class of that tag declares is private, and what another one does is public.
+pub(super) fn access_of(class: gimli::DwTag, entry: &Entry<'_>) -> Access {
+    match entry.get(gimli::DW_AT_accessibility) {
+        Some(AttributeValue::Accessibility(gimli::DW_ACCESS_public)) => Access::Public,
+        Some(AttributeValue::Accessibility(gimli::DW_ACCESS_protected)) => Access::Protected,
+        Some(AttributeValue::Accessibility(gimli::DW_ACCESS_private)) => Access::Private,
+        _ if class == gimli::DW_TAG_class_type => Access::Private,
+        _ => Access::Public,
     }
 }
 

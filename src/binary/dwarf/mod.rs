@@ -6,12 +6,15 @@
 
 mod coverage;
 mod definitions;
+mod dynamic;
 mod entry;
 mod functions;
+mod imports;
 mod lines;
 mod location;
 mod members;
 mod mentions;
+mod methods;
 mod passing;
 mod places;
 mod recent;
@@ -32,11 +35,13 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use gimli::{Abbreviations, UnitHeader};
 
+pub use dynamic::BoundsScope;
 pub use entry::EntryId;
 pub use functions::{CallSite, Instance, SourceFrame};
 pub use lines::{LineRow, LineSpan, LineTable, SourceFile};
 pub use location::{FrameState, Piece, Producer, Source};
-pub use members::{Bits, Member, MemberKind, Variant};
+pub use members::{Access, Bits, Member, MemberKind, Variant};
+pub use methods::Method;
 pub use passing::{Passed, PassedArgument, ReturnPlace};
 pub use places::{CodePlace, LineMatches};
 pub use sections::DebugFile;

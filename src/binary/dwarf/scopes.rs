@@ -17,6 +17,8 @@ pub(super) const ANONYMOUS: &str = "(anonymous namespace)";
 #[derive(Default)]
 pub(super) struct ScopeTable {
     scopes: Vec<Scope>,
+    /// Using-directives, using-declarations and aliases of namespaces.
+    imports: Vec<u32>,
 }
 
 /// Offsets in the unit.
@@ -51,6 +53,9 @@ impl ScopeTable {
                 open.pop();
                 table.scopes[index as usize].end = offset;
             }
+            if matches!(entry.tag, gimli::DW_TAG_imported_module | gimli::DW_TAG_imported_declaration) {
+                table.imports.push(offset);
+            }
             if !is_scope(entry.tag) {
                 return Descend::No;
             }
@@ -61,6 +66,7 @@ impl ScopeTable {
             Descend::Yes
         })?;
         table.scopes.shrink_to_fit();
+        table.imports.shrink_to_fit();
         Ok(table)
     }
 
@@ -75,14 +81,19 @@ impl ScopeTable {
         std::iter::successors(at, |index| parent(*index)).map(|index| u64::from(self.scopes[index].start)).collect()
     }
 
+    /// The entries that make names of one namespace known in another.
+    pub(super) fn imports(&self) -> impl Iterator<Item = u64> + '_ {
+        self.imports.iter().map(|offset| u64::from(*offset))
+    }
+
     fn size(&self) -> usize {
-        self.scopes.len() * size_of::<Scope>()
+        self.scopes.len() * size_of::<Scope>() + self.imports.len() * size_of::<u32>()
     }
 }
 
 impl Dwarf {
     /// A unit's scopes.
-    fn scopes(&self, session: &Session<'_>, unit: UnitId) -> Arc<ScopeTable> {
+    pub(super) fn scopes(&self, session: &Session<'_>, unit: UnitId) -> Arc<ScopeTable> {
         let read = || {
             let table = ScopeTable::read(session, unit);
             Arc::new(table.inspect_err(|error| tracing::debug!(%error, "bad entries in a unit")).unwrap_or_default())

@@ -1,6 +1,7 @@
 //! Types as C and C++ write them, the way gdb does.
 
 use super::entry::{Entry, EntryId};
+use super::methods::Method;
 use super::types::{Shape, TypeId, Types, ALIAS_DEPTH};
 
 impl<'a> Types<'a> {
@@ -48,8 +49,8 @@ impl<'a> Types<'a> {
                 self.declared(target, inner + &sizes, depth + 1)
             }
             gimli::DW_TAG_subroutine_type | gimli::DW_TAG_subprogram => {
-                let parameters = self.parameters(entry.id, depth);
-                self.declared(target, format!("{inner}({parameters})"), depth + 1)
+                let parameters = self.parameters(entry.id, &|_| true, depth);
+                self.declared(self.type_of(&entry), format!("{inner}({parameters})"), depth + 1)
             }
             _ => named(&self.entry_name(&entry), &inner),
         }
@@ -88,9 +89,10 @@ impl<'a> Types<'a> {
         )
     }
 
-    fn parameters(&self, function: EntryId, depth: u32) -> String {
+    fn parameters(&self, function: EntryId, is_shown: &dyn Fn(&Entry<'a>) -> bool, depth: u32) -> String {
         let children = self.session.children(function).unwrap_or_default();
         let text = |one: &Entry<'a>| match one.tag {
+            gimli::DW_TAG_formal_parameter if !is_shown(one) => None,
             gimli::DW_TAG_formal_parameter => Some(self.declared(self.type_of(one), String::new(), depth + 1)),
             gimli::DW_TAG_unspecified_parameters => Some("...".to_owned()),
             _ => None,
@@ -128,7 +130,9 @@ impl<'a> Types<'a> {
                 Some(gimli::DW_TAG_const_type | gimli::DW_TAG_volatile_type) => {
                     entry = entry.and_then(|one| self.session.follow(&one, gimli::DW_AT_type));
                 }
-                Some(gimli::DW_TAG_array_type | gimli::DW_TAG_subroutine_type) => return true,
+                Some(gimli::DW_TAG_array_type | gimli::DW_TAG_subroutine_type | gimli::DW_TAG_subprogram) => {
+                    return true
+                }
                 _ => return false,
             }
         }
@@ -156,6 +160,58 @@ impl<'a> Types<'a> {
             Some(gimli::DW_TAG_enumeration_type) => "enum",
             _ => "struct",
         }
+    }
+
+    /// A member function's declaration, as its class has it: `virtual int legs(void) const`.
+    pub fn method_declaration(&self, class: TypeId, method: &Method) -> String {
+        let Some(function) = method.ty.entry else { return method.name.clone() };
+        let parameters = self.parameters(function, &|one| !one.flag(gimli::DW_AT_artificial), 0);
+        let call = format!("{}({parameters})", method.name);
+        let class = self.view(class).name.clone().unwrap_or_default();
+        let makes = method.name == class.split('<').next().unwrap_or_default() || method.name.starts_with('~');
+        let result = self.session.entry(function).map_or(TypeId::VOID, |entry| self.type_of(&entry));
+        let declared = if makes { call } else { self.declared(result, call, 0) };
+        let before = match (method.is_static, method.is_virtual) {
+            (true, _) => "static ",
+            (_, true) => "virtual ",
+            _ => "",
+        };
+        format!("{before}{declared}{}", if method.is_const { " const" } else { "" })
+    }
+
+    /// A member function's qualified name with its parameters, as a demangler writes it: `A::f(int) const`.
+    pub fn method_name(&self, class: TypeId, method: &Method) -> String {
+        let parameters = method.ty.entry.map_or_else(String::new, |function| {
+            self.parameters(function, &|one| !one.flag(gimli::DW_AT_artificial), 0)
+        });
+        let parameters = if parameters == "void" { "" } else { &parameters };
+        let class = self.name(self.view(class).id);
+        format!("{class}::{}({parameters}){}", method.name, if method.is_const { " const" } else { "" })
+    }
+
+    /// The qualifiers in front of a type: `const `, or nothing.
+    pub fn qualifiers(&self, id: TypeId) -> String {
+        let mut text = String::new();
+        let mut entry = id.entry.filter(|_| id.stars == 0).and_then(|id| self.session.entry(id).ok());
+        for _ in 0..ALIAS_DEPTH {
+            match entry.as_ref().map(|one| one.tag) {
+                Some(gimli::DW_TAG_const_type) => text.push_str("const "),
+                Some(gimli::DW_TAG_volatile_type) => text.push_str("volatile "),
+                Some(gimli::DW_TAG_typedef) => {}
+                _ => break,
+            }
+            entry = entry.and_then(|one| self.session.follow(&one, gimli::DW_AT_type));
+        }
+        text
+    }
+
+    /// The type that an enumeration says its numbers are kept in, and whether its names are its own (`enum class`).
+    pub fn enumeration_base(&self, id: TypeId) -> (Option<String>, bool) {
+        let entry = self.view(id).id.entry.and_then(|id| self.session.entry(id).ok());
+        let Some(entry) = entry else { return (None, false) };
+        let under = self.target(&entry).map(|under| self.view(TypeId::of(Some(under))));
+        let name = under.and_then(|under| under.name.as_deref().map(|name| plain_integer(name).to_owned()));
+        (name, entry.flag(gimli::DW_AT_enum_class))
     }
 
     /// A static member's qualified name.

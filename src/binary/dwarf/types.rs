@@ -13,7 +13,7 @@ use super::Dwarf;
 /// How deep typedefs and qualifiers are followed; a cycle of them ends there.
 pub(super) const ALIAS_DEPTH: u32 = 64;
 /// A type that says it is larger is malformed, bytes.
-const SIZE_LIMIT: u64 = 1 << 40;
+pub(super) const SIZE_LIMIT: u64 = 1 << 40;
 
 /// A type: an entry of the file, or made from one by the pointers and array dimensions that an expression goes through.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
@@ -29,7 +29,9 @@ pub struct TypeId {
 /// A look at the types of one file; what was read is kept until it is dropped.
 pub struct Types<'a> {
     pub(super) session: Session<'a>,
-    views: RefCell<HashMap<TypeId, Rc<TypeView>>>,
+    pub(super) views: RefCell<HashMap<TypeId, Rc<TypeView>>>,
+    /// The lengths of arrays that were worked out in a frame, see [`Types::settle_bounds`].
+    pub(super) settled: RefCell<HashMap<EntryId, Vec<Option<u64>>>>,
     pub(super) members: RefCell<HashMap<EntryId, Rc<Vec<Member>>>>,
 }
 
@@ -121,7 +123,12 @@ impl TypeId {
 impl Dwarf {
     /// A look at the types.
     pub fn types(&self) -> Types<'_> {
-        Types { session: Session::new(self), views: RefCell::default(), members: RefCell::default() }
+        Types {
+            session: Session::new(self),
+            views: RefCell::default(),
+            settled: RefCell::default(),
+            members: RefCell::default(),
+        }
     }
 }
 
@@ -273,6 +280,9 @@ impl<'a> Types<'a> {
     }
 
     pub(super) fn counts(&self, array: &Entry<'a>) -> Vec<Option<u64>> {
+        if let Some(settled) = self.settled.borrow().get(&array.id) {
+            return settled.clone();
+        }
         let ranges = self.session.children(array.id).unwrap_or_default();
         let ranges = ranges.iter().filter(|one| one.tag == gimli::DW_TAG_subrange_type);
         let count = |range: &Entry<'a>| {

@@ -48,8 +48,11 @@ impl<I: Inferior> Engine<I> {
     }
 
     fn call_entered(&mut self, tracing: &mut Tracing, tid: Tid, call: SyscallHit) -> Verdict {
-        let now = crate::os::clock_nanoseconds(crate::os::Clock::Boot);
-        tracing.threads.entry(tid).or_default().syscall = Some((call, now));
+        let thread = tracing.threads.entry(tid).or_default();
+        if thread.goes_on_with(call.number) {
+            return Verdict::GoOn;
+        }
+        thread.syscall = Some((call, crate::os::clock_nanoseconds(crate::os::Clock::Boot)));
         let at = At::Syscall { call, returned: 0, duration: 0 };
         for probe in tracing.calls.any_entry.clone() {
             self.run_probe(tracing, tid, probe, at.clone());
@@ -62,8 +65,11 @@ impl<I: Inferior> Engine<I> {
         self.quick_call_entered(tracing, tid, call)
     }
 
-    fn call_returned(&mut self, tracing: &mut Tracing, tid: Tid, returned: u64) -> Verdict {
-        let entered = tracing.threads.get_mut(&tid).and_then(|one| one.syscall.take());
+    pub(super) fn call_returned(&mut self, tracing: &mut Tracing, tid: Tid, returned: u64) -> Verdict {
+        let entered = tracing.threads.get_mut(&tid).and_then(|one| {
+            one.broken = None;
+            one.syscall.take()
+        });
         // One whose entry was not seen: it was in the call when the trace began, or has just executed a program.
         let Some((call, began)) = entered.or_else(|| self.call_under_way(tid)) else { return Verdict::GoOn };
         let now = crate::os::clock_nanoseconds(crate::os::Clock::Boot);

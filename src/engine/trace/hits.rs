@@ -85,8 +85,9 @@ impl<I: Inferior> Engine<I> {
                     }
                 }
                 Called::Site(_) => {}
-                Called::Function { call, id } if has_returned => {
-                    if self.traced_call_returned(&mut tracing, tid, call, duration, regs) == Verdict::Stop {
+                Called::Function { call, id, entry } if has_returned => {
+                    let verdict = self.traced_call_returned(&mut tracing, tid, call, &entry, duration, regs.rax);
+                    if verdict == Verdict::Stop {
                         stops.push(id);
                     }
                 }

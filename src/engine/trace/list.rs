@@ -2,10 +2,10 @@
 
 use super::super::state::Engine;
 use super::files;
-use crate::api::{ApiError, Outcome, Reply};
+use crate::api::{ApiError, Outcome, Reply, Toggle};
 use crate::base::Inferior;
 use crate::lang::script::point::{glob, Place};
-use crate::target::syscalls::kernel_calls;
+use crate::target::syscalls::{find_kernel_call, kernel_calls};
 
 /// Probes that need no file.
 const KINDS: [&str; 8] = [
@@ -21,8 +21,10 @@ const KINDS: [&str; 8] = [
 
 impl<I: Inferior> Engine<I> {
     /// The probes whose names match a pattern, one a line.
-    pub(in crate::engine) fn list_probes(&self, pattern: &str) -> Outcome {
+    pub(in crate::engine) fn list_probes(&self, pattern: &str, fields: Toggle) -> Outcome {
         let mut names = Vec::new();
+        let long = pattern.strip_prefix("t:").map(|rest| format!("tracepoint:{rest}"));
+        let pattern = long.as_deref().unwrap_or(pattern);
         let parts: Vec<&str> = pattern.splitn(3, ':').collect();
         if let [provider @ ("uprobe" | "u" | "uretprobe" | "ur"), path, function] = parts.as_slice() {
             let kind = if provider.contains('r') && *provider != "uprobe" { "uretprobe" } else { "uprobe" };
@@ -51,7 +53,22 @@ impl<I: Inferior> Engine<I> {
             let all = KINDS.iter().map(|one| (*one).to_owned()).chain(calls).chain(raw);
             names.extend(all.filter(|name| glob(pattern, name)));
         }
+        if fields == Toggle::On {
+            names = names.into_iter().flat_map(with_fields).collect();
+        }
         names.push(String::new());
         Ok(Reply::Text { text: names.join("\n") })
     }
+}
+
+/// A probe, and below it what `args` has there, as in a C declaration.
+fn with_fields(name: String) -> Vec<String> {
+    let call = |side: &str| name.strip_prefix("tracepoint:syscalls:")?.strip_prefix(side).and_then(find_kernel_call);
+    let fields: Vec<String> = match (call("sys_enter_"), call("sys_exit_")) {
+        (Some(call), _) => call.parameters.split(", ").filter(|one| !one.is_empty()).map(str::to_owned).collect(),
+        (_, Some(_)) => vec!["long ret".into()],
+        _ => Vec::new(),
+    };
+    let fields = fields.into_iter().map(|field| format!("    {field}"));
+    std::iter::once(name).chain(fields).collect()
 }

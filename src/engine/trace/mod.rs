@@ -5,7 +5,9 @@
 
 mod arguments;
 mod begin;
+mod broken;
 mod calls;
+mod condition;
 mod end;
 mod files;
 mod filter;
@@ -127,6 +129,8 @@ struct TracedThread {
     syscall: Option<(SyscallHit, u64)>,
     /// The same call, where it is to be reported when it has returned.
     quick: Option<Box<Call>>,
+    /// Whether a stop has broken that call off.
+    broken: Option<broken::Broken>,
 }
 
 /// A traced function's call that has not returned.
@@ -141,8 +145,8 @@ struct PendingReturn {
 enum Called {
     /// A function with return probes: the number of its site.
     Site(u32),
-    /// A function of a trace without a script, and its breakpoint.
-    Function { call: Box<Call>, id: u32 },
+    /// A function of a trace without a script, its breakpoint, and the registers at its entry.
+    Function { call: Box<Call>, id: u32, entry: Box<Regs> },
 }
 
 /// What is looked up once and kept.

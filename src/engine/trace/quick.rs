@@ -4,17 +4,16 @@
 use std::cell::OnceCell;
 use std::collections::HashSet;
 
-use super::super::breakpoints::{holds, Verdict};
+use super::super::breakpoints::Verdict;
 use super::super::hot_sites::Pace;
 use super::super::state::Engine;
+use super::condition::{Moment, Test};
 use super::task::TracedTask;
 use super::{At, Called, Tracing};
 use crate::api::{self, ApiError, BreakpointAction, BreakpointSpec, ClientId, ModuleFilter, QuickSpec, Toggle, Where};
-use crate::base::{Inferior, Regs, Tid};
-use crate::engine::expressions::explain;
+use crate::base::{Inferior, Regs, Tid, VirtAddr};
 use crate::engine::memory::RawMemory;
 use crate::lang::script::program::{Config, Program};
-use crate::lang::Expression;
 use crate::target::breakpoint::CleanMemory;
 use crate::target::syscalls::{decode, find_kernel_call, find_signature, kernel_call, kernel_calls, CallMemory};
 use crate::trace::call::{Call, CallArgument, CallCounts, Callee, Certainty, Outcome, SOCKET_CALLS};
@@ -23,31 +22,17 @@ use crate::trace::{Hit, Record, SyscallHit};
 /// What is traced without a script.
 pub(super) struct Quick {
     /// The breakpoints of `--fn`.
-    breakpoints: Vec<u32>,
+    pub(super) breakpoints: Vec<u32>,
     /// The system calls, by number.
     pub(super) calls: HashSet<u64>,
     pub(super) returns: Toggle,
     stack: u32,
-    condition: Option<Test>,
-    stop_if: Option<Test>,
+    pub(super) condition: Option<Test>,
+    pub(super) stop_if: Option<Test>,
     /// The trace ends after so many reports.
     limit: Option<u64>,
     rate: Option<Rate>,
     counts: CallCounts,
-}
-
-/// A condition, and when it can be judged.
-struct Test {
-    expression: Expression,
-    text: String,
-    moment: Moment,
-}
-
-/// A point in a call's life.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Moment {
-    Entry,
-    Return,
 }
 
 /// How many calls are reported in a second.
@@ -71,6 +56,10 @@ impl Quick {
     /// Whether one of its calls can be a stop.
     pub(super) fn can_stop(&self) -> bool {
         self.stop_if.is_some()
+    }
+
+    fn judges_returns(&self) -> bool {
+        self.condition.iter().chain(&self.stop_if).any(|one| one.moment == Moment::Return)
     }
 
     /// When a call is counted: with its condition.
@@ -99,8 +88,8 @@ impl<I: Inferior> Engine<I> {
         if spec.sockets == Toggle::On {
             calls.extend(find_calls(&SOCKET_CALLS.map(str::to_owned))?);
         }
-        let condition = spec.condition.as_deref().map(|text| self.test(text, spec.returns)).transpose()?;
-        let stop_if = spec.stop_if.as_deref().map(|text| self.test(text, spec.returns)).transpose()?;
+        let condition = spec.condition.as_deref().map(|text| self.read_test(text, spec.returns)).transpose()?;
+        let stop_if = spec.stop_if.as_deref().map(|text| self.read_test(text, spec.returns)).transpose()?;
         let mut breakpoints = Vec::new();
         for regex in &spec.functions {
             let breakpoint = BreakpointSpec {
@@ -134,18 +123,6 @@ impl<I: Inferior> Engine<I> {
         })
     }
 
-    fn test(&self, text: &str, returns: Toggle) -> Result<Test, ApiError> {
-        let names = self.names_of(self.selected_pid().ok());
-        let expression = Expression::compile(text, &names).map_err(|error| explain(&error, text))?;
-        let words = text.split(|letter: char| !letter.is_alphanumeric() && letter != '_');
-        let moment = if words.into_iter().any(|word| word == "retval") { Moment::Return } else { Moment::Entry };
-        if moment == Moment::Return && returns == Toggle::Off {
-            return Err(ApiError::user(format!("`{text}`: retval is not known before the call has returned"))
-                .with_hint("add --ret"));
-        }
-        Ok(Test { expression, text: text.to_owned(), moment })
-    }
-
     /// A thread is at the entry of a function of `--fn`; `regs` have pc there.
     pub(in crate::engine) fn trace_call(&mut self, id: u32, location: u32, tid: Tid, regs: &Regs) -> Verdict {
         let Some(mut tracing) = self.trace.take() else { return Verdict::GoOn };
@@ -154,7 +131,7 @@ impl<I: Inferior> Engine<I> {
             self.after_hit(tracing, tid);
             return Verdict::GoOn;
         }
-        let verdict = self.judge_call(&mut tracing, Moment::Entry, tid, regs);
+        let verdict = self.judge_call(&mut tracing, Moment::Entry, tid, regs, Some(regs.pc()));
         if let (Some(_), Some(quick)) = (verdict, &tracing.quick) {
             let (returns, stack) = (quick.returns, quick.stack);
             self.stand_at_site(tid, regs);
@@ -168,7 +145,12 @@ impl<I: Inferior> Engine<I> {
                 call.arguments = arguments;
                 call.stack = call.stack.map(without_innermost);
                 match returns {
-                    Toggle::On => self.expect_return(&mut tracing, tid, Called::Function { call, id }, regs),
+                    Toggle::On => self.expect_return(
+                        &mut tracing,
+                        tid,
+                        Called::Function { call, id, entry: Box::new(*regs) },
+                        regs,
+                    ),
                     Toggle::Off => tracing.report(call),
                 }
             }
@@ -183,11 +165,16 @@ impl<I: Inferior> Engine<I> {
         tracing: &mut Tracing,
         tid: Tid,
         mut call: Box<Call>,
+        entry: &Regs,
         duration: u64,
-        regs: &Regs,
+        value: u64,
     ) -> Verdict {
-        call.outcome = Outcome::Returned { value: regs.rax, duration };
-        let Some(verdict) = self.judge_call(tracing, Moment::Return, tid, regs) else { return Verdict::GoOn };
+        call.outcome = Outcome::Returned { value, duration };
+        // Its arguments are those that it was called with: their registers hold anything by now.
+        let regs = Regs { rax: value, ..*entry };
+        let Some(verdict) = self.judge_call(tracing, Moment::Return, tid, &regs, Some(entry.pc())) else {
+            return Verdict::GoOn;
+        };
         tracing.report(call);
         verdict
     }
@@ -198,8 +185,12 @@ impl<I: Inferior> Engine<I> {
             return Verdict::GoOn;
         };
         let (returns, stack) = (quick.returns, quick.stack);
-        let regs = self.call_regs(tid, call, None);
-        let Some(verdict) = self.judge_call(tracing, Moment::Entry, tid, &regs) else { return Verdict::GoOn };
+        let regs = match quick.condition.is_some() || quick.stop_if.is_some() || stack > 0 {
+            true => self.call_regs(tid, call, None),
+            // Nobody looks at them.
+            false => Regs::default(),
+        };
+        let Some(verdict) = self.judge_call(tracing, Moment::Entry, tid, &regs, None) else { return Verdict::GoOn };
         let callee = Callee::Kernel { name: call_name(call.number) };
         let Some(mut described) = self.describe_call(tracing, tid, &regs, callee, stack) else { return verdict };
         described.arguments = self.call_arguments(tid, call);
@@ -222,8 +213,9 @@ impl<I: Inferior> Engine<I> {
         let Some(mut described) = tracing.threads.get_mut(&tid).and_then(|one| one.quick.take()) else {
             return Verdict::GoOn;
         };
-        let regs = self.call_regs(tid, call, Some(value));
-        let Some(verdict) = self.judge_call(tracing, Moment::Return, tid, &regs) else { return Verdict::GoOn };
+        let is_judged = tracing.quick.as_ref().is_some_and(|one| one.judges_returns());
+        let regs = if is_judged { self.call_regs(tid, call, Some(value)) } else { Regs::default() };
+        let Some(verdict) = self.judge_call(tracing, Moment::Return, tid, &regs, None) else { return Verdict::GoOn };
         if FILLS_ADDRESS.contains(&described.callee.name()) && (value as i64) >= 0 {
             self.fill_address(tid, call, &mut described);
         }
@@ -232,38 +224,38 @@ impl<I: Inferior> Engine<I> {
         verdict
     }
 
-    /// Whether a call is to be reported: `None` if not; else whether it is to be a stop.
-    fn judge_call(&self, tracing: &mut Tracing, moment: Moment, tid: Tid, regs: &Regs) -> Option<Verdict> {
+    /// Whether a call is to be reported: `None` if not; else whether it is to be a stop. `place` is where its function is
+    /// entered.
+    fn judge_call(
+        &self,
+        tracing: &mut Tracing,
+        moment: Moment,
+        tid: Tid,
+        regs: &Regs,
+        place: Option<VirtAddr>,
+    ) -> Option<Verdict> {
         let Tracing { quick, machine, told, hits, .. } = tracing;
         let quick = quick.as_mut()?;
         if quick.is_done() {
             return None;
         }
-        let mut agrees = |test: &Test| {
-            let pid = self.threads.get(&tid).map(|one| one.pid)?;
-            let space = self.space_of(tid).and_then(|id| self.spaces.get(&id))?;
-            let judged = holds(&test.expression, regs, &self.inferior, pid, space);
-            // As with breakpoints: what cannot be judged is shown, else the user waits for ever.
-            Some(judged.unwrap_or_else(|error| {
-                let text = format!("the condition `{}` failed: {error}", test.text);
+        let mut agrees = |test: &mut Test| {
+            let tell = |text: String| {
                 if told.insert(text.clone()) {
                     machine.output().send_surely(Record::Warning(text));
                 }
-                true
-            }))
+            };
+            self.agrees(test, tid, regs, place, tell) == Some(true)
         };
         let counts = quick.counted_at() == moment;
         if counts {
-            if let Some(condition) = &quick.condition {
-                if agrees(condition) != Some(true) {
-                    return None;
-                }
+            if quick.condition.as_mut().is_some_and(|condition| !agrees(condition)) {
+                return None;
             }
             quick.counts.hits += 1;
             *hits += 1;
         }
-        let stops = quick.stop_if.as_ref().is_some_and(|test| test.moment == moment && agrees(test) == Some(true));
-        if stops {
+        if quick.stop_if.as_mut().is_some_and(|test| test.moment == moment && agrees(test)) {
             return Some(Verdict::Stop);
         }
         let now = crate::os::clock_nanoseconds(crate::os::Clock::Boot);
@@ -329,7 +321,7 @@ impl<I: Inferior> Engine<I> {
         let mut values = call.arguments;
         let filled = self.with_call_memory(tid, |memory| {
             let mut word = [0; 4];
-            memory.mem.read_exact(crate::base::VirtAddr(values[2]), &mut word).ok()?;
+            memory.mem.read_exact(VirtAddr(values[2]), &mut word).ok()?;
             values[2] = u64::from(u32::from_le_bytes(word));
             Some(decode(crate::target::syscalls::Kind::Sockaddr(2), 1, &values, memory))
         });

@@ -298,6 +298,15 @@ pub struct Trace {
     /// Tell nothing of the run
     #[arg(short = 'q', long)]
     pub quiet: bool,
+    /// With -l: each probe with the fields of its args
+    #[arg(short = 'v', action = clap::ArgAction::Count)]
+    pub verbose: u8,
+    /// Taken as bpftrace takes it: lines are handed on as they come, whole
+    #[arg(short = 'B', value_name = "MODE", value_parser = ["line", "full", "none"], hide = true)]
+    pub buffering: Option<String>,
+    /// Taken as bpftrace takes it: what fails at a hit is told anyway
+    #[arg(short = 'k', action = clap::ArgAction::Count, hide = true)]
+    pub helper_errors: u8,
     /// Allow system() and signal()
     #[arg(long = "unsafe")]
     pub allow_unsafe: bool,

@@ -90,8 +90,8 @@ pub enum TraceScript {
     File(PathBuf),
     /// `-e`.
     Text(String),
-    /// `-l`: nothing; probes that match are listed.
-    List(String),
+    /// `-l`: nothing; probes that match are listed, with `-v` each with its fields.
+    List { glob: String, fields: Toggle },
     /// No script: `--fn` and `--syscall`.
     Quick(QuickSpec),
 }

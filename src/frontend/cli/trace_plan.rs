@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::args::{Quick, Summary, Trace, TraceOutput};
 use super::plan::{check_regex, launch_selector, on, wait_selector, wrong, TracePlan, TraceScript};
-use crate::api::{QuickSpec, TargetSelector, TraceFormat};
+use crate::api::{QuickSpec, TargetSelector, Toggle, TraceFormat};
 use crate::base::Pid;
 use crate::frontend::repl::DEFAULT_LIMIT;
 
@@ -17,7 +17,7 @@ const WHOLE_STACK: u32 = 128;
 pub(super) fn trace_plan(mut args: Trace) -> Result<TracePlan, clap::Error> {
     let (mut named, mut summary) = (None, None);
     let script = match (&args.list, args.text) {
-        (Some(glob), None) => TraceScript::List(glob.clone()),
+        (Some(glob), None) => TraceScript::List { glob: glob.clone(), fields: on(args.verbose > 0) },
         (Some(_), Some(_)) => return Err(wrong("-l lists probes; it runs no program")),
         (None, text) if is_quick(&args.quick) => {
             if text.is_some() || args.args.len() > 1 {
@@ -101,6 +101,7 @@ fn quick_spec(args: Quick, format: TraceOutput) -> Result<QuickSpec, clap::Error
         stop_if: args.stop_if,
         max_rate: args.max_rate,
         count: args.count,
+        colours: Toggle::Off,
     })
 }
 

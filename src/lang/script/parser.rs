@@ -138,10 +138,13 @@ impl<'a> Parser<'a> {
                 let declaration = self.map_declaration()?;
                 script.maps.push(declaration);
             }
-            "import" | "fn" => {
-                let what = token.span.of(self.text);
-                let error = Diagnostic::error(token.span, format!("'{what}' is not supported: a script is one file"));
+            "import" => {
+                let error = Diagnostic::error(token.span, "'import' is not supported: a script is one file");
                 return Err(error.with_hint("put what is needed of the other file into the script"));
+            }
+            "fn" => {
+                let error = Diagnostic::error(token.span, "'fn' is not supported");
+                return Err(error.with_hint("macro NAME($a) { .. } is put in where it is called"));
             }
             _ => {
                 let block = self.block()?;

@@ -4,6 +4,7 @@ mod abseil;
 mod containers;
 mod describe;
 mod hashed;
+mod member_pointer;
 mod numbers;
 mod objects;
 mod rust;

@@ -6,7 +6,7 @@ use crate::base::VirtAddr;
 use crate::binary::dwarf::{Encoding, Shape, TypeId, TypeView};
 
 use super::{Inspector, TypedValue};
-use crate::lang::{float, text, Format, Label, Scalar, Type, Value};
+use crate::lang::{float, text, Format, Label, Type, Value};
 
 impl Inspector<'_, '_> {
     pub(super) fn show_number(&self, value: &TypedValue, encoding: Encoding, view: &TypeView) -> String {
@@ -18,10 +18,13 @@ impl Inspector<'_, '_> {
             return self.formatted(value, &bytes, encoding);
         }
         match encoding {
-            Encoding::Float => return float_text(&bytes).unwrap_or_else(|| "<float of an unknown size>".to_owned()),
+            Encoding::Float => {
+                return float_text(&bytes, view.name.as_deref())
+                    .unwrap_or_else(|| "<float of an unknown size>".to_owned())
+            }
             Encoding::Complex => {
                 let (real, imaginary) = bytes.split_at(bytes.len() / 2);
-                let parts = (float_text(real), float_text(imaginary));
+                let parts = (float_text(real, None), float_text(imaginary, None));
                 return format!("{} + {}i", parts.0.unwrap_or_default(), parts.1.unwrap_or_default());
             }
             _ => {}
@@ -55,7 +58,7 @@ impl Inspector<'_, '_> {
                 Format::Unsigned => word.to_string(),
                 Format::Octal => format!("0{word:o}"),
                 Format::Binary => format!("{word:b}"),
-                Format::Float => float_text(bytes).unwrap_or_else(|| word.to_string()),
+                Format::Float => float_text(bytes, None).unwrap_or_else(|| word.to_string()),
                 _ => format!("{word:#x}"),
             };
         }
@@ -71,13 +74,13 @@ impl Inspector<'_, '_> {
             Encoding::Float => bytes.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)),
             _ => number as u64,
         };
-        let value = Value::from_raw(raw, ty);
-        // A float in hexadecimal is its whole part, as gdb has it.
-        let value = match self.style.format {
-            Format::Float | Format::Natural | Format::Text => value,
-            _ if ty.is_float() => value.convert(Type::scalar(Scalar::I64)).unwrap_or(value),
-            _ => value,
+        // Of a float the other letters show the bits, as gdb has it.
+        let ty = match self.style.format {
+            Format::Float | Format::Natural | Format::Text => ty,
+            _ if ty.is_float() => Type::signed(ty.size()),
+            _ => ty,
         };
+        let value = Value::from_raw(raw, ty);
         crate::lang::format::format_plain(&value, self.style.format, self.labels)
     }
 
@@ -105,9 +108,6 @@ impl Inspector<'_, '_> {
         let mut names: Vec<String> = set.iter().map(|(name, _)| format!("{scope}{name}")).collect();
         if rest != 0 {
             names.push(format!("unknown: {rest:#x}"));
-        }
-        if set.is_empty() {
-            return number.to_string();
         }
         format!("({})", names.join(" | "))
     }
@@ -195,21 +195,28 @@ pub(super) fn wide_prefix(view: &TypeView) -> &'static str {
     }
 }
 
-/// IEEE 754 numbers of 4 and 8 bytes, and x87's of 10 in 16.
-fn float_text(bytes: &[u8]) -> Option<String> {
+/// IEEE 754 numbers of 4, 8 and 16 bytes, and x87's of 10 in 16.
+fn float_text(bytes: &[u8], name: Option<&str>) -> Option<String> {
     match bytes.len() {
         4 => Some(float::text(Value::from_raw(u64::from(u32::from_le_bytes(bytes.try_into().ok()?)), Type::FLOAT))),
         8 => Some(float::text(Value::from_raw(u64::from_le_bytes(bytes.try_into().ok()?), Type::DOUBLE))),
         16 => {
-            let mantissa = u64::from_le_bytes(bytes[..8].try_into().ok()?);
-            let high = u16::from_le_bytes(bytes[8..10].try_into().ok()?);
-            let (negative, exponent) = (high & 0x8000 != 0, i32::from(high & 0x7fff));
-            if exponent == 0x7fff {
-                let what = if mantissa << 1 == 0 { "inf".to_owned() } else { format!("nan({mantissa:#x})") };
-                return Some(if negative { format!("-{what}") } else { what });
-            }
-            let size = mantissa as f64 * 2f64.powi(exponent - 16383 - 63);
-            Some(float::text(Value::double(if negative { -size } else { size })))
+            let word = u128::from_le_bytes(bytes.try_into().ok()?);
+            // A quad has no integer bit in memory; x87's extended format has.
+            let is_quad = name.is_some_and(|name| matches!(name, "_Float128" | "__float128" | "f128"));
+            let (bits, high) = if is_quad { (112, (word >> 112) as u16) } else { (64, (word >> 64) as u16) };
+            let fraction = word & (u128::MAX >> (128 - bits));
+            let exponent = i32::from(high & 0x7fff);
+            let sign = if high & 0x8000 != 0 { "-" } else { "" };
+            let size = match (exponent, is_quad) {
+                (0x7fff, true) if fraction == 0 => "inf".to_owned(),
+                (0x7fff, false) if fraction << 65 == 0 => "inf".to_owned(),
+                (0x7fff, _) => format!("nan({fraction:#x})"),
+                (0, true) => float::wide(fraction, 1 - 16383 - 112, 36),
+                (_, true) => float::wide(fraction | 1 << 112, exponent - 16383 - 112, 36),
+                (_, false) => float::wide(fraction, exponent.max(1) - 16383 - 63, 21),
+            };
+            Some(format!("{sign}{size}"))
         }
         _ => None,
     }
@@ -222,10 +229,10 @@ mod tests {
     #[test]
     fn extended_floats_are_read() {
         let one = [0, 0, 0, 0, 0, 0, 0, 0x80, 0xff, 0x3f, 0, 0, 0, 0, 0, 0];
-        assert_eq!(float_text(&one).unwrap(), "1");
+        assert_eq!(float_text(&one, None).unwrap(), "1");
         let mut minus_half = one;
         (minus_half[8], minus_half[9]) = (0xfe, 0xbf);
-        assert_eq!(float_text(&minus_half).unwrap(), "-0.5");
-        assert_eq!(float_text(&1.5f32.to_le_bytes()).unwrap(), "1.5");
+        assert_eq!(float_text(&minus_half, None).unwrap(), "-0.5");
+        assert_eq!(float_text(&1.5f32.to_le_bytes(), None).unwrap(), "1.5");
     }
 }

@@ -39,6 +39,9 @@ impl Inspector<'_, '_> {
                 }
             }
             Shape::Function => match value.place {
+                Held::Memory(at) if !natural => {
+                    crate::lang::format::format_plain(&crate::lang::Value::code(at), self.style.format, self.labels)
+                }
                 Held::Memory(at) => format!("{{{}}} {}", self.types.name(value.ty), self.labelled(at)),
                 _ => self.show(value),
             },
@@ -49,10 +52,15 @@ impl Inspector<'_, '_> {
     /// A pointer to an object with a virtual table is shown by the object's own class.
     fn pointer_alone(&self, value: &TypedValue, to: TypeId) -> String {
         let at = VirtAddr(self.scalar(value).unwrap_or(0) as u64);
-        if let Some(class) = self.dynamic_class(to, at) {
-            return format!("({class} *) {}", self.show(value));
-        }
-        format!("({}) {}", self.types.name(value.ty), self.show(value))
+        let declared = self.types.name(value.ty);
+        let name = match self.dynamic_class(to, at) {
+            Some(class) => {
+                let base = self.types.name(self.types.view(to).id);
+                declared.replacen(&base, &class, 1)
+            }
+            None => declared,
+        };
+        format!("({name}) {}", self.show(value))
     }
 
     pub(super) fn show_within(&self, value: &TypedValue, depth: u32) -> String {
@@ -79,7 +87,7 @@ impl Inspector<'_, '_> {
             Shape::Reference(_) => self.show_reference(value, depth),
             Shape::Array(of, count) => self.show_array(value, of, count.unwrap_or(0), depth),
             Shape::Record | Shape::Union => self.show_record(value, &view, depth),
-            Shape::MemberPointer(class) => self.show_member_pointer(value, class),
+            Shape::MemberPointer(class) => self.show_member_pointer(value, &view, class),
             Shape::Function | Shape::Other => match &value.place {
                 Held::Memory(at) => self.labelled(*at),
                 _ => "{...}".to_owned(),
@@ -119,29 +127,6 @@ impl Inspector<'_, '_> {
             return format!("@{at}");
         }
         format!("@{at}: {}", self.show_within(&target, depth + 1))
-    }
-
-    fn show_member_pointer(&self, value: &TypedValue, class: TypeId) -> String {
-        match self.bytes(value) {
-            Ok(bytes) => {
-                let word = bytes.iter().take(8).rev().fold(0u64, |word, byte| word << 8 | u64::from(*byte));
-                // A function's address is never odd; an odd number is an offset in the virtual table, and one.
-                match bytes.len() {
-                    8 if word == u64::MAX => "NULL".to_owned(),
-                    8 => {
-                        let members = self.types.members(class);
-                        let named = members.iter().find(|one| one.kind == MemberKind::Field && one.offset == word);
-                        match named.and_then(|one| one.name.as_deref()) {
-                            Some(name) => format!("&{}::{name}", self.types.name(class)),
-                            None => format!("{word:#x}"),
-                        }
-                    }
-                    16 if word & 1 == 0 && word != 0 => self.labelled(VirtAddr(word)),
-                    _ => format!("{word:#x}"),
-                }
-            }
-            Err(reason) => reason,
-        }
     }
 
     fn show_array(&self, value: &TypedValue, of: TypeId, count: u64, depth: u32) -> String {

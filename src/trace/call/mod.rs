@@ -5,12 +5,14 @@ mod error_number;
 mod flame;
 mod folded;
 mod json;
+mod paint;
 mod sockets;
 mod text;
 mod timeline;
 
 use std::sync::Arc;
 
+pub use paint::Paint;
 pub use sockets::CALLS as SOCKET_CALLS;
 
 use super::names::Names;
@@ -122,7 +124,7 @@ pub enum Layout {
     /// Not at all: a script runs.
     None,
     /// A line for each, for people.
-    Lines,
+    Lines(Paint),
     /// An object for each, one a line (docs/trace-format.md).
     Json,
     /// A timeline for ui.perfetto.dev.
@@ -140,7 +142,7 @@ pub enum Writer {
     /// See [`Layout::None`].
     None,
     /// See [`Layout::Lines`].
-    Lines,
+    Lines(Paint),
     /// See [`Layout::Json`].
     Json,
     /// See [`Layout::Timeline`].
@@ -181,7 +183,7 @@ impl Writer {
     pub fn new(layout: Layout) -> Writer {
         match layout {
             Layout::None => Writer::None,
-            Layout::Lines => Writer::Lines,
+            Layout::Lines(paint) => Writer::Lines(paint),
             Layout::Json => Writer::Json,
             Layout::Timeline => Writer::Timeline(Default::default()),
             Layout::Folded => Writer::Folded(Default::default()),
@@ -208,7 +210,7 @@ impl Writer {
     pub fn call(&mut self, call: &Call, names: &mut Names, format_time: &FormatTime) -> String {
         match self {
             Writer::None => {}
-            Writer::Lines => return text::call(call, names, format_time),
+            Writer::Lines(paint) => return text::call(call, names, format_time, *paint),
             Writer::Json => return json::call(call, names),
             Writer::Timeline(timeline) => return timeline.call(call, names),
             Writer::Folded(folded) | Writer::Flame(folded) => folded.add(call, names),
@@ -220,7 +222,7 @@ impl Writer {
     /// What stands behind the last one, and what is told of losses where the output does not say it.
     pub fn end(&mut self, counts: &CallCounts) -> [(Stream, String); 2] {
         let last = match self {
-            Writer::None | Writer::Lines => String::new(),
+            Writer::None | Writer::Lines(_) => String::new(),
             Writer::Json => json::end(counts),
             Writer::Timeline(timeline) => timeline.end(counts),
             Writer::Folded(folded) => folded.lines(),

@@ -3,20 +3,21 @@
 use std::fmt::Write;
 
 use super::error_number::error_name;
-use super::{Call, CallArgument, CallCounts, Callee, Certainty, Outcome};
+use super::{Call, CallArgument, CallCounts, Callee, Certainty, Outcome, Paint};
 use crate::trace::names::Names;
 use crate::trace::record::FormatTime;
 use crate::trace::value::StackValue;
 
 /// `12:34:56.789012 wrk:worker_0[1234] listen(fd=12, backlog=4096) = 0 <31.2us>`, and its stack below.
-pub fn call(call: &Call, names: &mut Names, format_time: &FormatTime) -> String {
+pub fn call(call: &Call, names: &mut Names, format_time: &FormatTime, paint: Paint) -> String {
     let mut text = format_time("%H:%M:%S.%f", call.time_ns);
-    let thread = safe(&String::from_utf8_lossy(call.thread.bytes()));
-    let _ = write!(text, " {thread}[{}] {}({})", call.tid, safe(call.callee.name()), arguments(&call.arguments));
-    text.push_str(&outcome(&call.callee, call.outcome));
+    let (thread, function) = (safe(&String::from_utf8_lossy(call.thread.bytes())), safe(call.callee.name()));
+    let (thread, function) = (paint.thread(&thread), paint.function(&function));
+    let _ = write!(text, " {thread}[{}] {function}({})", call.tid, arguments(&call.arguments));
+    text.push_str(&outcome(&call.callee, call.outcome, paint));
     text.push('\n');
     if let Some(stack) = &call.stack {
-        text.push_str(&frames(stack, names));
+        text.push_str(&frames(stack, names, paint));
     }
     text
 }
@@ -33,10 +34,14 @@ pub fn arguments(arguments: &[CallArgument]) -> String {
     arguments.iter().map(one).collect::<Vec<_>>().join(", ")
 }
 
-fn outcome(callee: &Callee, outcome: Outcome) -> String {
+fn outcome(callee: &Callee, outcome: Outcome, paint: Paint) -> String {
     match outcome {
         Outcome::Entered => String::new(),
-        Outcome::Returned { value, duration } => format!(" = {} <{}>", returned(callee, value), time(duration)),
+        Outcome::Returned { value, duration } => {
+            let value = returned(callee, value);
+            let value = if value.starts_with("-1 ") { paint.error(&value) } else { value.as_str().into() };
+            format!(" = {value} <{}>", time(duration))
+        }
         Outcome::Left { duration } => format!(" = ? (left without a return) <{}>", time(duration)),
         Outcome::Unfinished => " = ? (has not returned)".to_owned(),
     }
@@ -77,11 +82,12 @@ pub fn time(nanoseconds: u64) -> String {
     }
 }
 
-fn frames(stack: &StackValue, names: &mut Names) -> String {
+fn frames(stack: &StackValue, names: &mut Names, paint: Paint) -> String {
     let mut text = String::new();
     for (pc, lookup) in &stack.frames {
         let module = stack.space.module_at(*lookup).map(|one| one.module.name()).unwrap_or_default();
-        let _ = writeln!(text, "        {} {}", names.place(stack, *pc, *lookup), safe(&module));
+        let place = names.place(stack, *pc, *lookup);
+        let _ = writeln!(text, "        {} {}", paint.function(&place), safe(&module));
     }
     text
 }
