@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::support::{skip, target_dir, Fixture, Home, Process, Rdbg, Variant, LONG};
+use crate::support::{skip, skip_without, target_dir, Fixture, Home, Process, Rdbg, Variant, LONG};
 
 /// How often the server is connected to. The last connection marks how far the accounts are compared.
 const CONNECTIONS: usize = 3;
@@ -47,7 +47,7 @@ fn script(name: &str) -> Option<PathBuf> {
     let folder = std::env::var_os("RDBG_SCRIPTS").map_or_else(|| target_dir().join("real/scripts"), PathBuf::from);
     let path = folder.join(name);
     if !path.is_file() {
-        skip(&format!("no {} (RDBG_SCRIPTS names the folder; github.com/labilezhu/pub-diy has it)", path.display()));
+        skip_without(&path, "the script is its author's; RDBG_SCRIPTS names the folder that has it");
         return None;
     }
     Some(path)

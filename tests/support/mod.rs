@@ -44,6 +44,16 @@ pub fn skip(reason: &str) {
     if std::env::var_os("RDBG_REQUIRE_ALL").is_some() {
         panic!("{name} cannot run here, and RDBG_REQUIRE_ALL is set: {reason}");
     }
+    say_skipped(&name, reason);
+}
+
+/// The same of what no set-up brings: files that a developer has to have.
+pub fn skip_without(file: &Path, whose: &str) {
+    let name = std::thread::current().name().unwrap_or("?").to_owned();
+    say_skipped(&name, &format!("no {} ({whose})", file.display()));
+}
+
+fn say_skipped(name: &str, reason: &str) {
     let _ = writeln!(std::io::stderr(), "SKIPPED: {name}: {reason}");
 }
 
