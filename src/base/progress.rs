@@ -20,7 +20,11 @@ struct State {
     done: AtomicU64,
     total: AtomicU64,
     what: Mutex<String>,
+    unattended: Option<Unattended>,
 }
+
+/// Says of work that nobody waits for whether it goes on.
+struct Unattended(Box<dyn Fn() -> bool + Send + Sync>);
 
 /// What can be shown of work.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -33,7 +37,19 @@ pub struct Stage {
     pub total: u64,
 }
 
+impl std::fmt::Debug for Unattended {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Unattended")
+    }
+}
+
 impl Progress {
+    /// One for work that nobody waits for. `goes_on` is asked wherever the work looks whether it was cancelled, and can keep it
+    /// waiting.
+    pub fn unattended(goes_on: impl Fn() -> bool + Send + Sync + 'static) -> Progress {
+        Progress(Arc::new(State { unattended: Some(Unattended(Box::new(goes_on))), ..State::default() }))
+    }
+
     /// A ticket for a piece of work that is to be done.
     pub fn ticket(&self) -> Ticket {
         Ticket(self.0.given.fetch_add(1, Ordering::Relaxed) + 1)
@@ -70,6 +86,9 @@ impl Progress {
 
     /// Whether to stop.
     pub fn is_cancelled(&self) -> bool {
+        if let Some(Unattended(goes_on)) = &self.0.unattended {
+            return !goes_on();
+        }
         let current = self.0.current.load(Ordering::Relaxed);
         current != 0 && current == self.0.cancelled.load(Ordering::Relaxed)
     }

@@ -1,21 +1,32 @@
 //! A module's names from every source: its symbol tables first, and where it is stripped, what can be recovered.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
 
 use super::pack;
 use super::rtti::{
     may_hold, may_match, numbered, one, Forward, Recovered, RecoveredName, StoredNames, Sureness, VtableNames,
 };
-use super::symbols::Literals;
+use super::symbols::{demangle_without_parameters, Literals};
 use super::{Matches, Module, NamePattern, NameSource, NamesFile, Symbol, SymbolKind};
 use crate::base::FileAddr;
+
+/// To recover fewer names takes no time worth saving.
+const MANY_RECOVERED: usize = 4000;
 
 /// What a module has recovered, once it has been asked for.
 #[derive(Default)]
 pub(super) struct Recovery {
     names: OnceLock<Recovered>,
-    known: OnceLock<Arc<VtableNames>>,
+    known: OnceLock<Known>,
+}
+
+/// The tables of known names.
+enum Known {
+    BuiltIn(Arc<VtableNames>),
+    /// With the user's before them.
+    Extended(Arc<VtableNames>),
 }
 
 impl Module {
@@ -28,7 +39,7 @@ impl Module {
     /// Tables of known names to use beside the built-in ones; stored names, which were made without them, are used no more.
     /// Without effect once a name has been recovered.
     pub fn set_vtable_names(&self, names: Arc<VtableNames>) {
-        let _ = self.recovery.known.set(names);
+        let _ = self.recovery.known.set(Known::Extended(names));
     }
 
     /// What can be known of functions without a symbol; `None` where that was broken off. Built at the first call: some
@@ -44,8 +55,17 @@ impl Module {
 
     /// The recovered names of a pack, which need not be recovered again.
     pub fn stored(&self) -> Option<&StoredNames> {
-        let built_in = self.recovery.known.get().is_none_or(|known| **known == VtableNames::built_in());
-        self.names_file()?.stored().filter(|_| built_in)
+        self.names_file()?.stored().filter(|_| self.knows_built_in_only())
+    }
+
+    fn knows_built_in_only(&self) -> bool {
+        !matches!(self.recovery.known.get(), Some(Known::Extended(_)))
+    }
+
+    /// Whether so many names were recovered that a pack would have saved time.
+    pub fn lacks_pack(&self) -> bool {
+        let many = self.recovery.names.get().is_some_and(|names| names.len() >= MANY_RECOVERED);
+        many && self.knows_built_in_only()
     }
 
     /// Whether a name has been asked for that had to be recovered from the file.
@@ -76,6 +96,19 @@ impl Module {
     /// The functions whose name matches, in address order, at most `limit` of them: those of the symbol tables; in a
     /// stripped file, where none of them matches, recovered names; where none of these matches, hints.
     pub fn functions_named(&self, pattern: &NamePattern, limit: usize) -> Matches {
+        let found = self.certainly_named(pattern, limit);
+        if found.total > 0 || !self.is_stripped() {
+            return found;
+        }
+        match self.stored() {
+            Some(stored) => stored.functions_hinted(pattern, limit),
+            None if !may_match(&self.image, self.known_names(), pattern) => found,
+            None => self.recovered().map_or(found, |recovered| recovered.functions_hinted(pattern, limit)),
+        }
+    }
+
+    /// The same without hints, for which the whole code may have to be read.
+    fn certainly_named(&self, pattern: &NamePattern, limit: usize) -> Matches {
         let found = self.symbols().functions_named(pattern, limit);
         if found.total > 0 || !self.is_stripped() {
             return found;
@@ -83,18 +116,10 @@ impl Module {
         if let Some(function) = numbered(self.unwind(), pattern.text()) {
             return one(function);
         }
-        let (named, hinted): (Matches, &dyn Fn() -> Matches) = match self.stored() {
-            Some(stored) => (stored.functions_named(pattern, limit), &|| stored.functions_hinted(pattern, limit)),
-            None if !may_match(&self.image, self.known_names(), pattern) => return found,
-            None => {
-                let Some(recovered) = self.recovered() else { return Matches::default() };
-                (recovered.functions_named(pattern, limit), &|| recovered.functions_hinted(pattern, limit))
-            }
-        };
-        if named.total > 0 {
-            named
-        } else {
-            hinted()
+        match self.stored() {
+            Some(stored) => stored.functions_named(pattern, limit),
+            None if !may_match(&self.image, self.known_names(), pattern) => found,
+            None => self.recovered().map_or(found, |recovered| recovered.functions_named(pattern, limit)),
         }
     }
 
@@ -113,6 +138,23 @@ impl Module {
             None => {}
         }
         found
+    }
+
+    /// The same of names that have a later component which starts with `text`: `Envoy::Api::OsSysCallsImpl::bind` for
+    /// `OsSysCalls`.
+    pub fn complete_within(&self, text: &str, limit: usize) -> Vec<String> {
+        let within = format!("::{text}");
+        let Ok(pattern) = NamePattern::parse_regex(&regex::escape(&within)) else { return Vec::new() };
+        // Overloads are one name.
+        let found = self.certainly_named(&pattern, limit.saturating_mul(4)).functions;
+        let plain = |source, name: String| match source {
+            NameSource::Rtti | NameSource::Startup => name,
+            _ => demangle_without_parameters(&name).into_owned(),
+        };
+        let names = found.into_iter().flat_map(|one| one.names.into_iter().map(move |name| plain(one.source, name)));
+        // What was found in parameters only is not what is typed.
+        let names: BTreeSet<String> = names.filter(|name| name.contains(&within)).collect();
+        names.into_iter().take(limit).collect()
     }
 
     /// The function of another file that a recovered function does little else than call.
@@ -149,7 +191,9 @@ impl Module {
     }
 
     fn known_names(&self) -> &Arc<VtableNames> {
-        self.recovery.known.get_or_init(|| Arc::new(VtableNames::built_in()))
+        match self.recovery.known.get_or_init(|| Known::BuiltIn(Arc::new(VtableNames::built_in()))) {
+            Known::BuiltIn(names) | Known::Extended(names) => names,
+        }
     }
 
     /// What a function can be whose recovered name leaves it open; the first few where there are many. Nothing for any

@@ -72,18 +72,30 @@ impl Cache {
         fits
     }
 
-    /// Keeps a module's index; returns where. It need not survive a power cut: one that is damaged is made again.
+    /// Keeps a module's index; returns where.
+    ///
+    /// # Errors
+    /// As [`Cache::keep_pack`].
+    pub fn store_index(&self, module: &Module, key: &str, index: &[u8]) -> io::Result<PathBuf> {
+        self.keep(self.index_path(module, key), index)
+    }
+
+    /// Keeps a module's pack that nobody has asked for; returns where.
     ///
     /// # Errors
     /// The directory cannot be written, or its place is another user's: what root put there that user could not remove.
-    pub fn store_index(&self, module: &Module, key: &str, index: &[u8]) -> io::Result<PathBuf> {
+    pub fn keep_pack(&self, module: &Module, key: &str, pack: &[u8]) -> io::Result<PathBuf> {
+        self.keep(self.path_of(module, key), pack)
+    }
+
+    /// Writes a file that need not survive a power cut: one that is damaged is made again.
+    fn keep(&self, path: PathBuf, bytes: &[u8]) -> io::Result<PathBuf> {
         let standing = self.directory.ancestors().find_map(|place| fs::metadata(place).ok());
         if standing.is_none_or(|place| place.uid() != crate::os::own_uid()) {
             return Err(io::Error::new(io::ErrorKind::PermissionDenied, "the directory is another user's"));
         }
         fs::create_dir_all(&self.directory)?;
-        let path = self.index_path(module, key);
-        write_as(&path, index, Lasting::UntilPowerCut)?;
+        write_as(&path, bytes, Lasting::UntilPowerCut)?;
         self.trim(self.limit())?;
         Ok(path)
     }

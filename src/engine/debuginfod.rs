@@ -107,7 +107,8 @@ impl<I: Inferior> Engine<I> {
         let modules: Vec<_> = self.spaces.values().flat_map(|one| one.modules.modules()).cloned().collect();
         for loaded in modules {
             let module = &loaded.module;
-            let lacks = module.is_stripped() || module.dwarf().is_empty();
+            // What is no file (the vdso) no server has.
+            let lacks = loaded.path.is_absolute() && (module.is_stripped() || module.dwarf().is_empty());
             let Some(to) = self.settings.names.servers.cached(module).filter(|_| lacks) else { continue };
             if self.fetching.asked.contains(&to) || to.exists() {
                 continue;

@@ -1,5 +1,5 @@
-//! Indexes of large files' names: taken from the cache when a file is opened, and made for it in the background, while the
-//! target runs.
+//! Indexes of large files' names, and packs of recovered ones: made for the cache in the background, while the target runs. The
+//! indexes are taken from there when a file is opened.
 
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -10,13 +10,13 @@ use crossbeam_channel::{unbounded, Receiver, Sender};
 use super::cache::Cache;
 use super::names::key_of;
 use super::state::{Engine, World};
-use crate::base::Inferior;
+use crate::base::{Inferior, Progress};
 use crate::binary::Module;
 
 /// How long the end of a session waits for the thread to put down its work.
 const END: Duration = Duration::from_millis(200);
 
-/// What is being done about indexes.
+/// What is being done for the cache.
 #[derive(Default)]
 pub(super) struct Indexing {
     /// Files that would be the quicker for one, once a name is looked for in them.
@@ -25,11 +25,18 @@ pub(super) struct Indexing {
     worker: Option<Worker>,
 }
 
-/// A file without an index.
+/// A file of which the cache has less than it could.
 struct Lacking {
+    what: Lack,
     module: Arc<Module>,
     /// Names it where it has no build-id.
     key: String,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Lack {
+    Index,
+    Pack,
 }
 
 struct Worker {
@@ -77,17 +84,18 @@ impl Gate {
 impl<I: Inferior> Engine<I> {
     /// A file was opened: takes its index from the cache, if it is a large one.
     pub(super) fn take_index(&mut self, module: &Arc<Module>, path: &Path, root: &Path) {
-        if !module.has_many_names() {
-            return;
-        }
         let Some(cache) = Cache::of_user() else { return };
         let key = key_of(path, Some(root));
-        if !cache.load_index(module, &key) {
-            self.indexing.lacking.push(Lacking { module: module.clone(), key });
+        let mut lacks = |what| self.indexing.lacking.push(Lacking { what, module: module.clone(), key: key.clone() });
+        if module.has_many_names() && !cache.load_index(module, &key) {
+            lacks(Lack::Index);
+        }
+        if module.is_stripped() && module.stored().is_none() {
+            lacks(Lack::Pack);
         }
     }
 
-    /// Before the engine waits: lets indexes be made that a search has lacked, while the target runs.
+    /// Before the engine waits: lets be made what a search has lacked, while the target runs.
     pub(super) fn mind_indexes(&mut self) {
         if self.indexing.lacking.is_empty() && self.indexing.worker.is_none() {
             return;
@@ -96,7 +104,7 @@ impl<I: Inferior> Engine<I> {
             return self.hold_indexing();
         }
         self.indexing.gate.set(State::Open);
-        while let Some(due) = self.indexing.lacking.iter().position(|one| one.module.lacks_ready()) {
+        while let Some(due) = self.indexing.lacking.iter().position(Lacking::is_due) {
             let one = self.indexing.lacking.swap_remove(due);
             self.indexing.make(one);
         }
@@ -138,8 +146,16 @@ impl Worker {
         std::thread::Builder::new().name("rdbg-cache".to_owned()).spawn(move || {
             let _ends: Sender<()> = ends;
             crate::os::yield_to_others();
+            // What would be spread over threads is done on this one, which has the least claim on the CPU.
+            let alone = rayon::ThreadPoolBuilder::new().num_threads(1).use_current_thread().build();
+            if let Err(error) = alone {
+                return tracing::debug!(%error, "nothing is made for the cache");
+            }
             for one in taken {
-                one.index(&gate);
+                match one.what {
+                    Lack::Index => one.index(&gate),
+                    Lack::Pack => one.pack(&gate),
+                }
             }
         })?;
         Ok(Worker { jobs, ended })
@@ -147,6 +163,31 @@ impl Worker {
 }
 
 impl Lacking {
+    /// Whether the session would have been the quicker for it.
+    fn is_due(&self) -> bool {
+        match self.what {
+            Lack::Index => self.module.lacks_ready(),
+            Lack::Pack => self.module.lacks_pack(),
+        }
+    }
+
+    /// Makes the pack for later sessions; this one has the names. They are recovered anew, since what is broken off here must
+    /// not be what the user sees.
+    fn pack(self, gate: &Arc<Gate>) {
+        let path = self.module.path().display();
+        let Some(cache) = Cache::of_user() else { return };
+        let asked = gate.clone();
+        let module = self.module.reopened().reporting_to(Progress::unattended(move || asked.pass()));
+        let pack = module.make_pack(&self.key);
+        if !gate.pass() {
+            return;
+        }
+        match cache.keep_pack(&module, &self.key, &pack) {
+            Ok(_) => tracing::debug!(%path, bytes = pack.len(), "a pack is in the cache"),
+            Err(error) => tracing::debug!(%path, %error, "a pack is not kept"),
+        }
+    }
+
     /// Makes the index, keeps it, and has the file use it. A cache that cannot be written is nobody's concern here.
     fn index(self, gate: &Gate) {
         let path = self.module.path().display();

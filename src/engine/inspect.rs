@@ -22,6 +22,8 @@ use crate::target::task::{Origin, Role, RunState, StopKind};
 const LONGEST_INSTRUCTION: u64 = 15;
 /// A string of `x/s` is cut there, bytes.
 const STRING_LIMIT: usize = 4096;
+/// Less is completed by the beginning of a name only.
+const LEAST_WITHIN: usize = 3;
 /// `x` shows no more units than this at once.
 const EXAMINE_LIMIT: u32 = 65_536;
 
@@ -333,18 +335,23 @@ impl<I: Inferior> Engine<I> {
         Ok(Reply::Text { text })
     }
 
-    /// Completions of a function's name.
+    /// Completions of a function's name: by its beginning, else by that of a component further in.
     pub(super) fn complete(&self, prefix: &str, limit: u32) -> Reply {
-        let mut names = Vec::new();
-        if let Ok(space) = self.selected_pid().and_then(|pid| self.space_of_pid(pid)) {
-            for loaded in space.modules.modules() {
-                names.extend(loaded.module.complete(prefix, limit as usize));
-            }
+        let limit = limit as usize;
+        let mut names = self.completions(&|module| module.complete(prefix, limit));
+        if names.is_empty() && prefix.len() >= LEAST_WITHIN {
+            names = self.completions(&|module| module.complete_within(prefix, limit));
         }
+        names.truncate(limit);
+        Reply::Completions { names }
+    }
+
+    fn completions(&self, of: &dyn Fn(&Module) -> Vec<String>) -> Vec<String> {
+        let Ok(space) = self.selected_pid().and_then(|pid| self.space_of_pid(pid)) else { return Vec::new() };
+        let mut names: Vec<String> = space.modules.modules().iter().flat_map(|loaded| of(&loaded.module)).collect();
         names.sort_unstable();
         names.dedup();
-        names.truncate(limit as usize);
-        Reply::Completions { names }
+        names
     }
 
     /// `thread N`.

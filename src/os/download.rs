@@ -84,7 +84,8 @@ fn by_curl(url: &str, to: &mut File, limit: u64, progress: &Progress) -> Result<
         Some(0) => Ok(Download::Whole(copied)),
         // curl(1), EXIT CODES: the server answered 400 or more; --fail names the status.
         Some(22) if String::from_utf8_lossy(&output.stderr).contains("404") => Ok(Download::NotThere),
-        _ => Err(String::from_utf8_lossy(&output.stderr).trim().to_owned()),
+        // Behind its reason it explains at length.
+        _ => Err(String::from_utf8_lossy(&output.stderr).lines().next().unwrap_or("curl failed").to_owned()),
     }
 }
 

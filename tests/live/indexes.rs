@@ -1,9 +1,10 @@
-//! Indexes of large files' names: a session makes one while its target runs, the next one uses it, and neither depends on it.
+//! Indexes of large files' names, and packs of recovered ones: a session makes one while its target runs, the next one uses it,
+//! and neither depends on it.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::support::{Fixture, Guard, Home, Rdbg, Target, SOON};
+use crate::support::{Fixture, Guard, Home, Rdbg, Target, Variant, SOON};
 
 /// The thread that makes an index yields to whatever else the machine does.
 const SLOWLY: Duration = Duration::from_secs(180);
@@ -11,8 +12,12 @@ const LOGGED: [&str; 2] = ["--log-filter", "rdbg=debug"];
 
 /// The indexes in a home's cache.
 fn indexes(home: &Home) -> Vec<PathBuf> {
+    cached(home, "index")
+}
+
+fn cached(home: &Home, kind: &str) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(home.path().join("cache/rdbg")).into_iter().flatten().flatten();
-    entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|ending| ending == "index")).collect()
+    entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|ending| ending == kind)).collect()
 }
 
 /// Attaches, looks for a name, and says where the program's names come from.
@@ -88,4 +93,35 @@ fn an_index_can_be_made_beforehand_and_is_cleared_with_the_packs() {
     assert!(shown.contains(".index"), "{shown}");
     home.run(["cache", "--clear"], SOON).success();
     assert!(indexes(&home).is_empty());
+}
+
+#[test]
+fn recovered_names_are_packed_while_the_target_runs_and_used_by_the_next_session() {
+    let home = Home::new();
+    let target = Target::start(&Fixture::build("virtuals", Variant::STRIPPED), ["--hold"]);
+    let pid = target.pid().to_string();
+    let breaks = "break --regex ^Virtual<77>::";
+    let mut rdbg = home.start([&["attach", "--pid", &pid][..], &LOGGED].concat());
+    rdbg.send(breaks);
+    rdbg.expect_line("Breakpoint 1: 10 locations", SOON);
+    assert!(cached(&home, "pack").is_empty());
+    rdbg.send("continue");
+    rdbg.expect_line("a pack is in the cache", SLOWLY);
+    rdbg.signal("INT");
+    rdbg.send("quit");
+    assert_eq!(rdbg.wait(SOON).code(), 0);
+    let look = || {
+        let commands = ["--ex", breaks, "--ex", "info sharedlibrary", "--ex", "detach"];
+        let output = home.run([&["attach", "--batch", "--pid", &pid][..], &commands].concat(), SOON);
+        assert!(output.code() == 0 && output.stdout.contains("Breakpoint 1: 10 locations"), "{output:?}");
+        Guard::check(target.pid());
+        output.stdout
+    };
+    let [pack] = &cached(&home, "pack")[..] else { panic!("{:?}", cached(&home, "pack")) };
+    assert!(look().contains("recovered names from"));
+
+    let whole = std::fs::read(pack).unwrap();
+    std::fs::write(pack, &whole[..whole.len() / 2]).unwrap();
+    assert!(!look().contains("recovered names from"));
+    assert!(cached(&home, "pack").is_empty());
 }

@@ -124,6 +124,9 @@ fn a_stripped_file_is_searched_completed_and_described_by_recovered_names() {
     assert_eq!(again.functions[0].address, circles.functions[0].address);
     let completed = module.complete("shapes::Ci", 10);
     assert!(completed.contains(&"shapes::Circle::[virtual 2]".to_owned()), "{completed:?}");
+    assert!(module.complete("Ci", 10).is_empty());
+    let within = module.complete_within("Ci", 10);
+    assert!(within.contains(&"shapes::Circle::[virtual 2]".to_owned()), "{within:?}");
     let (symbol, offset) = module.name_at(circles.functions[0].address.offset(1)).unwrap();
     assert_eq!((symbol.source, offset), (NameSource::Rtti, 1));
 }

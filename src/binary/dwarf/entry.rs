@@ -79,8 +79,8 @@ impl<'a> Session<'a> {
 
     /// What the file itself has of a unit.
     pub fn skeleton(&self, id: UnitId) -> gimli::Result<OpenUnit<'a>> {
-        let entry = self.owner.units().entry(id).ok_or(gimli::Error::MissingUnitDie)?;
-        let header = header_at(&self.dwarf, entry.offset)?;
+        let at = self.owner.units().place(id).ok_or(gimli::Error::MissingUnitDie)?;
+        let header = header_at(&self.dwarf, at)?;
         let abbreviations = self.owner.abbreviations(None, &header, &self.dwarf)?;
         open_unit(&self.dwarf, header, abbreviations)
     }

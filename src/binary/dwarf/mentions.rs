@@ -81,7 +81,7 @@ impl Mentions {
     }
 
     fn everywhere(dwarf: &Dwarf) -> Self {
-        let units = 0..dwarf.units().units.len();
+        let units = 0..dwarf.units().len();
         Mentions { units: units.map(|unit| (UnitId::own(unit), Places::Anywhere)).collect() }
     }
 }
@@ -219,8 +219,8 @@ impl Dwarf {
             return;
         }
         let mut bases: Vec<(usize, UnitId)> = Vec::new();
-        for (index, entry) in self.units().units.iter().enumerate() {
-            bases.extend(entry.strings.map(|base| (base.0, UnitId::own(index))));
+        for (unit, entry) in self.units().entries() {
+            bases.extend(entry.strings.map(|base| (base.0, unit)));
         }
         bases.sort_unstable();
         for at in indexed {

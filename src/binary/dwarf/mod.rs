@@ -1,9 +1,10 @@
 //! DWARF 4 and 5 of one file, read as far as it is asked for: lines, functions and what was inlined into them.
 //!
-//! Nothing is parsed when a file is opened. The first question that needs it makes one pass over the units' root
-//! entries; a unit's line program and functions are decoded when an address or a line of it is asked for. All from
+//! Nothing is parsed when a file is opened. The first question that needs it makes one pass over the units'
+//! headers; a unit's root entry, line program and functions are decoded when an address or a line of it is asked for. All from
 //! untrusted bytes: what is malformed costs an answer, never the process.
 
+mod coverage;
 mod definitions;
 mod dynamic;
 mod entry;
@@ -80,7 +81,7 @@ type AbbreviationsPlace = (Option<UnitId>, usize);
 
 /// The debug information of a file.
 pub struct Dwarf {
-    file: DebugFile,
+    file: Arc<DebugFile>,
     units: OnceLock<UnitTable>,
     split: SplitUnits,
     /// `None`: there is none.
@@ -98,7 +99,7 @@ impl Dwarf {
     /// Reads nothing yet.
     pub fn new(file: DebugFile) -> Self {
         Self {
-            file,
+            file: Arc::new(file),
             units: OnceLock::new(),
             split: SplitUnits::default(),
             supplement: OnceLock::new(),
@@ -128,7 +129,7 @@ impl Dwarf {
     }
 
     fn units(&self) -> &UnitTable {
-        self.units.get_or_init(|| UnitTable::scan(&self.file))
+        self.units.get_or_init(|| UnitTable::read(self.file.clone()))
     }
 
     /// Opens a unit: of a skeleton the unit that it stands for, where its file is found.

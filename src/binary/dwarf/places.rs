@@ -73,11 +73,11 @@ impl Dwarf {
 
     /// Where a line's code begins, in each copy of it. A line without code means the next one of its file that has some.
     pub fn addresses_of_line(&self, name: &SourceName, line: u32) -> LineMatches {
-        let units = &self.units().units;
+        self.units().read_entries();
         let mut programs = BTreeMap::new();
-        for (index, entry) in units.iter().enumerate() {
+        for (unit, entry) in self.units().entries() {
             if let Some(lines) = entry.lines {
-                programs.entry(lines.0).or_insert(UnitId::own(index));
+                programs.entry(lines.0).or_insert(unit);
             }
         }
         let programs: Vec<UnitId> = programs.into_values().collect();

@@ -103,7 +103,7 @@ impl Dwarf {
     /// The first package that has any of the units.
     fn open_package(&self) -> Option<DebugFile> {
         let files = self.split.files.as_ref()?;
-        let wanted: Vec<u64> = self.units().units.iter().filter_map(|entry| entry.split).collect();
+        let wanted: Vec<u64> = self.units().entries().filter_map(|(_, entry)| entry.split).collect();
         if wanted.is_empty() {
             return None;
         }
@@ -127,7 +127,7 @@ impl Dwarf {
 
     /// The .dwo of a skeleton.
     fn object(&self, unit: UnitId, skeleton: &OpenUnit<'_>) -> Option<&DebugFile> {
-        let count = self.units().units.len();
+        let count = self.units().len();
         let objects = self.split.objects.get_or_init(|| (0..count).map(|_| OnceLock::new()).collect());
         let open = || {
             let text = |one: Option<Slice<'_>>| one.map_or_else(String::new, |one| one.to_string_lossy().into_owned());
@@ -142,9 +142,8 @@ impl Dwarf {
 
     /// Adds the units of other files that have the name.
     pub(super) fn add_split_mentions(&self, name: &str, mentions: &mut Mentions) {
-        let units = self.units().units.iter().enumerate();
-        let split: Vec<(UnitId, u64)> =
-            units.filter_map(|(index, entry)| Some((UnitId::own(index), entry.split?))).collect();
+        let units = self.units().entries();
+        let split: Vec<(UnitId, u64)> = units.filter_map(|(unit, entry)| Some((unit, entry.split?))).collect();
         if split.is_empty() {
             return;
         }

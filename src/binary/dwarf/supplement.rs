@@ -17,13 +17,13 @@ const LINK: &str = ".gnu_debugaltlink";
 
 /// The common file.
 pub(super) struct Supplement {
-    pub file: DebugFile,
+    pub file: Arc<DebugFile>,
     units: OnceLock<UnitTable>,
 }
 
 impl Supplement {
     pub fn units(&self) -> &UnitTable {
-        self.units.get_or_init(|| UnitTable::scan(&self.file))
+        self.units.get_or_init(|| UnitTable::read(self.file.clone()))
     }
 }
 
@@ -46,7 +46,7 @@ impl Dwarf {
             files.refuse(format!("{path} is of another build than {own} refers to: its build-id differs"));
             return None;
         }
-        Some(Supplement { file: DebugFile::new(Arc::new(image)), units: OnceLock::new() })
+        Some(Supplement { file: Arc::new(DebugFile::new(Arc::new(image))), units: OnceLock::new() })
     }
 
     /// The common file's entry at an offset in its .debug_info.
@@ -79,8 +79,8 @@ impl<'a> Session<'a> {
     pub(super) fn open_common(&self, id: UnitId, index: usize) -> gimli::Result<OpenUnit<'a>> {
         let common = self.owner.supplement().zip(self.dwarf.sup.clone());
         let (supplement, dwarf) = common.ok_or(gimli::Error::MissingUnitDie)?;
-        let entry = supplement.units().units.get(index).ok_or(gimli::Error::MissingUnitDie)?;
-        let header = header_at(&dwarf, entry.offset)?;
+        let at = supplement.units().place(UnitId::own(index)).ok_or(gimli::Error::MissingUnitDie)?;
+        let header = header_at(&dwarf, at)?;
         let abbreviations = self.owner.abbreviations(Some(id), &header, &dwarf)?;
         open_unit(&dwarf, header, abbreviations)
     }

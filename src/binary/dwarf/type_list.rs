@@ -37,7 +37,7 @@ impl Dwarf {
     /// Types whose qualified name `wanted` accepts, in the order of their names, each once: those that units define
     /// outside of functions. Reads every unit.
     pub fn types_named(&self, wanted: &(dyn Fn(&str) -> bool + Sync)) -> Vec<NamedType> {
-        let units = self.units().units.len();
+        let units = self.units().len();
         self.progress.stage(&format!("reading the types of {}", file_name(self.file.path())), units as u64);
         let found = Mutex::new(BTreeSet::new());
         (0..units).into_par_iter().for_each(|unit| {

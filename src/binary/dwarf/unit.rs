@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use gimli::{
-    Abbreviations, AttributeValue, DebugAddrBase, DebugLineOffset, DebugLocListsBase, DebugRngListsBase,
-    DebugStrOffsetsBase, DebugTypes, Dwarf, Section, Unit, UnitHeader, UnitSectionOffset, UnitType,
+    Abbreviations, AttributeValue, DebugAbbrev, DebugAbbrevOffset, DebugAddrBase, DebugLineOffset, DebugLocListsBase,
+    DebugRngListsBase, DebugStrOffsetsBase, DebugTypes, Dwarf, LittleEndian, Reader, Section, Unit, UnitHeader,
+    UnitSectionOffset, UnitType,
 };
 
 use super::sections::Slice;
@@ -41,6 +42,43 @@ pub(super) struct Root<'a> {
     pub split: Option<u64>,
     /// DW_AT_dwo_name: the file that unit is in.
     pub split_name: Option<Slice<'a>>,
+}
+
+/// Opens a unit so far as its root entry is concerned. Others cannot be read with it: of the unit's abbreviations, which are
+/// nine tenths of what a pass over all units would read, it has the first only where that is the root entry's.
+pub(super) fn open_root<'a>(dwarf: &Sections<'a>, header: UnitHeader<Slice<'a>>) -> gimli::Result<OpenUnit<'a>> {
+    let first = first_abbreviation(dwarf, &header);
+    let root =
+        first.filter(|first| header.entries_raw(first, None).is_ok_and(|mut raw| is_known(raw.read_abbreviation())));
+    let abbreviations = root.map_or_else(|| header.abbreviations(&dwarf.debug_abbrev), Ok)?;
+    open_unit(dwarf, header, Arc::new(abbreviations))
+}
+
+fn is_known<T>(abbreviation: gimli::Result<Option<T>>) -> bool {
+    abbreviation.is_ok_and(|one| one.is_some())
+}
+
+/// The first abbreviation of a unit (DWARF 5, section 7.5.3) as a table of its own; `None` where it is malformed.
+fn first_abbreviation<'a>(dwarf: &Dwarf<Slice<'a>>, header: &UnitHeader<Slice<'a>>) -> Option<Abbreviations> {
+    let mut rest = *dwarf.debug_abbrev.reader();
+    rest.skip(header.debug_abbrev_offset().0).ok()?;
+    let all = rest;
+    // Its code, its tag, and whether it has children.
+    rest.read_uleb128().ok()?;
+    rest.read_uleb128().ok()?;
+    rest.read_u8().ok()?;
+    loop {
+        let (name, form) = (rest.read_uleb128().ok()?, rest.read_uleb128().ok()?);
+        if form == u64::from(gimli::DW_FORM_implicit_const.0) {
+            rest.read_sleb128().ok()?;
+        }
+        if (name, form) == (0, 0) {
+            break;
+        }
+    }
+    // No abbreviation has the code 0: it ends a table.
+    let table = [all.slice().get(..all.len() - rest.len())?, &[0]].concat();
+    DebugAbbrev::new(&table, LittleEndian).abbreviations(DebugAbbrevOffset(0)).ok()
 }
 
 /// Reads the root entry (DWARF 5, section 3.1.1). gimli's own `Unit::new` parses the line program's header too, which

@@ -1,7 +1,7 @@
-//! The units of a file: where they are, what they cover, which line program is theirs.
+//! The units of a file: where they are, and what their root entries say.
 
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use gimli::{
     DebugLineOffset, DebugStrOffsetsBase, DebugTypeSignature, SectionId, UnitHeader, UnitSectionOffset, UnitType,
@@ -9,9 +9,10 @@ use gimli::{
 use rayon::prelude::*;
 use rustc_hash::FxHashMap;
 
+use super::coverage::Coverage;
 use super::entry::EntryId;
 use super::sections::{DebugFile, Slice};
-use super::unit::{open_unit, Sections};
+use super::unit::{header_at, open_root, OpenUnit, Sections};
 use crate::base::FileAddr;
 
 /// Which unit: one of the file, or one that a file has which it refers to.
@@ -43,28 +44,29 @@ impl UnitId {
         Self((kind as u32) << INDEX_BITS | u32::try_from(index).unwrap_or(u32::MAX).min((1 << INDEX_BITS) - 1))
     }
 
+    /// Its index, if it is one of the file's table.
+    pub(super) fn own_index(self) -> Option<usize> {
+        self.index(UnitKind::Own)
+    }
+
     /// Its index among those of a kind; `None`: it is of another.
     pub(super) fn index(self, kind: UnitKind) -> Option<usize> {
         (self.0 >> INDEX_BITS == kind as u32).then_some((self.0 & ((1 << INDEX_BITS) - 1)) as usize)
     }
 }
 
-/// How many ranges before a pc are looked at: ranges do not overlap in what compilers write.
-const LOOK_BACK: usize = 32;
-/// Of a range that is longer than 4 GiB, so many parts of that length are kept.
-const MAX_PARTS: usize = 16;
-/// So many units are scanned together. What was touched of them is then let go of: the kernel maps whatever is cached
+/// So many units are looked at together. What was touched of them is then let go of: the kernel maps whatever is cached
 /// around each of their entries.
 const BATCH: usize = 64;
 
-/// All units of .debug_info and then those of .debug_types (DWARF 4, 7.5.1.2), found through one pass over headers and root
-/// entries; what lies between them is not touched.
-#[derive(Default)]
+/// All units of .debug_info and then those of .debug_types (DWARF 4, 7.5.1.2), found through one pass over their headers. The
+/// root entry of one is read when something is asked that it tells.
 pub(super) struct UnitTable {
-    pub units: Vec<UnitEntry>,
+    file: Arc<DebugFile>,
+    units: Vec<Unit>,
     /// How many of them are in .debug_info.
     info: usize,
-    covered: Vec<Covered>,
+    coverage: Coverage,
     /// The types that have a unit of their own, by their signatures (DWARF 5, 3.1.4).
     types: FxHashMap<u64, EntryId>,
     /// Why the pass ended before the section did, and where.
@@ -72,9 +74,15 @@ pub(super) struct UnitTable {
 }
 
 /// One unit.
+struct Unit {
+    offset: UnitSectionOffset,
+    /// `None`: its root entry cannot be read.
+    root: OnceLock<Option<UnitEntry>>,
+}
+
+/// What the root entry of a unit says.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct UnitEntry {
-    pub offset: UnitSectionOffset,
     pub lines: Option<DebugLineOffset>,
     /// Where its offsets of strings are, if it names strings by their index.
     pub strings: Option<DebugStrOffsetsBase>,
@@ -82,97 +90,119 @@ pub(super) struct UnitEntry {
     pub split: Option<u64>,
 }
 
-/// A range of addresses and the unit that it belongs to. There can be a million of them, one for each function.
-#[derive(Clone, Copy, Debug)]
-struct Covered {
-    start: u64,
-    /// Bytes.
-    len: u32,
-    unit: UnitId,
-}
-
-impl Covered {
-    /// The ranges of one unit; those that follow each other are one.
-    fn of_unit(unit: UnitId, ranges: Vec<(u64, u64)>) -> Vec<Covered> {
-        let mut joined: Vec<Covered> = Vec::new();
-        for (mut start, end) in ranges {
-            match joined.last_mut() {
-                Some(last) if last.end() == start && u64::from(last.len) + (end - start) <= u64::from(u32::MAX) => {
-                    last.len += (end - start) as u32;
-                    continue;
-                }
-                _ => {}
-            }
-            // The memory of a range that no program can have is bounded all the same.
-            for _ in 0..MAX_PARTS {
-                let len = (end - start).min(u64::from(u32::MAX)) as u32;
-                joined.push(Covered { start, len, unit });
-                start += u64::from(len);
-                if start == end {
-                    break;
-                }
-            }
-        }
-        joined.shrink_to_fit();
-        joined
-    }
-
-    fn end(&self) -> u64 {
-        self.start.saturating_add(self.len.into())
-    }
-}
-
 impl UnitTable {
-    /// Scans the root entries, on all processors.
-    pub fn scan(file: &DebugFile) -> Self {
-        let dwarf = Arc::new(file.read());
-        let mut table = UnitTable::default();
+    /// Reads the headers.
+    pub fn read(file: Arc<DebugFile>) -> Self {
+        let (coverage, broken) = Default::default();
+        let (units, types) = (Vec::new(), FxHashMap::default());
+        let mut table = UnitTable { file: file.clone(), units, info: 0, coverage, types, broken };
+        let dwarf = file.read();
         let (mut units, mut types) = (dwarf.units(), dwarf.type_units());
-        table.read(file, &dwarf, SectionId::DebugInfo, &mut || units.next());
+        table.add(SectionId::DebugInfo, &mut || units.next());
         table.info = table.units.len();
-        table.read(file, &dwarf, SectionId::DebugTypes, &mut || types.next());
-        for section in [SectionId::DebugRanges, SectionId::DebugRngLists, SectionId::DebugAbbrev] {
-            file.release(section, 0..usize::MAX);
-        }
-        table.covered.sort_unstable_by_key(|one| one.start);
+        table.add(SectionId::DebugTypes, &mut || types.next());
+        table.units.shrink_to_fit();
         table
     }
 
-    /// Reads what `next` gives, the units of one section.
-    fn read<'a>(
-        &mut self,
-        file: &DebugFile,
-        dwarf: &Sections<'a>,
-        section: SectionId,
-        next: &mut dyn FnMut() -> gimli::Result<Option<UnitHeader<Slice<'a>>>>,
-    ) {
-        let (mut at, mut is_over) = (0, false);
-        while !is_over {
-            let mut headers = Vec::with_capacity(BATCH);
-            while headers.len() < BATCH && !is_over {
-                match next() {
-                    Ok(Some(header)) => headers.extend(is_wanted(&header).then_some(header)),
-                    Ok(None) => is_over = true,
-                    Err(error) => {
-                        let at = headers.last().map_or(at, |one: &UnitHeader<_>| in_section(one.offset()));
-                        self.broken.get_or_insert_with(|| (at as u64, error.to_string()));
-                        is_over = true;
-                    }
+    /// Adds what `next` gives, the units of one section.
+    fn add<'a>(&mut self, section: SectionId, next: &mut dyn FnMut() -> gimli::Result<Option<UnitHeader<Slice<'a>>>>) {
+        let (mut at, mut released) = (0, 0);
+        loop {
+            let header = match next() {
+                Ok(Some(header)) => header,
+                Ok(None) => break,
+                Err(error) => {
+                    self.broken.get_or_insert_with(|| (at as u64, error.to_string()));
+                    break;
                 }
-            }
-            let scanned: Vec<_> = headers.par_iter().filter_map(|header| scan_unit(dwarf, header)).collect();
-            for (entry, ranges, signed) in scanned {
-                let unit = UnitId::own(self.units.len());
-                if let Some((signature, offset)) = signed {
-                    self.types.entry(signature).or_insert(EntryId { unit, offset });
+            };
+            at = in_section(header.offset());
+            match header.type_() {
+                UnitType::Compilation | UnitType::Partial | UnitType::Skeleton(_) => {}
+                UnitType::Type { type_signature, type_offset } => {
+                    let id = EntryId { unit: UnitId::own(self.units.len()), offset: type_offset.0 as u64 };
+                    self.types.entry(type_signature.0).or_insert(id);
                 }
-                self.units.push(entry);
-                self.covered.extend(Covered::of_unit(unit, ranges));
+                _ => continue,
             }
-            let end = headers.last().map_or(at, |one| in_section(one.offset()));
-            file.release(section, at..end);
-            at = end;
+            self.units.push(Unit { offset: header.offset(), root: OnceLock::new() });
+            if self.units.len() % BATCH == 0 {
+                self.file.release(section, released..at);
+                released = at;
+            }
         }
+        self.file.release(section, released..usize::MAX);
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.units.len()
+    }
+
+    /// Where one of them begins.
+    pub fn place(&self, unit: UnitId) -> Option<UnitSectionOffset> {
+        Some(self.units.get(unit.own_index()?)?.offset)
+    }
+
+    /// What the root entry of one says.
+    pub fn entry(&self, unit: UnitId) -> Option<&UnitEntry> {
+        self.entry_in(&self.sections(), unit.own_index()?)
+    }
+
+    fn entry_in(&self, dwarf: &Sections<'_>, index: usize) -> Option<&UnitEntry> {
+        let read = || {
+            let open = self.open_root(dwarf, index)?;
+            // The line program of a type's unit is that of the units that use the type.
+            let is_type = matches!(open.unit.header.type_(), UnitType::Type { .. });
+            let lines = open.root.lines.filter(|_| !is_type);
+            Some(UnitEntry { lines, strings: open.root.strings, split: open.root.split.filter(|_| !is_type) })
+        };
+        self.units.get(index)?.root.get_or_init(read).as_ref()
+    }
+
+    /// What the root entries say that can be read.
+    pub fn entries(&self) -> impl Iterator<Item = (UnitId, &UnitEntry)> {
+        let dwarf = self.sections();
+        (0..self.len()).filter_map(move |index| Some((UnitId::own(index), self.entry_in(&dwarf, index)?)))
+    }
+
+    /// Reads all root entries, on all processors: the first to ask for all of them may do it. Not from within other work on
+    /// several processors.
+    pub fn read_entries(&self) {
+        self.for_each_root(&|dwarf, index| {
+            self.entry_in(dwarf, index);
+        });
+    }
+
+    /// Calls `visit` with each unit that has a header of its own, on all processors.
+    pub fn for_each_root<'a>(&'a self, visit: &(dyn Fn(&Sections<'a>, usize) + Sync)) {
+        let dwarf = self.sections();
+        let visit_part = |part: Range<usize>| {
+            part.clone().for_each(|index| visit(&dwarf, index));
+            if let Some(((section, first), (_, last))) = self.span(part.start).zip(self.span(part.end - 1)) {
+                self.file.release(section, first.start..last.start.max(first.end));
+            }
+        };
+        // A part lies in one section.
+        let parts = [0..self.info, self.info..self.len()].into_iter().flat_map(|all| {
+            let end = all.end;
+            all.step_by(BATCH).map(move |start| start..end.min(start + BATCH))
+        });
+        parts.collect::<Vec<_>>().into_par_iter().for_each(visit_part);
+        for section in [SectionId::DebugRanges, SectionId::DebugRngLists, SectionId::DebugAbbrev] {
+            self.file.release(section, 0..usize::MAX);
+        }
+    }
+
+    /// Opens a unit so far as its root entry is concerned.
+    pub fn open_root<'a>(&self, dwarf: &Sections<'a>, index: usize) -> Option<OpenUnit<'a>> {
+        open_root(dwarf, header_at(dwarf, self.units.get(index)?.offset).ok()?).ok()
+    }
+
+    /// The file's own sections.
+    pub fn sections(&self) -> Sections<'_> {
+        Arc::new(self.file.read())
     }
 
     /// The bytes of one of the file's units and what follows it up to the next, in its section.
@@ -194,16 +224,14 @@ impl UnitTable {
 
     /// The offset in .debug_info of an entry, if that is where it is.
     pub fn offset_of(&self, id: EntryId) -> Option<u64> {
-        let entry = self.entry(id.unit).filter(|one| one.split.is_none())?;
-        let UnitSectionOffset::DebugInfoOffset(start) = entry.offset else { return None };
+        self.entry(id.unit).filter(|one| one.split.is_none())?;
+        let UnitSectionOffset::DebugInfoOffset(start) = self.place(id.unit)? else { return None };
         Some(start.0 as u64 + id.offset)
     }
 
     /// The unit that covers an address.
     pub fn unit_at(&self, at: FileAddr) -> Option<UnitId> {
-        let after = self.covered.partition_point(|one| one.start <= at.0);
-        let near = self.covered[..after].iter().rev().take(LOOK_BACK);
-        near.into_iter().find(|one| at.0 < one.end()).map(|one| one.unit)
+        self.coverage.unit_at(self, at)
     }
 
     /// The type of a signature.
@@ -211,9 +239,8 @@ impl UnitTable {
         self.types.get(&signature.0).copied()
     }
 
-    /// A unit's entry.
-    pub fn entry(&self, unit: UnitId) -> Option<&UnitEntry> {
-        self.units.get(unit.index(UnitKind::Own)?)
+    pub(super) fn file(&self) -> &DebugFile {
+        &self.file
     }
 }
 
@@ -221,27 +248,5 @@ fn in_section(offset: UnitSectionOffset) -> usize {
     match offset {
         UnitSectionOffset::DebugInfoOffset(offset) => offset.0,
         UnitSectionOffset::DebugTypesOffset(offset) => offset.0,
-    }
-}
-
-fn is_wanted(header: &UnitHeader<Slice<'_>>) -> bool {
-    matches!(header.type_(), UnitType::Compilation | UnitType::Partial | UnitType::Skeleton(_) | UnitType::Type { .. })
-}
-
-/// A unit, what it covers, and of a type's unit the signature and where in the unit the type is.
-type Scanned = (UnitEntry, Vec<(u64, u64)>, Option<(u64, u64)>);
-
-fn scan_unit<'a>(dwarf: &Sections<'a>, header: &UnitHeader<Slice<'a>>) -> Option<Scanned> {
-    let offset = header.offset();
-    let abbreviations = Arc::new(header.abbreviations(&dwarf.debug_abbrev).ok()?);
-    let open = open_unit(dwarf, *header, abbreviations).ok()?;
-    let ranges = open.ranges().unwrap_or_default();
-    let entry = UnitEntry { offset, lines: None, strings: open.root.strings, split: None };
-    match header.type_() {
-        // Its line program is that of the units that use the type.
-        UnitType::Type { type_signature, type_offset } => {
-            Some((entry, Vec::new(), Some((type_signature.0, type_offset.0 as u64))))
-        }
-        _ => Some((UnitEntry { lines: open.root.lines, split: open.root.split, ..entry }, ranges, None)),
     }
 }

@@ -18,6 +18,8 @@ const MAX_FOLDED: usize = 4;
 const CHUNK: usize = 8 << 10;
 /// What stands in recovered names besides classes and the names of imports.
 const MADE: &str = "main _start initializer finalizer virtual deleting thunk others sub_ makes lambda";
+/// Of these, what can stand in the name of a virtual function.
+const MADE_OF_VIRTUALS: &str = "virtual deleting thunk others sub_";
 
 impl Recovered {
     /// The functions whose name matches, in address order, at most `limit` of them. Hints do not match; thunks only a
@@ -157,7 +159,7 @@ struct ByImport {
 impl Filter {
     fn new(recovered: &Recovered, literals: &Literals) -> Filter {
         let known = recovered.known.method_names().map(str::as_bytes);
-        let literals = literals.beyond([MADE.as_bytes()].into_iter().chain(known));
+        let literals = literals.beyond([MADE_OF_VIRTUALS.as_bytes()].into_iter().chain(known));
         let stubs = recovered.stubs.iter().map(|(at, name)| (*at, name.as_str()));
         let slots = recovered.pointers.imports().iter().filter_map(|import| {
             let found = recovered.imports.binary_search_by_key(&import.symbol, |(number, _)| *number).ok()?;

@@ -67,6 +67,7 @@ pub(super) struct Types {
     /// Those of the file in the order of their objects' addresses, then those of other files.
     classes: Vec<Class>,
     own: usize,
+    sieve: Sieve,
     bases: Vec<Base>,
 }
 
@@ -75,7 +76,7 @@ impl Types {
     /// three kinds, and goes on with a pointer to a type name.
     pub fn read(image: &Image, dynamic: &Dynamic, pointers: &Pointers) -> Types {
         let kinds = Kinds::find(image, dynamic, pointers);
-        let mut types = Types { classes: Vec::new(), own: 0, bases: Vec::new() };
+        let mut types = Types { classes: Vec::new(), own: 0, sieve: Sieve::default(), bases: Vec::new() };
         let mut budget = image.bytes().len();
         let own = pointers.inner().iter().filter_map(|pointer| Some((pointer.at, kinds.of_pointer(pointer)?)));
         let imported = pointers.imports().iter();
@@ -91,6 +92,7 @@ impl Types {
             types.classes.push(Class { info: Some(info), name, bases: 0..0, shape });
         }
         types.own = types.classes.len();
+        types.sieve = Sieve::of(types.classes.iter().filter_map(|class| class.info));
         types.read_bases(image, dynamic, pointers);
         types
     }
@@ -107,6 +109,9 @@ impl Types {
 
     /// The class whose type information object is at `info`.
     pub fn find(&self, info: FileAddr) -> Option<ClassId> {
+        if !self.sieve.lets_through(info) {
+            return None;
+        }
         let own = &self.classes[..self.own];
         own.binary_search_by_key(&Some(info), |class| class.info).ok().map(|at| ClassId(at as u32))
     }
@@ -134,6 +139,36 @@ impl Types {
             }
             self.classes[at].bases = start..self.bases.len();
         }
+    }
+}
+
+/// Tells of most addresses that they are none of some words': each pointer of the file is asked about.
+#[derive(Default)]
+struct Sieve(Vec<u64>);
+
+impl Sieve {
+    /// Bits for each address that is let through.
+    const ROOM: usize = 16;
+
+    fn of(addresses: impl Iterator<Item = FileAddr> + Clone) -> Sieve {
+        let count = addresses.clone().count();
+        let mut sieve = Sieve(vec![0; (count * Self::ROOM / 64).next_power_of_two()]);
+        for at in addresses {
+            let (word, bit) = sieve.place(at);
+            sieve.0[word] |= 1 << bit;
+        }
+        sieve
+    }
+
+    fn lets_through(&self, at: FileAddr) -> bool {
+        let (word, bit) = self.place(at);
+        self.0.get(word).is_some_and(|bits| bits >> bit & 1 == 1)
+    }
+
+    /// By the address's number of a word: objects of type information lie close to each other.
+    fn place(&self, at: FileAddr) -> (usize, u64) {
+        let number = at.0 / 8;
+        (((number / 64) as usize) & self.0.len().wrapping_sub(1), number % 64)
     }
 }
 

@@ -9,7 +9,7 @@ use std::ffi::OsString;
 use std::io;
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::base::{Mapping, MappingSource, Pid, RunRecord, Tid};
 
@@ -75,9 +75,20 @@ pub fn group_dir(pid: Pid) -> PathBuf {
     alive.map_or(own, |tid| PathBuf::from(format!("/proc/{pid}/task/{tid}")))
 }
 
-/// The root directory of a process, as files of its mount namespace are reached (proc(5), /proc/PID/root).
+/// The root directory of a process, as files of its mount namespace are reached (proc(5), /proc/PID/root); `/` where it is our
+/// own.
 pub fn root_of(pid: Pid) -> PathBuf {
-    group_dir(pid).join("root")
+    let directory = group_dir(pid);
+    let identity = |path: PathBuf| std::fs::metadata(path).ok().map(|file| (file.dev(), file.ino()));
+    let is_ours = |name: &str| {
+        let own = identity(Path::new("/proc/self").join(name));
+        own.is_some() && own == identity(directory.join(name))
+    };
+    // Under one and the same directory two mount namespaces can have different files.
+    if is_ours("ns/mnt") && is_ours("root") {
+        return PathBuf::from("/");
+    }
+    directory.join("root")
 }
 
 /// A path by which a mapped file can be opened: through the process's root, or the very file that is mapped where another
