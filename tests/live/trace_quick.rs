@@ -229,8 +229,31 @@ fn a_timeline_has_tracks_slices_and_wake_rounds() {
     assert!(events.iter().any(|one| one["name"] == "Envoy::Worker::tick" && one["ph"] == "X"), "{text}");
     let rounds: Vec<&Value> = events.iter().filter(|one| one["cat"] == "epoll").collect();
     assert!(!rounds.is_empty() && rounds.iter().all(|one| one["dur"].as_f64() >= Some(0.0)), "{text}");
+    check_nesting(events);
     let hits = parsed["otherData"]["hits"].as_u64().unwrap();
     assert_eq!(events.iter().filter(|one| one["cat"] == "syscall" || one["cat"] == "function").count() as u64, hits);
+}
+
+/// Of two slices of a track one lies within the other, or they do not touch: else they cannot be drawn.
+#[track_caller]
+fn check_nesting(events: &[Value]) {
+    let number = |event: &Value, name: &str| (event[name].as_f64().unwrap() * 1e3).round() as i64;
+    let slices = events.iter().filter(|one| one["ph"] == "X");
+    let slices = slices.map(|one| (one["tid"].as_i64().unwrap(), number(one, "ts"), -number(one, "dur")));
+    let mut slices: Vec<(i64, i64, i64)> = slices.collect();
+    slices.sort_unstable();
+    let mut open: Vec<(i64, i64)> = Vec::new();
+    for (tid, began, duration) in slices {
+        let ended = began - duration;
+        while open.last().is_some_and(|(track, end)| *track != tid || *end <= began) {
+            open.pop();
+        }
+        assert!(
+            open.last().is_none_or(|(_, end)| ended <= *end),
+            "a slice of {tid} from {began} to {ended} in {open:?}"
+        );
+        open.push((tid, ended));
+    }
 }
 
 #[test]

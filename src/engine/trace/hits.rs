@@ -34,12 +34,13 @@ impl<I: Inferior> Engine<I> {
             self.run_at_site(tracing, tid, probe, Here { number, at, side: Side::Entry, duration: 0 }, regs);
         }
         if wants_return {
-            self.expect_return(tracing, tid, Called::Site(number), regs);
+            let began = crate::os::clock_nanoseconds(crate::os::Clock::Boot);
+            self.expect_return(tracing, tid, Called::Site(number), regs, began);
         }
     }
 
-    /// Notes that the call at whose entry a thread stands is to be seen returning.
-    pub(super) fn expect_return(&mut self, tracing: &mut Tracing, tid: Tid, called: Called, regs: &Regs) {
+    /// Notes that the call at whose entry a thread stands, and which began then, is to be seen returning.
+    pub(super) fn expect_return(&mut self, tracing: &mut Tracing, tid: Tid, called: Called, regs: &Regs, began: u64) {
         let Some((pid, space)) = self.process_of(tid).map(|one| (one.pid, one.space)) else { return };
         let mut word = [0; 8];
         let memory = RawMemory { inferior: &self.inferior, pid };
@@ -54,7 +55,6 @@ impl<I: Inferior> Engine<I> {
             }
             tracing.return_sites.insert((space, at));
         }
-        let began = crate::os::clock_nanoseconds(crate::os::Clock::Boot);
         let thread = tracing.threads.entry(tid).or_default();
         if thread.calls.len() < DEPTH {
             thread.calls.push(PendingReturn { cfa: regs.sp().offset(8), called, began });

@@ -6,6 +6,7 @@
 mod arguments;
 mod begin;
 mod broken;
+mod calendar;
 mod calls;
 mod condition;
 mod end;

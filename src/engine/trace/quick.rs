@@ -7,6 +7,7 @@ use std::collections::HashSet;
 use super::super::breakpoints::Verdict;
 use super::super::hot_sites::Pace;
 use super::super::state::Engine;
+use super::calendar::Calendar;
 use super::condition::{Moment, Test};
 use super::task::TracedTask;
 use super::{At, Called, Tracing};
@@ -14,6 +15,7 @@ use crate::api::{self, ApiError, BreakpointAction, BreakpointSpec, ClientId, Mod
 use crate::base::{Inferior, Regs, Tid, VirtAddr};
 use crate::engine::memory::RawMemory;
 use crate::lang::script::program::{Config, Program};
+use crate::os::{clock_nanoseconds, Clock};
 use crate::target::breakpoint::CleanMemory;
 use crate::target::syscalls::{decode, find_kernel_call, find_signature, kernel_call, kernel_calls, CallMemory};
 use crate::trace::call::{Call, CallArgument, CallCounts, Callee, Certainty, Outcome, SOCKET_CALLS};
@@ -33,6 +35,7 @@ pub(super) struct Quick {
     limit: Option<u64>,
     rate: Option<Rate>,
     counts: CallCounts,
+    calendar: Calendar,
 }
 
 /// How many calls are reported in a second.
@@ -120,6 +123,7 @@ impl<I: Inferior> Engine<I> {
             limit: spec.count,
             rate: spec.max_rate.map(|limit| Rate { limit, pace: Pace::default(), untold: 0 }),
             counts: CallCounts::default(),
+            calendar: Calendar::new(),
         })
     }
 
@@ -131,9 +135,10 @@ impl<I: Inferior> Engine<I> {
             self.after_hit(tracing, tid);
             return Verdict::GoOn;
         }
+        let began = clock_nanoseconds(Clock::Boot);
         let verdict = self.judge_call(&mut tracing, Moment::Entry, tid, regs, Some(regs.pc()));
-        if let (Some(_), Some(quick)) = (verdict, &tracing.quick) {
-            let (returns, stack) = (quick.returns, quick.stack);
+        if let (Some(_), Some(quick)) = (verdict, &mut tracing.quick) {
+            let (returns, stack, time_ns) = (quick.returns, quick.stack, quick.calendar.time_of_day(began));
             self.stand_at_site(tid, regs);
             let called = self.call_at(id, location, tid, regs);
             let callee = Callee::Function { name: called.function, module: called.module };
@@ -142,15 +147,13 @@ impl<I: Inferior> Engine<I> {
             if let Some(mut call) =
                 self.describe_call(&tracing, tid, regs, callee, if stack > 0 { stack + 1 } else { 0 })
             {
-                call.arguments = arguments;
+                (call.arguments, call.time_ns) = (arguments, time_ns);
                 call.stack = call.stack.map(without_innermost);
                 match returns {
-                    Toggle::On => self.expect_return(
-                        &mut tracing,
-                        tid,
-                        Called::Function { call, id, entry: Box::new(*regs) },
-                        regs,
-                    ),
+                    Toggle::On => {
+                        let called = Called::Function { call, id, entry: Box::new(*regs) };
+                        self.expect_return(&mut tracing, tid, called, regs, began);
+                    }
                     Toggle::Off => tracing.report(call),
                 }
             }
@@ -194,6 +197,9 @@ impl<I: Inferior> Engine<I> {
         let callee = Callee::Kernel { name: call_name(call.number) };
         let Some(mut described) = self.describe_call(tracing, tid, &regs, callee, stack) else { return verdict };
         described.arguments = self.call_arguments(tid, call);
+        let entered = tracing.threads.get(&tid).and_then(|one| one.syscall);
+        let began = entered.map_or_else(|| clock_nanoseconds(Clock::Boot), |(_, began)| began);
+        described.time_ns = tracing.quick.as_mut().map_or(0, |one| one.calendar.time_of_day(began));
         match returns {
             Toggle::On => tracing.threads.entry(tid).or_default().quick = Some(described),
             Toggle::Off => tracing.report(described),
@@ -258,11 +264,10 @@ impl<I: Inferior> Engine<I> {
         if quick.stop_if.as_mut().is_some_and(|test| test.moment == moment && agrees(test)) {
             return Some(Verdict::Stop);
         }
-        let now = crate::os::clock_nanoseconds(crate::os::Clock::Boot);
-        (!counts || quick.admits(now, machine.output())).then_some(Verdict::GoOn)
+        (!counts || quick.admits(clock_nanoseconds(Clock::Boot), machine.output())).then_some(Verdict::GoOn)
     }
 
-    /// A call that begins, with its thread and stack.
+    /// A call that begins, with its thread and stack; not yet when that was.
     fn describe_call(&self, tracing: &Tracing, tid: Tid, regs: &Regs, callee: Callee, stack: u32) -> Option<Box<Call>> {
         let process = self.process_of(tid)?;
         let space = self.spaces.get(&process.space)?;
@@ -280,7 +285,7 @@ impl<I: Inferior> Engine<I> {
         };
         Some(Box::new(Call {
             number: 0,
-            time_ns: crate::os::clock_nanoseconds(crate::os::Clock::Real),
+            time_ns: 0,
             pid: process.pid,
             tid,
             thread: task.comm(),
