@@ -232,6 +232,19 @@ impl<'a> Session<'a> {
         self.text(id.unit, value)
     }
 
+    /// DW_AT_producer of a unit.
+    pub fn producer_text(&self, unit: UnitId) -> Option<String> {
+        let root = self.entry(self.root(unit).ok()?).ok()?;
+        self.text(unit, root.get(gimli::DW_AT_producer)?)
+    }
+
+    /// Whether a unit's code is GCC's with an optimisation, as the switches tell that GCC records there.
+    pub fn is_optimised_by_gcc(&self, unit: UnitId) -> bool {
+        let text = self.producer_text(unit).filter(|text| text.starts_with("GNU ")).unwrap_or_default();
+        let level = text.split_whitespace().rfind(|word| word.starts_with("-O"));
+        level.is_some_and(|level| level != "-O0")
+    }
+
     /// The address ranges of an entry.
     pub fn ranges(&self, entry: &Entry<'a>) -> Vec<(FileAddr, FileAddr)> {
         let Ok(open) = self.unit(entry.id.unit) else { return Vec::new() };

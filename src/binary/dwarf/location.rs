@@ -109,9 +109,7 @@ impl Types<'_> {
 
     /// Which compiler made the code of an entry.
     pub fn producer(&self, entry: EntryId) -> Producer {
-        let root = self.session.root(entry.unit).and_then(|root| self.session.entry(root)).ok();
-        let text = root.and_then(|root| self.session.text(entry.unit, root.get(gimli::DW_AT_producer)?));
-        match text {
+        match self.session.producer_text(entry.unit) {
             Some(text) if text.starts_with("GNU ") => Producer::Gnu,
             Some(text) if text.contains("clang version") => Producer::Clang,
             _ => Producer::Other,

@@ -131,8 +131,9 @@ impl Dwarf {
         Some(Found { line: best, candidates, files })
     }
 
-    /// Of the rows in one copy of a function, the lowest of each run of its code. At a function's first instruction the
-    /// place after its prologue is meant, where the frame stands.
+    /// Of the rows in one copy of a function, the lowest of each run of the code that it is a part of: what is inlined is
+    /// often scattered in a run, and passed through piece by piece. At a function's first instruction the place after its
+    /// prologue is meant, where the frame stands.
     fn one_per_copy(&self, candidates: Vec<Candidate>) -> Vec<FileAddr> {
         let session = Session::new(self);
         let mut lowest: BTreeMap<(Option<EntryId>, FileAddr), FileAddr> = BTreeMap::new();
@@ -142,7 +143,8 @@ impl Dwarf {
             let (copy, run, addr) = match chain.last() {
                 None => (None, addr, addr),
                 Some(instance) => {
-                    let run = instance.ranges.iter().find(|(start, end)| *start <= addr && addr < *end);
+                    let whole = chain.first().unwrap_or(instance);
+                    let run = whole.ranges.iter().find(|(start, end)| *start <= addr && addr < *end);
                     let run = run.map_or(addr, |(start, _)| *start);
                     let past = match chain.len() {
                         1 => self.after_prologue(&session, unit, instance).filter(|_| addr == instance.start()),
@@ -159,12 +161,16 @@ impl Dwarf {
     }
 
     /// Where a function's body begins: at the row that says so, else at its second row. `None` where optimised code has
-    /// no prologue to speak of: its first line comes again, or nothing follows.
+    /// no prologue to speak of: what GCC optimised tells where variables are from the first instruction on, and mixes the
+    /// frame's making with other lines.
     pub(super) fn after_prologue(&self, session: &Session<'_>, unit: UnitId, function: &Instance) -> Option<FileAddr> {
         let (start, end) = *function.ranges.first()?;
         let table = self.table(session, unit)?;
         let rows = table.rows_in(start, end);
         let marked = rows.iter().find(|row| row.prologue_end);
+        if marked.is_none() && session.is_optimised_by_gcc(unit) {
+            return None;
+        }
         let second = rows.iter().find(|row| row.addr > start && row.line != 0 && row.is_stmt);
         let body = marked.or(second)?.addr;
         // An inlined call that has begun before belongs to the body.

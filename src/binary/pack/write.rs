@@ -92,9 +92,13 @@ fn lay_out(mut parts: Vec<Part>) -> Vec<u8> {
         names.push(0);
     }
     parts.push(Part::new(".shstrtab", elf::SHT_STRTAB, names));
-    let mut bytes = vec![0; HEADER];
+    let sections = parts.len() as u16;
+    // Tens of MB: they are not to be there three times while they grow.
+    let room: usize = parts.iter().map(|part| part.bytes.len() + SECTION_HEADER + 8).sum();
+    let mut bytes = Vec::with_capacity(HEADER + room + 16);
+    bytes.resize(HEADER, 0);
     let mut headers = Vec::new();
-    for (part, name) in parts.iter().zip(name_at) {
+    for (part, name) in parts.into_iter().zip(name_at) {
         bytes.resize(bytes.len().next_multiple_of(8), 0);
         let (at, size) = (bytes.len() as u64, part.bytes.len() as u64);
         bytes.extend(&part.bytes);
@@ -110,7 +114,7 @@ fn lay_out(mut parts: Vec<Part>) -> Vec<u8> {
     bytes.resize(bytes.len().next_multiple_of(8), 0);
     let table_at = bytes.len() as u64;
     bytes.extend(headers);
-    bytes[..HEADER].copy_from_slice(&header(table_at, parts.len() as u16));
+    bytes[..HEADER].copy_from_slice(&header(table_at, sections));
     bytes
 }
 

@@ -64,12 +64,16 @@ impl Recovered {
             Some((name, alternatives, self.forward(function)))
         });
         let named: Vec<_> = named.collect();
+        // Code that was read need not stay resident while the names are put together.
+        let release = || self.image.release(0..self.image.bytes().len());
+        release();
         let hinted = self.hinted().par_iter().map(|(function, text)| {
             let text = text.clone();
             let name = RecoveredName { text, function: *function, sureness: Sureness::Hint, source: NameSource::Hint };
             (name, String::new(), self.forward(*function))
         });
         let mut all: Vec<_> = named.into_par_iter().chain(hinted).collect();
+        release();
         all.par_sort_unstable_by_key(|(name, ..)| name.function);
         all.dedup_by_key(|(name, ..)| name.function.start);
         for (name, alternatives, forward) in all {
