@@ -273,9 +273,11 @@ fn watch(session: &Session, mut interrupts: Receiver<Interruption>, duration: Cl
                 Ok(_) => {
                     interrupted += 1;
                     flow = Flow::Free;
-                    if interrupted > 1 || session.request(Command::TraceEnd).is_err() {
+                    if interrupted > 1 {
                         return Course::Done(INTERRUPTED);
                     }
+                    // A trace that is ending by itself refuses; its maps are on the way.
+                    let _ = session.request(Command::TraceEnd);
                 }
                 Err(_) => interrupts = never(),
             },

@@ -70,9 +70,11 @@ impl Writer {
         self.unwritten = self.unwritten.saturating_sub(1);
     }
 
-    /// Waits until all is written, unless the user interrupts that. `tell` is called once when it takes long.
+    /// Waits until all is written, unless the user interrupts that. `tell` is called once when it takes long. An
+    /// interrupt before that may have meant the trace, which has ended by itself: the rest gets the time until then.
     pub fn finish(&mut self, interrupts: &Receiver<Interruption>, tell: impl Fn()) -> Rest {
         let mut impatient = after(PATIENCE);
+        let mut leave = Leave::Unasked;
         while self.unwritten > 0 {
             crossbeam_channel::select! {
                 recv(self.written) -> result => match result {
@@ -80,15 +82,33 @@ impl Writer {
                     Ok(Err(error)) => return Rest::Failed(error),
                     Err(_) => return Rest::Failed(io::ErrorKind::BrokenPipe.into()),
                 },
-                recv(interrupts) -> _ => return Rest::Abandoned,
+                recv(interrupts) -> _ => match leave {
+                    Leave::Unasked => leave = Leave::Soon,
+                    Leave::Soon | Leave::AtOnce => return Rest::Abandoned,
+                },
                 recv(impatient) -> _ => {
+                    if leave == Leave::Soon {
+                        return Rest::Abandoned;
+                    }
                     tell();
                     impatient = never();
+                    leave = Leave::AtOnce;
                 }
             }
         }
         Rest::Written
     }
+}
+
+/// What an interrupt means while the rest is written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Leave {
+    /// None has come.
+    Unasked,
+    /// One has come early: the next, or the end of patience, is the end.
+    Soon,
+    /// The user knows what is waited for.
+    AtOnce,
 }
 
 #[cfg(test)]

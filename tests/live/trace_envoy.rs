@@ -41,6 +41,10 @@ fn a_function_is_traced_by_its_recovered_name_and_by_wildcards() {
     let calls =
         shown.lines().filter(|line| line.contains("Envoy::Api::OsSysCallsImpl::accept(") && line.contains(" = "));
     assert!(calls.count() >= 3, "{shown}");
+    let Some(shown) = traced(&["-e", "uprobe:PROGRAM:cpp:*OsSysCallsImpl::acc?pt { @[func] = count(); }"]) else {
+        return;
+    };
+    assert!(shown.contains("@[Envoy::Api::OsSysCallsImpl::accept]: "), "{shown}");
     let script = "uprobe:libc:accep*, uprobe:libc:epoll_ct? { @[probe, comm] = count(); }";
     let Some(shown) = traced(&["-e", script]) else { return };
     assert!(shown.contains(":accept4, wrk:worker_") && shown.contains(":epoll_ctl, wrk:worker_"), "{shown}");

@@ -137,3 +137,21 @@ fn a_full_disk_ends_the_trace_and_nothing_else() {
     assert_eq!((target.count("hits_push_rbp"), target.count("wrong")), (2000, 0));
     guard.check_after();
 }
+
+#[test]
+fn an_interrupt_as_the_last_process_ends_loses_no_map() {
+    let fixture = Fixture::get("hits");
+    let script = format!("uprobe:{}:hits_push_rbp {{ @calls = count(); }}", fixture.path().display());
+    for _ in 0..10 {
+        let mut target = Target::start(&fixture, ["--threads", "1", "--calls", "100", "--only", "push_rbp", "--hold"]);
+        let pid = target.pid().to_string();
+        let mut tracer = Rdbg::start(["trace", "-p", &pid, "-e", &script]);
+        tracer.expect_line(&format!("Tracing process {pid}"), SOON);
+        target.release();
+        target.wait_done(LONG);
+        target.process.signal("KILL");
+        tracer.signal("INT");
+        let output = tracer.process.wait(SOON).success();
+        assert!(output.stdout.contains("@calls: 100\n"), "{}{}", output.stdout, output.stderr);
+    }
+}

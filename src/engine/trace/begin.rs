@@ -14,7 +14,7 @@ use super::{files, usdt, Caches, Target, TracedCalls, TracedFile, TracedPlace, T
 use crate::api::{ApiError, ClientId, Event, Outcome, Reply, Toggle, TraceFormat, TraceScope, TraceSpec, TraceStream};
 use crate::base::{Inferior, Pid, Signal};
 use crate::binary::Module;
-use crate::lang::script::point::{Point, Side};
+use crate::lang::script::point::{Place, Point, Side};
 use crate::lang::script::program::{Clock, Missing, Probe, Program};
 use crate::lang::script::{compile, CompileOptions, Diagnostic, Safety, Source};
 use crate::target::syscalls::find_kernel_call;
@@ -32,6 +32,9 @@ struct Script {
     files: Vec<TracedFile>,
     warnings: Vec<String>,
 }
+
+/// What to do where the linker's names are gone.
+const STRIPPED: &str = "the file is stripped; PATH:cpp:*A::f* matches names that rdbg recovers, as --fn does";
 
 impl Machinery for System {
     fn clock(&self, clock: Clock) -> u64 {
@@ -201,6 +204,7 @@ impl<I: Inferior> Engine<I> {
                 true => format!("uprobe target file '{path}' does not exist or is not executable"),
                 false => format!("No matches for {}.", probe.text.replacen(':', " ", 1)),
             };
+            let mut is_stripped = false;
             for path in paths {
                 let file = match found.entry(path.clone()) {
                     Entry::Occupied(entry) => entry.into_mut(),
@@ -212,6 +216,7 @@ impl<I: Inferior> Engine<I> {
                         }
                     },
                 };
+                is_stripped |= file.module.is_stripped();
                 match places_of(&file.module, &probe.point) {
                     Ok(places) => {
                         check_named(&file.module, &places, probe, source)?;
@@ -223,7 +228,10 @@ impl<I: Inferior> Engine<I> {
             }
             total += matched;
             if matched == 0 {
-                let error = crate::lang::script::Diagnostic::error(probe.span, reason);
+                let mut error = Diagnostic::error(probe.span, reason);
+                if is_stripped && matches!(&probe.point, Point::Function { place: Place::Linked(..), .. }) {
+                    error = error.with_hint(STRIPPED);
+                }
                 match program.config.missing_probes {
                     Missing::Error => missing.push(source.explain(&error)),
                     Missing::Warn => warnings.push(source.explain(&error).replace("ERROR:", "WARNING:")),

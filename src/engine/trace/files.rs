@@ -7,7 +7,7 @@ use super::TracedPlace;
 use crate::base::FileAddr;
 use crate::binary::dwarf::SourceName;
 use crate::binary::symbols::{demangle, demangle_without_parameters};
-use crate::binary::{Module, SymbolKind};
+use crate::binary::{Module, NamePattern, SymbolKind};
 use crate::lang::script::point::{glob, Place};
 
 /// Where libraries are looked for by name, as ld.so does.
@@ -104,13 +104,18 @@ pub(super) fn places(module: &Module, place: &Place) -> Result<Vec<TracedPlace>,
         Place::Linked(pattern, _) => functions(module, pattern, |name| glob(pattern, name)),
         Place::Demangled(pattern) => {
             let is_pattern = pattern.contains(['*', '?']);
-            functions(module, pattern, |name| {
+            let found = functions(module, pattern, |name| {
                 let full = demangle(name);
                 match is_pattern {
                     true => glob(pattern, &full),
                     false => *full == **pattern || demangle_without_parameters(name) == *pattern,
                 }
-            })
+            });
+            if found.is_empty() && module.is_stripped() {
+                recovered(module, pattern)?
+            } else {
+                found
+            }
         }
     };
     found.sort();
@@ -139,6 +144,19 @@ fn lines(module: &Module, file: &str, line: u32) -> Result<Vec<(FileAddr, String
 fn functions(module: &Module, pattern: &str, wanted: impl Fn(&str) -> bool + Sync) -> Vec<(FileAddr, String)> {
     let found = module.symbols().functions_where(pattern, wanted);
     found.into_iter().map(|one| (one.address, one.name.into_owned())).collect()
+}
+
+/// The functions of a stripped file whose recovered names match.
+fn recovered(module: &Module, pattern: &str) -> Result<Vec<(FileAddr, String)>, String> {
+    let pattern = match pattern.contains(['*', '?']) {
+        true => {
+            let regex = regex::escape(pattern).replace("\\*", ".*").replace("\\?", ".");
+            NamePattern::parse_regex(&format!("^{regex}$")).map_err(|error| error.to_string())?
+        }
+        false => NamePattern::Plain(pattern.to_owned()),
+    };
+    let found = module.functions_named(&pattern, usize::MAX).functions.into_iter();
+    Ok(found.filter_map(|one| Some((one.address, one.names.into_iter().next()?))).collect())
 }
 
 /// A file, parsed.
