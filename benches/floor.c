@@ -5,6 +5,7 @@
 //   copy      waitpid, POKEUSER rip, CONT: a count needs no more
 //   regs      waitpid, GETREGS, POKEUSER rip, CONT: what a condition on registers needs
 //   sure      the same, and GETSIGINFO: which site was hit, and that it was no SIGTRAP from elsewhere
+//   peek      rip alone instead of all registers (PEEKUSER), and GETSIGINFO: as sure, where nothing but a count is wanted
 //   emulate   waitpid, GETREGS, POKEDATA, SETREGS, CONT: push rbp carried out by the tracer
 // SPIN: for so many microseconds it asks again and again for the next report before it lets itself be put to sleep.
 // Prints, when the process has ended, the number of hits and the CPU time that it took itself, microseconds a hit.
@@ -67,9 +68,10 @@ int main(int argc, char **argv) {
         }
         hits++;
         struct user_regs_struct regs;
-        if (how != 'c') ptrace(PTRACE_GETREGS, tid, 0, &regs);
+        if (how == 'p') regs.rip = ptrace(PTRACE_PEEKUSER, tid, offsetof(struct user, regs.rip), 0);
+        else if (how != 'c') ptrace(PTRACE_GETREGS, tid, 0, &regs);
         siginfo_t info;
-        if (how == 's') ptrace(PTRACE_GETSIGINFO, tid, 0, &info);
+        if (how == 's' || how == 'p') ptrace(PTRACE_GETSIGINFO, tid, 0, &info);
         if (how == 'e') {
             regs.rsp -= 8;
             ptrace(PTRACE_POKEDATA, tid, regs.rsp, regs.rbp);

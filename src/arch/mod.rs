@@ -31,4 +31,6 @@ pub use interpret::interpret_function;
 pub use liveness::is_dead_after;
 pub use register::Register;
 pub use relocate::{OutOfLine, SLOT_SIZE};
-pub use step_over::{call_length, direct_target, leads_on, plan_out_of_line, plan_step_over, StepOver};
+pub use step_over::{
+    call_length, direct_target, leads_on, past_first_byte, plan_out_of_line, plan_step_over, PastFirstByte, StepOver,
+};

@@ -7,6 +7,7 @@ use crate::base::VirtAddr;
 use super::disassemble::format_instruction;
 use super::emulate::Emulation;
 use super::lower::lower;
+use super::register::Register;
 use super::relocate::OutOfLine;
 use super::ArchError;
 
@@ -84,6 +85,41 @@ fn movable(site: VirtAddr, bytes: &[u8], instruction: &Instruction) -> Result<Ou
     OutOfLine::of(site, bytes, instruction).ok_or(ArchError::Invalid(site))
 }
 
+/// What tells of a thread whose pc is one past an instruction's start whether it has executed that instruction, or an
+/// `int3` in the place of its first byte.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum PastFirstByte {
+    /// The pc is amid the instruction: the `int3`.
+    Amid,
+    /// The instruction pushes this register: executed, its value is on top of the stack.
+    Push(Register),
+    /// Nothing, but to execute it once more changes nothing either.
+    Nop,
+    /// Nothing.
+    Unknown,
+}
+
+/// See [`PastFirstByte`]; `bytes` as for [`plan_step_over`].
+pub fn past_first_byte(site: VirtAddr, bytes: &[u8]) -> PastFirstByte {
+    /// What may be jumped over, as a `lock` is on a machine with one processor (Intel SDM vol. 2, 2.1.1).
+    const PREFIXES: [u8; 11] = [0xf0, 0xf2, 0xf3, 0x2e, 0x36, 0x3e, 0x26, 0x64, 0x65, 0x66, 0x67];
+    /// As opcodes 50+r number them (Intel SDM vol. 2, table 3-1).
+    const PUSHED: [&str; 8] = ["rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi"];
+    let Ok(instruction) = decode_one(site, bytes) else { return PastFirstByte::Unknown };
+    match (instruction.len(), bytes[0]) {
+        (1, first @ 0x50..=0x57) => match Register::find(PUSHED[usize::from(first & 7)]) {
+            // Whose value the push itself changes.
+            Some(register) if first != 0x54 => PastFirstByte::Push(register),
+            _ => PastFirstByte::Unknown,
+        },
+        (1, 0x90) => PastFirstByte::Nop,
+        (1, _) => PastFirstByte::Unknown,
+        _ if instruction.code() == Code::Endbr64 => PastFirstByte::Amid,
+        (_, first) if PREFIXES.contains(&first) => PastFirstByte::Unknown,
+        _ => PastFirstByte::Amid,
+    }
+}
+
 /// The length of the instruction at `site`, bytes, if it is a call.
 pub fn call_length(site: VirtAddr, bytes: &[u8]) -> Option<u8> {
     let instruction = decode_one(site, bytes).ok()?;
@@ -132,6 +168,26 @@ mod tests {
         assert!(matches!(plan(&[0x66, 0x7d, 0x3d]), Err(ArchError::NotMovable { .. })), "16-bit branch");
         assert!(matches!(plan(&[0x66, 0xc3]), Err(ArchError::NotMovable { .. })), "16-bit return");
         assert!(matches!(plan(&[0xc7, 0xf8, 0, 0, 0, 0]), Err(ArchError::NotMovable { .. })), "xbegin");
+    }
+
+    #[test]
+    fn a_pc_past_the_first_byte_tells_of_what_was_executed() {
+        let rows = [
+            (&[0x55][..], PastFirstByte::Push(Register::find("rbp").unwrap())),
+            (&[0x53], PastFirstByte::Push(Register::find("rbx").unwrap())),
+            (&[0x54], PastFirstByte::Unknown),
+            (&[0x90], PastFirstByte::Nop),
+            (&[0xc3], PastFirstByte::Unknown),
+            (&[0x41, 0x57], PastFirstByte::Amid),
+            (&[0x48, 0x8d, 0x47, 0x01], PastFirstByte::Amid),
+            (&[0xf0, 0xff, 0x07], PastFirstByte::Unknown),
+            (&[0xf3, 0x0f, 0x1e, 0xfa], PastFirstByte::Amid),
+            (&[0x06], PastFirstByte::Unknown),
+            (&[], PastFirstByte::Unknown),
+        ];
+        for (bytes, expected) in rows {
+            assert_eq!(past_first_byte(SITE, bytes), expected, "{bytes:02x?}");
+        }
     }
 
     #[test]

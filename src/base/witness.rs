@@ -1,6 +1,6 @@
 //! What stood in registers and memory while tasks stood still, kept for after they have gone on.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -80,6 +80,7 @@ impl Recollection {
 #[derive(Debug, Default)]
 pub struct Witness {
     noted: RefCell<BTreeSet<(Pid, VirtAddr)>>,
+    missed: Cell<bool>,
     part: Part,
 }
 
@@ -100,6 +101,11 @@ impl Witness {
     /// From now on it answers instead of the tasks.
     pub fn recall(&mut self, kept: Arc<Recollection>) {
         self.part = Part::Recalls(kept);
+    }
+
+    /// Whether memory was asked for that it could not answer for, since this was last asked.
+    pub fn take_missed(&mut self) -> bool {
+        self.missed.take()
     }
 
     /// From now on it does neither.
@@ -138,7 +144,13 @@ impl Witness {
                 }
                 None
             }
-            Part::Recalls(kept) => kept.read(pid, at, buf),
+            Part::Recalls(kept) => {
+                let answer = kept.read(pid, at, buf);
+                if matches!(answer, Some(Err(_))) {
+                    self.missed.set(true);
+                }
+                answer
+            }
         }
     }
 }
@@ -175,7 +187,9 @@ mod tests {
         assert_eq!(buf, [1, 1, 1, 1, 2, 2, 2, 2]);
         assert_eq!(witness.read(PID, VirtAddr(0x200c), &mut buf), Some(Ok(4)), "the rest was not readable then");
         let elsewhere = VirtAddr(0x5000);
+        assert!(!witness.take_missed());
         assert_eq!(witness.read(PID, elsewhere, &mut buf), Some(Err(MemError::NotKept(elsewhere))));
+        assert!(witness.take_missed() && !witness.take_missed());
         assert_eq!(witness.read(Pid(8), VirtAddr(0x1000), &mut buf), Some(Err(MemError::NotKept(VirtAddr(0x1000)))));
         assert_eq!(witness.read(PID, VirtAddr(0x8010), &mut buf), None, "nobody can have written there");
         witness.rest();

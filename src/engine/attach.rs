@@ -14,8 +14,8 @@ use crate::target::task::{Origin, Process, Role, RunState, StopKind};
 /// Passes over /proc/PID/task: each finds the threads that were started during the one before, unless those that are
 /// seized already start them, which the kernel then seizes itself.
 const SEIZE_PASSES: u32 = 64;
-/// A command line is cut there in a list, characters.
-const COMMAND_SHOWN: usize = 120;
+/// Command lines and names are cut there in a list, characters.
+const SHOWN: usize = 120;
 
 impl<I: Inferior> Engine<I> {
     /// `attach PID`.
@@ -284,9 +284,10 @@ pub(super) fn list_processes(matching: Option<&str>) -> Outcome {
     Ok(Reply::Processes { rows: rows.collect() })
 }
 
-fn shorten(text: &str) -> String {
+/// A command line or a name as a list shows it.
+pub(super) fn shorten(text: &str) -> String {
     let mut chars = text.chars();
-    let mut short: String = chars.by_ref().take(COMMAND_SHOWN).collect();
+    let mut short: String = chars.by_ref().take(SHOWN).collect();
     if chars.next().is_some() {
         short.push('…');
     }

@@ -3,8 +3,9 @@
 use super::settings::SchedulerLocking;
 use super::state::Engine;
 use super::stepping::Others;
-use crate::api::{ApiError, ClientId, Command, Outcome, Reply, TargetSelector, Toggle, LISTED_LOCATIONS};
+use crate::api::{ApiError, ClientId, Command, Event, Outcome, Reply, TargetSelector, Toggle, LISTED_LOCATIONS};
 use crate::base::Inferior;
+use crate::target::task::{Process, Role};
 
 impl<I: Inferior> Engine<I> {
     /// Carries out one command.
@@ -175,6 +176,12 @@ impl<I: Inferior> Engine<I> {
     fn detach(&mut self) -> Outcome {
         let pid = self.selected_pid()?;
         self.detach_process(pid);
+        let debugged = |one: &&Process| one.role == Role::Debugged;
+        let rest: Vec<String> = self.processes.values().filter(debugged).map(|one| one.pid.to_string()).collect();
+        if !rest.is_empty() {
+            let text = format!("still debugged: {} (`detach` again, or `inferior N`)", rest.join(", "));
+            self.emit(Event::Notice { text });
+        }
         Ok(Reply::Done)
     }
 

@@ -66,7 +66,7 @@ impl<'a> DescribedNames<'a> {
     /// The module of the scope, and the address in it.
     fn here(&self) -> Option<(u16, FileAddr)> {
         let (loaded, at) = match self.scope {
-            InScope::Frame(scope) => (scope.loaded, scope.lookup()),
+            InScope::Frame(scope) => (scope.module.loaded, scope.lookup()),
             InScope::Site(scope) => (scope.loaded, scope.at),
             InScope::Static => return None,
         };
@@ -316,7 +316,7 @@ impl<I: Inferior> Engine<I> {
         let mut use_it = Some(use_it);
         if let Ok((tid, shown)) = self.selected_frame() {
             let done = self.with_scope(tid, &shown, |scope| {
-                let names = DescribedNames::new(plain(), InScope::Frame(scope), scope.memory, regs.fs_base);
+                let names = DescribedNames::new(plain(), InScope::Frame(scope), scope.module.memory, regs.fs_base);
                 use_it.take().map(|use_it| use_it(&names, &environment))
             });
             if let Some(Some(done)) = done {

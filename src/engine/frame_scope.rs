@@ -24,15 +24,14 @@ const XMM_COUNT: u16 = 16;
 
 /// One frame of a stopped thread.
 pub(super) struct FrameScope<'a> {
-    pub(super) loaded: &'a LoadedModule,
-    pub(super) memory: &'a dyn ReadMem,
+    /// The module whose code the frame executes.
+    pub(super) module: StaticScope<'a>,
     /// The function, and what is inlined at the pc, the innermost last; empty without debug information.
     pub(super) chain: Vec<Instance>,
     frame: Frame,
     /// The registers of the thread, which are those of the innermost frame.
     innermost: FrameRegs,
     caller: Option<(Frame, &'a LoadedModule)>,
-    fs_base: u64,
     vectors: &'a dyn Fn() -> Option<VectorRegs>,
     /// Whether the frame is not set up yet: the arguments are where the caller put them.
     at_entry: bool,
@@ -42,7 +41,7 @@ pub(super) struct FrameScope<'a> {
 impl FrameScope<'_> {
     /// The frame's pc, or of an outer one an address in its call, in the file.
     pub(super) fn lookup(&self) -> FileAddr {
-        self.loaded.to_file(self.frame.address.address_for_lookup())
+        self.module.loaded.to_file(self.frame.address.address_for_lookup())
     }
 
     /// The variables that are in scope: of the innermost inlined copy.
@@ -124,7 +123,7 @@ impl FrameScope<'_> {
         }
         let address = match held {
             Held::Bytes(bytes) => u64::from_le_bytes(bytes.get(..8)?.try_into().ok()?),
-            Held::Memory(at) => self.memory.read_u64(at).ok()?,
+            Held::Memory(at) => self.module.memory.read_u64(at).ok()?,
             _ => return None,
         };
         Some(Held::Memory(VirtAddr(address)))
@@ -141,7 +140,7 @@ impl FrameScope<'_> {
 
     fn held(&self, types: &Types<'_>, pieces: &[Piece], ty: TypeId) -> Held {
         let view = types.view(ty);
-        let found = held(pieces, view.size, self.memory, &|number| self.register_bytes(number));
+        let found = held(pieces, view.size, self.module.memory, &|number| self.register_bytes(number));
         match (found, &view.shape) {
             // A value that was worked out has 8 bytes; a wider one goes on with its sign.
             (Held::Bytes(mut bytes), Shape::Base(encoding)) if encoding.is_signed() && bytes.len() == 8 => {
@@ -159,7 +158,7 @@ impl FrameScope<'_> {
 
     /// Whether what the debug information says to be in a register at a call is there during the call.
     fn keeps_registers(&self) -> bool {
-        let types = self.loaded.module.dwarf().types();
+        let types = self.module.loaded.module.dwarf().types();
         self.chain.first().is_some_and(|one| types.producer(one.entry) == Producer::Gnu)
     }
 }
@@ -244,15 +243,15 @@ impl FrameState for FrameScope<'_> {
     }
 
     fn bias(&self) -> u64 {
-        self.loaded.to_virt(FileAddr(0)).0
+        self.module.bias()
     }
 
     fn read(&self, at: u64, into: &mut [u8]) -> Option<()> {
-        self.memory.read_exact(VirtAddr(at), into).ok()
+        self.module.read(at, into)
     }
 
     fn thread_local(&self, offset: u64) -> Option<u64> {
-        thread_local(self.loaded, self.fs_base, offset)
+        self.module.thread_local(offset)
     }
 
     fn entry_register(&self, number: u16) -> Option<u64> {
@@ -262,13 +261,11 @@ impl FrameState for FrameScope<'_> {
         }
         let (frame, loaded) = self.caller?;
         let caller = FrameScope {
-            loaded,
-            memory: self.memory,
+            module: StaticScope { loaded, ..self.module },
             chain: Vec::new(),
             frame,
             innermost: FrameRegs::default(),
             caller: None,
-            fs_base: self.fs_base,
             vectors: &|| None,
             at_entry: false,
             passed: OnceCell::new(),
@@ -279,6 +276,7 @@ impl FrameState for FrameScope<'_> {
 }
 
 /// Where a value may be looked for: in a frame, or in the module's static memory only.
+#[derive(Clone, Copy)]
 pub(super) struct StaticScope<'a> {
     pub(super) loaded: &'a LoadedModule,
     pub(super) memory: &'a dyn ReadMem,
@@ -304,7 +302,10 @@ impl FrameState for StaticScope<'_> {
     }
 
     fn thread_local(&self, offset: u64) -> Option<u64> {
-        thread_local(self.loaded, self.fs_base, offset)
+        // Of the program itself; where a library's block is only the dynamic loader knows.
+        let size = self.loaded.module.thread_local_size()?;
+        let is_known = self.fs_base != 0 && self.loaded.module.interpreter().is_some();
+        is_known.then(|| self.fs_base.wrapping_sub(size).wrapping_add(offset))
     }
 
     fn entry_register(&self, _: u16) -> Option<u64> {
@@ -321,12 +322,6 @@ impl StaticScope<'_> {
         };
         TypedValue { ty: variable.ty, place }
     }
-}
-
-/// Of the program itself; where a library's block is only the dynamic loader knows.
-fn thread_local(loaded: &LoadedModule, fs_base: u64, offset: u64) -> Option<u64> {
-    let size = loaded.module.thread_local_size()?;
-    (fs_base != 0 && loaded.module.interpreter().is_some()).then(|| fs_base.wrapping_sub(size).wrapping_add(offset))
 }
 
 impl<I: Inferior> Engine<I> {
@@ -357,14 +352,12 @@ impl<I: Inferior> Engine<I> {
         let caller =
             caller.and_then(|caller| Some((caller, space.modules.module_at(caller.address.address_for_lookup())?)));
         let scope = FrameScope {
-            loaded,
-            memory: &memory,
+            module: StaticScope { loaded, memory: &memory, fs_base: regs.fs_base },
             at_entry: in_prologue || (innermost && start == Some(at)),
             chain,
             frame,
             innermost: (&regs).into(),
             caller,
-            fs_base: regs.fs_base,
             vectors: &vectors,
             passed: OnceCell::new(),
         };

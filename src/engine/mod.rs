@@ -67,6 +67,7 @@ mod state;
 mod stepping;
 mod stops;
 mod strays;
+mod swallowed;
 mod syscalls;
 mod trace;
 mod trace_scope;

@@ -403,6 +403,25 @@ fn the_programs_own_trap_is_given_to_the_program() {
 }
 
 #[test]
+fn a_sent_trap_that_has_swallowed_the_one_of_a_hit_is_told_of_before_the_site() {
+    for executed in [false, true] {
+        let mut scene = Scene::armed(BreakpointAction::Count);
+        // rbp is 0: where that is on top of the stack, `push rbp` was executed.
+        scene.kernel().set_stack_top(SECOND, u8::from(!executed));
+        let sent = WaitStatus::SignalDelivery(Signal::TRAP);
+        scene.play([Report::new(SECOND, sent).at(SITE.offset(1))]);
+        let reason = StopReason::Signal { signal: Signal::TRAP };
+        let is_stop = |event: &Event| matches!(event, Event::Stopped { reason: told, .. } if *told == reason);
+        assert!(scene.told().iter().any(is_stop));
+        assert_eq!(scene.kernel().pc(SECOND), if executed { SITE.offset(1) } else { SITE });
+        scene.obey(Command::Continue);
+        assert_eq!(scene.kernel().resumes_of(SECOND), [(ResumeHow::Continue, Some(Signal::TRAP))]);
+        scene.play([Report::trap(SECOND, SITE)]);
+        assert_eq!(scene.hits(), 1);
+    }
+}
+
+#[test]
 fn text_that_has_changed_or_gone_under_a_site_is_not_written_to() {
     for gone in [false, true] {
         let mut scene = Scene::armed(BreakpointAction::Count);

@@ -286,14 +286,25 @@ impl<I: Inferior> Engine<I> {
         let kept = self.pause.kept.get_mut(index)?;
         let (recollection, age) = (kept.recollection.clone(), kept.at.elapsed());
         let now = std::mem::replace(&mut self.entered, std::mem::take(&mut kept.entered));
+        let values = self.history.len();
+        self.inferior.witness().take_missed();
         self.inferior.witness().recall(recollection);
         self.pause.recalling = true;
         let answer = self.look(command.clone());
         self.pause.recalling = false;
         self.inferior.witness().rest();
+        let missed = self.inferior.witness().take_missed();
         let then = std::mem::replace(&mut self.entered, now);
         if let Some(kept) = self.pause.kept.get_mut(index) {
             kept.entered = then;
+        }
+        // What nobody looked at then is shown as it is now, where that needs no stop.
+        if answer.is_ok() && missed {
+            let of_then = self.history.split_off(values);
+            match self.look(command.clone()) {
+                Ok(reply) => return Some(Ok(reply)),
+                Err(_) => self.history.extend(of_then),
+            }
         }
         let thread = self.thread_ref(tid)?;
         match answer {

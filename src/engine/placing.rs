@@ -3,12 +3,14 @@
 use std::collections::HashSet;
 
 use super::arming::ArmError;
+use super::attach::shorten;
 use super::breakpoints::{Indirect, Location, Pattern};
 use super::state::Engine;
 use super::watching::Means;
 use crate::api::{ApiError, Event, ModuleFilter, Toggle};
 use crate::arch::interpret_function;
 use crate::base::{Inferior, MemError, Pid, Regs, VirtAddr};
+use crate::binary::symbols::demangle;
 use crate::binary::{FunctionMatch, Matches, SymbolKind};
 use crate::engine::memory::RawMemory;
 use crate::target::address_space::LoadedModule;
@@ -19,6 +21,8 @@ use crate::target::task::SpaceId;
 pub(super) const LONGEST_INSTRUCTION: usize = 15;
 /// An IFUNC's resolver looks at a few CPU features; one that runs longer is none that can be followed.
 const RESOLVER_LIMIT: u32 = 20_000;
+/// How many of too many functions are shown.
+const EXAMPLES: usize = 3;
 /// How many similar names are offered.
 const NEAREST: usize = 3;
 
@@ -95,11 +99,15 @@ impl<I: Inferior> Engine<I> {
         let total = found.iter().map(|(space, ..)| in_space(*space).map(|(.., matches)| matches.total).sum::<usize>());
         let total = total.max().unwrap_or(0);
         if total > limit {
-            return Err(ApiError::user(format!(
-                "`{}` matches {total} functions; the limit is {limit}",
-                pattern.text()
-            ))
-            .with_hint(format!("narrow it (--module LIB, a longer pattern), or raise the limit: --limit {total}")));
+            let mut message =
+                format!("`{}` matches {total} functions; the limit is {limit}; the first are:", pattern.text());
+            let names = found.iter().flat_map(|(.., matches)| &matches.functions).filter_map(|one| one.names.first());
+            for name in names.take(EXAMPLES) {
+                message.push_str(&format!("\n    {}", shorten(&demangle(name))));
+            }
+            return Err(ApiError::user(message).with_hint(format!(
+                "narrow it (--module LIB, a longer pattern), or raise the limit: --limit {total}"
+            )));
         }
         Ok(())
     }

@@ -202,6 +202,13 @@ impl Scripted {
         self.memories[memory].insert(at.0, byte);
     }
 
+    /// The lowest byte of the word on top of a task's stack.
+    pub(super) fn set_stack_top(&mut self, tid: Tid, byte: u8) {
+        let task = &self.tasks[&tid];
+        let (pid, top) = (task.pid, VirtAddr(task.regs.rsp));
+        self.poke(pid, top, byte);
+    }
+
     /// Unmaps the text.
     pub(super) fn unmap_text(&mut self, pid: Pid) {
         let memory = self.memory_of(pid);

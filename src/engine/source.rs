@@ -103,12 +103,15 @@ impl Sources {
                     return Ok((path, content));
                 }
                 Err(error) => {
-                    first.get_or_insert_with(|| format!("{}: {error}", path.display()));
+                    first.get_or_insert_with(|| match error.kind() {
+                        std::io::ErrorKind::NotFound => format!("{} is not here", path.display()),
+                        _ => format!("{}: {error}", path.display()),
+                    });
                 }
             }
         }
         let tried = first.unwrap_or_default();
-        Err(format!("no source: {tried} (set substitute-path FROM TO says where it is)"))
+        Err(format!("no source: {tried}; `set substitute-path FROM TO` says where it is"))
     }
 
     /// Lines `first..=last` of a file, as far as there are any.

@@ -101,7 +101,10 @@ impl<I: Inferior> Engine<I> {
             // A register that is in use no more: nothing happened.
             TrapCause::Hardware => self.go_on(tid),
             TrapCause::Own if self.mend_leftover(tid, &siginfo, &regs) => {}
-            TrapCause::Own => self.on_signal(tid, Signal::TRAP),
+            TrapCause::Own => {
+                self.undo_swallowed(tid, &siginfo, &regs);
+                self.on_signal(tid, Signal::TRAP)
+            }
         }
     }
 

@@ -16,8 +16,8 @@ impl<I: Inferior> Engine<I> {
             if scope.chain.is_empty() {
                 return None;
             }
-            let types = scope.loaded.module.dwarf().types();
-            let inspector = Inspector::new(&types, scope.memory, self, self.settings.style());
+            let types = scope.module.loaded.module.dwarf().types();
+            let inspector = Inspector::new(&types, scope.module.memory, self, self.settings.style());
             let wanted = match set {
                 VariableSet::Arguments => VariableKind::Argument,
                 VariableSet::Locals => VariableKind::Local,
@@ -49,12 +49,12 @@ impl<I: Inferior> Engine<I> {
 
     fn brief_arguments(&self, scope: &FrameScope<'_>) -> Option<Vec<api::Argument>> {
         let function = scope.chain.last()?;
-        let types = scope.loaded.module.dwarf().types();
+        let types = scope.module.loaded.module.dwarf().types();
         if types.is_assembly(function.entry) {
             return None;
         }
         let style = Style { extent: Extent::Brief, ..self.settings.style() };
-        let inspector = Inspector::new(&types, scope.memory, self, style);
+        let inspector = Inspector::new(&types, scope.module.memory, self, style);
         let variables = types.arguments(function);
         let shown = variables.iter().map(|one| {
             let value = scope.value(&types, one);

@@ -56,6 +56,12 @@ pub(super) fn next(live: &mut LiveInferior) -> (Tid, WaitStatus) {
     }
 }
 
+/// Copies a program, by cp(1): what this process itself has open for writing while another test forks cannot be executed
+/// (ETXTBSY).
+pub(super) fn copy_program(from: &str, to: &std::path::Path) {
+    assert!(Command::new("cp").arg(from).arg(to).status().unwrap().success());
+}
+
 fn stop(live: &mut LiveInferior, tid: Tid) {
     live.interrupt(tid).unwrap();
     assert_eq!(next(live), (tid, WaitStatus::Event(PtraceEvent::Stop)));

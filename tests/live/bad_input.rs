@@ -18,7 +18,7 @@ fn patterns_that_do_not_compile_or_match_nothing_or_too_much() {
     fails(&Rdbg::run(["break", "--regex", "hits_(", "--", path], SOON), 2, "hits_(");
     fails(&Rdbg::run(["symbols", path, "--regex", "hits_pusk_rbp"], SOON), 1, "hits_push_rbp");
     let few = ["break", "--regex", "hits_", "--limit", "3", "--", path];
-    fails(&Rdbg::run(few, SOON), 1, "the limit is 3");
+    fails(&Rdbg::run(few, SOON), 1, "the limit is 3; the first are:\n    hits_");
 }
 
 #[test]

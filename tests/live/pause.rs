@@ -56,6 +56,9 @@ fn a_target_that_stands_too_long_goes_on_and_its_stop_can_still_be_looked_at() {
         rdbg.expect_line("[kept from the stop of ", SOON);
         rdbg.expect_line(answer, SOON);
     }
+    // What nobody looked at then is shown as it is now.
+    rdbg.send("print calls");
+    rdbg.expect("a value", |line| line.text.starts_with('$') && !line.text.contains("error"), SOON);
     // What changes the target is not done to a stop that is over.
     for command in ["stepi", "finish", "print $rax = 7"] {
         rdbg.send(command);

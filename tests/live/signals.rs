@@ -25,6 +25,37 @@ fn a_program_with_its_own_int3_and_handlers_works_as_before_under_a_log() {
     assert_eq!(target.wait(SOON).code(), 0);
 }
 
+/// Somebody's SIGTRAP, sent to a thread just before it hits, takes the place of the hit's.
+#[test]
+fn a_sigtrap_that_is_sent_to_a_thread_swallows_no_hit() {
+    let fixture = Fixture::get("trapped");
+    for policy in ["pass", "nopass"] {
+        let mut target = Target::start(&fixture, ["--signals", "3000", "--hold"]);
+        let mut rdbg = Home::new().start(["attach", "--pid", &target.pid().to_string()]);
+        rdbg.send(&format!("handle SIGTRAP nostop noprint {policy}"));
+        rdbg.expect_line("SIGTRAP", SOON);
+        for function in ["trapped_push", "trapped_lea"] {
+            rdbg.send(&format!("break {function} --ignore 1000000000"));
+            rdbg.expect_line(&format!(": {function}+0"), SOON);
+        }
+        rdbg.send("continue");
+        rdbg.expect_line("Continuing", SOON);
+        target.release();
+        target.wait_done(Duration::from_secs(60));
+        rdbg.send("interrupt");
+        rdbg.expect_line("Stopped by interrupt", SOON);
+        rdbg.send("info breakpoints");
+        rdbg.expect_line("2.1 ", SOON);
+        let output = rdbg.finish(SOON);
+        let calls = target.count("calls");
+        assert_eq!((output.hits(1), output.hits(2), target.count("wrong")), (calls, calls, 0), "{policy}: {output:?}");
+        assert_eq!(target.count("traps") > 0, policy == "pass");
+        Guard::check(target.pid());
+        target.release();
+        assert_eq!(target.wait(SOON).code(), 0);
+    }
+}
+
 #[test]
 fn a_process_that_somebody_stopped_stays_stopped_and_goes_on_when_told() {
     let fixture = Fixture::get("hits");

@@ -6,6 +6,7 @@ mod literals;
 mod made;
 mod order;
 mod pattern;
+mod pieces;
 mod plt;
 mod ready;
 mod rows;

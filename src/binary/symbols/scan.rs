@@ -2,9 +2,8 @@
 
 use std::ops::Range;
 
-use rayon::prelude::*;
-
 use super::literals::Literals;
+use super::pieces::map_pieces;
 
 /// How much of a table is searched in one go, bytes. It stays in the cache while several literals are looked for.
 const PIECE: usize = 256 << 10;
@@ -19,14 +18,12 @@ pub(in crate::binary) struct Candidates(Vec<Range<usize>>);
 impl Strings<'_> {
     /// The strings that `literals` admit. `done` is told of each piece of the table that has been looked through.
     pub fn find(self, literals: &Literals, done: impl Fn(Range<usize>) + Sync) -> Candidates {
-        let pieces: Vec<Range<usize>> = self.pieces();
         let look = |piece: Range<usize>| {
             let found = self.find_in(piece.clone(), literals);
             done(piece);
             found
         };
-        let found: Vec<Vec<Range<usize>>> = pieces.into_par_iter().map(look).collect();
-        Candidates(found.concat())
+        Candidates(map_pieces(self.pieces(), look).concat())
     }
 
     /// The table in pieces that cut no string.

@@ -4,11 +4,11 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use object::elf;
-use rayon::prelude::*;
 
 use super::super::image::{Image, Section};
 use super::super::Dynamic;
 use super::literals::Literals;
+use super::pieces::map_pieces;
 use super::scan::{Candidates, Strings};
 use super::{NameSource, SymbolKind};
 use crate::base::{FileAddr, Progress};
@@ -100,36 +100,33 @@ impl Table {
         progress: &Progress,
     ) -> Vec<TableEntry> {
         let bytes = self.image.slice(&self.symbols);
-        let chunks: Vec<Vec<TableEntry>> = bytes
-            .par_chunks(ENTRY * CHUNK)
-            .enumerate()
-            .map(|(chunk, bytes)| {
-                if progress.is_cancelled() {
-                    return Vec::new();
+        let chunks: Vec<(usize, &[u8])> = bytes.chunks(ENTRY * CHUNK).enumerate().collect();
+        let select_in = |(chunk, bytes): (usize, &[u8])| {
+            if progress.is_cancelled() {
+                return Vec::new();
+            }
+            let first = (chunk * CHUNK) as u32;
+            let numbered = (first..).zip(bytes.chunks_exact(ENTRY));
+            let (mut least, mut most) = (usize::MAX, 0);
+            let named = numbered.filter(|(_, entry)| {
+                let offset = u32_at(entry, 0) as usize;
+                let is_wanted = wanted(offset);
+                if is_wanted {
+                    (least, most) = (offset.min(least), offset.max(most));
                 }
-                let first = (chunk * CHUNK) as u32;
-                let numbered = (first..).zip(bytes.chunks_exact(ENTRY));
-                let (mut least, mut most) = (usize::MAX, 0);
-                let named = numbered.filter(|(_, entry)| {
-                    let offset = u32_at(entry, 0) as usize;
-                    let is_wanted = wanted(offset);
-                    if is_wanted {
-                        (least, most) = (offset.min(least), offset.max(most));
-                    }
-                    is_wanted
-                });
-                let parsed = named.filter_map(|(number, entry)| Some((parse_entry(number, entry, code)?, entry)));
-                let accepted = parsed.filter(|(one, entry)| {
-                    let name = self.entry_name(entry);
-                    !name.is_empty() && accepts(one.kind, name)
-                });
-                let found = accepted.map(|(one, _)| one).collect();
-                self.release_strings(least..most);
-                progress.advance((bytes.len() / ENTRY) as u64);
-                found
-            })
-            .collect();
-        chunks.concat()
+                is_wanted
+            });
+            let parsed = named.filter_map(|(number, entry)| Some((parse_entry(number, entry, code)?, entry)));
+            let accepted = parsed.filter(|(one, entry)| {
+                let name = self.entry_name(entry);
+                !name.is_empty() && accepts(one.kind, name)
+            });
+            let found: Vec<TableEntry> = accepted.map(|(one, _)| one).collect();
+            self.release_strings(least..most);
+            progress.advance((bytes.len() / ENTRY) as u64);
+            found
+        };
+        map_pieces(chunks, select_in).concat()
     }
 
     /// Calls `visit` with every entry that has a name and names a function or data, and its size in bytes.

@@ -1,6 +1,5 @@
 //! Threads that hit the sites of a trace, and signals and samples.
 
-use std::cell::OnceCell;
 use std::sync::Arc;
 
 use super::super::memory::RawMemory;
@@ -13,7 +12,7 @@ use crate::engine::breakpoints::Verdict;
 use crate::lang::script::point::Side;
 use crate::target::breakpoint::Owner;
 use crate::trace::call::Outcome;
-use crate::trace::StopWish;
+use crate::trace::{Machine, StopWish};
 
 /// Calls of one thread that have not returned are kept up to this depth.
 const DEPTH: usize = 4096;
@@ -102,55 +101,24 @@ impl<I: Inferior> Engine<I> {
     }
 
     fn run_at_site(&mut self, tracing: &mut Tracing, tid: Tid, probe: u32, here: Here, regs: &Regs) {
-        let Tracing { machine, sites, caches, child, hits, .. } = tracing;
+        let Tracing { machine, sites, caches, child, hits, stop, .. } = tracing;
         let site = &sites[here.number as usize];
         let named = if here.side == Side::Entry { &site.entry } else { &site.returns };
         let name = named.get(here.at).map_or("", |(_, name)| name);
         *hits += 1;
-        let Some(process) = self.process_of(tid) else { return };
-        let Some(space) = self.spaces.get(&process.space) else { return };
-        let task = TracedTask {
-            inferior: &self.inferior,
-            caches,
-            space_id: process.space,
-            space,
-            pid: process.pid,
-            tid,
-            at: At::Function { regs, site, side: here.side, duration: here.duration },
-            probe: name,
-            child: child.map_or(0, |pid| pid.0 as u64),
-            regs: OnceCell::new(),
-        };
-        machine.run(probe as usize, &task);
-        if machine.take_stop() == StopWish::Stop {
-            tracing.stop = Some(name.to_owned());
-        }
+        let at = At::Function { regs, site, side: here.side, duration: here.duration };
+        let Some(task) = self.traced_task(tid, caches, at) else { return };
+        run_program(machine, probe, &TracedTask { probe: name, child: *child, ..task }, stop);
     }
 
     /// Runs a probe that hangs on no site.
     pub(super) fn run_probe(&mut self, tracing: &mut Tracing, tid: Tid, probe: u32, at: At<'_>) {
-        let Tracing { machine, caches, child, hits, .. } = tracing;
+        let Tracing { machine, caches, child, hits, stop, .. } = tracing;
         *hits += 1;
-        let Some(process) = self.process_of(tid) else { return };
-        let Some(space) = self.spaces.get(&process.space) else { return };
         let program = Arc::clone(machine.program());
         let name = program.probes.get(probe as usize).map_or("", |one| &one.text);
-        let task = TracedTask {
-            inferior: &self.inferior,
-            caches,
-            space_id: process.space,
-            space,
-            pid: process.pid,
-            tid,
-            at,
-            probe: name,
-            child: child.map_or(0, |pid| pid.0 as u64),
-            regs: OnceCell::new(),
-        };
-        machine.run(probe as usize, &task);
-        if machine.take_stop() == StopWish::Stop {
-            tracing.stop = Some(name.to_owned());
-        }
+        let Some(task) = self.traced_task(tid, caches, at) else { return };
+        run_program(machine, probe, &TracedTask { probe: name, child: *child, ..task }, stop);
     }
 
     /// The stop that the script wants of the hit that has just been dealt with.
@@ -225,5 +193,13 @@ impl Tracing {
         if self.told.insert(text.clone()) {
             self.machine.output().send_surely(crate::trace::Record::Warning(text));
         }
+    }
+}
+
+/// Runs one probe's program; the stop that it may want is its name.
+fn run_program<I: Inferior>(machine: &mut Machine, probe: u32, task: &TracedTask<'_, I>, stop: &mut Option<String>) {
+    machine.run(probe as usize, task);
+    if machine.take_stop() == StopWish::Stop {
+        *stop = Some(task.probe.to_owned());
     }
 }

@@ -269,24 +269,12 @@ impl<I: Inferior> Engine<I> {
 
     /// A call that begins, with its thread and stack; not yet when that was.
     fn describe_call(&self, tracing: &Tracing, tid: Tid, regs: &Regs, callee: Callee, stack: u32) -> Option<Box<Call>> {
-        let process = self.process_of(tid)?;
-        let space = self.spaces.get(&process.space)?;
-        let task = TracedTask {
-            inferior: &self.inferior,
-            caches: &tracing.caches,
-            space_id: process.space,
-            space,
-            pid: process.pid,
-            tid,
-            at: At::Sample,
-            probe: "",
-            child: 0,
-            regs: OnceCell::from(*regs),
-        };
+        let task = self.traced_task(tid, &tracing.caches, At::Sample)?;
+        let task = TracedTask { regs: OnceCell::from(*regs), ..task };
         Some(Box::new(Call {
             number: 0,
             time_ns: 0,
-            pid: process.pid,
+            pid: task.pid,
             tid,
             thread: task.comm(),
             callee,

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::super::memory::{CachedMemory, RawMemory};
-use super::super::state::Space;
+use super::super::state::{Engine, Space};
 use super::arguments::{SiteArguments, Standing};
 use super::{At, Caches, TracedSite};
 use crate::arch::Register;
@@ -35,8 +35,29 @@ pub(super) struct TracedTask<'a, I: Inferior> {
     pub(super) tid: Tid,
     pub(super) at: At<'a>,
     pub(super) probe: &'a str,
-    pub(super) child: u64,
+    /// Who has just been forked, at a fork.
+    pub(super) child: Option<Pid>,
     pub(super) regs: OnceCell<Regs>,
+}
+
+impl<I: Inferior> Engine<I> {
+    /// A task as a program sees it, of no probe yet.
+    pub(super) fn traced_task<'a>(&'a self, tid: Tid, caches: &'a Caches, at: At<'a>) -> Option<TracedTask<'a, I>> {
+        let process = self.process_of(tid)?;
+        let space = self.spaces.get(&process.space)?;
+        Some(TracedTask {
+            inferior: &self.inferior,
+            caches,
+            space_id: process.space,
+            space,
+            pid: process.pid,
+            tid,
+            at,
+            probe: "",
+            child: None,
+            regs: OnceCell::new(),
+        })
+    }
 }
 
 impl<I: Inferior> TracedTask<'_, I> {
@@ -239,7 +260,7 @@ impl<I: Inferior> Hit for TracedTask<'_, I> {
     }
 
     fn child(&self) -> u64 {
-        self.child
+        self.child.map_or(0, |pid| pid.0 as u64)
     }
 }
 

@@ -27,9 +27,14 @@ pub const COMMANDS: &[CommandSpec] = &[
     row(G, "disable", &["dis"], "disable [N | N-M]..", "Disable breakpoints", parse_disable),
     row(G, "ignore", &[], "ignore N COUNT", "Let the next COUNT hits of a breakpoint pass", parse_ignore),
     row(G, "condition", &["cond"], "condition N [EXPR]", "Set or remove a breakpoint's condition", parse_condition),
-    row(G, "info breakpoints", &["info b", "info br"], "info breakpoints", "List the breakpoints", |rest| {
-        nothing_after(rest, Command::ListBreakpoints)
-    }),
+    row(
+        G,
+        "info breakpoints",
+        &["info b", "info br", "info watchpoints"],
+        "info breakpoints",
+        "List the breakpoints",
+        |rest| nothing_after(rest, Command::ListBreakpoints),
+    ),
 ];
 
 /// A command that takes no argument.

@@ -193,6 +193,8 @@ fn signals_and_targets() {
     let handled = Command::Handle { signals: vec![Signal::URG], policy };
     assert_eq!(command("handle SIGURG nostop noprint pass"), handled);
     assert_eq!(command("process handle SIGURG -s false -n false -p true"), handled);
+    let listed = Command::Handle { signals: vec![Signal::URG, Signal(10)], policy: SignalPolicy::default() };
+    assert_eq!(command("info signals SIGURG SIGUSR1"), listed);
     let Command::Handle { signals, policy } = command("handle all stop") else { panic!() };
     assert_eq!(signals.len(), 62);
     assert_eq!(policy, SignalPolicy { stop: Some(Toggle::On), print: Some(Toggle::On), pass: None });

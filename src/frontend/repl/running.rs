@@ -58,10 +58,17 @@ pub const COMMANDS: &[CommandSpec] = &[
         "What a signal to the target does",
         parse_handle,
     ),
-    row(G, "info signals", &["info handle"], "info signals", "List what each signal does", |rest| {
-        nothing_after(rest, Command::ListSignals)
+    row(
+        G,
+        "info signals",
+        &["info handle"],
+        "info signals [SIGNAL|LOW-HIGH]..",
+        "List what each signal does, or these",
+        parse_listed_signals,
+    ),
+    row(G, "detach", &[], "detach", "Let the selected process run on, untraced", |rest| {
+        nothing_after(rest, Command::Detach)
     }),
-    row(G, "detach", &[], "detach", "Let the processes run on, untraced", |rest| nothing_after(rest, Command::Detach)),
     row(G, "kill", &["k"], "kill", "Kill the selected process", |rest| nothing_after(rest, Command::Kill)),
 ];
 
@@ -155,6 +162,16 @@ fn parse_handle(rest: &Rest<'_>) -> Result<Parsed, ParseError> {
         return Err(rest.wrong("a signal and what to do with it are needed"));
     }
     engine(Command::Handle { signals, policy })
+}
+
+fn parse_listed_signals(rest: &Rest<'_>) -> Result<Parsed, ParseError> {
+    let mut signals = Vec::new();
+    for word in rest.words()? {
+        signals.extend(find_signals(rest, &word)?);
+    }
+    // A policy that says nothing changes nothing.
+    let policy = SignalPolicy::default();
+    engine(if signals.is_empty() { Command::ListSignals } else { Command::Handle { signals, policy } })
 }
 
 /// `signal SIGNAL`, `signal 0`.

@@ -6,7 +6,7 @@ pub mod sched;
 pub mod status;
 
 use std::ffi::OsString;
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -17,6 +17,9 @@ pub use maps::parse_maps;
 pub use rows::{find_by_name, list_processes, matches_name, ProcessRow};
 pub use sched::parse_sched;
 pub use status::{parse_stat, parse_status, Stat, Status};
+
+/// The first read of a file of /proc takes as much as this, bytes: most are shorter.
+const FIRST_READ: usize = 4096;
 
 /// /proc/TID/status.
 pub fn read_status(tid: Tid) -> io::Result<Status> {
@@ -30,7 +33,6 @@ pub fn read_sched(tid: Tid) -> Option<RunRecord> {
 
 /// Whether a process executes a 32-bit ELF file (EI_CLASS of the gABI, "ELF Identification").
 pub fn is_32_bit(pid: Pid) -> bool {
-    use std::io::Read;
     let mut ident = [0; 5];
     let read = std::fs::File::open(format!("/proc/{pid}/exe")).and_then(|mut file| file.read_exact(&mut ident));
     read.is_ok() && ident == *b"\x7fELF\x01"
@@ -49,12 +51,12 @@ pub fn read_stat(tid: Tid) -> io::Result<Stat> {
 
 /// /proc/PID/maps; empty for a kernel thread and for a process whose leader has exited.
 pub fn read_maps(pid: Pid) -> io::Result<Vec<Mapping>> {
-    let text = std::fs::read(format!("/proc/{pid}/maps"))?;
+    let text = read_bytes(format!("/proc/{pid}/maps"))?;
     if text.is_empty() {
         // The leader may have exited before its threads, which still have the memory.
         let threads = read_threads(pid)?.into_iter().filter(|tid| *tid != pid.leader());
         for tid in threads {
-            match std::fs::read(format!("/proc/{pid}/task/{tid}/maps")) {
+            match read_bytes(format!("/proc/{pid}/task/{tid}/maps")) {
                 Ok(text) if !text.is_empty() => return Ok(parse_maps(&text)),
                 _ => {}
             }
@@ -116,7 +118,7 @@ pub fn openable_path(pid: Pid, mapping: &Mapping) -> Option<PathBuf> {
 
 /// The auxiliary vector, up to AT_NULL (getauxval(3)), as (type, value) pairs.
 pub fn read_auxv(pid: Pid) -> io::Result<Vec<(u64, u64)>> {
-    Ok(parse_auxv(&std::fs::read(group_dir(pid).join("auxv"))?))
+    Ok(parse_auxv(&read_bytes(group_dir(pid).join("auxv"))?))
 }
 
 /// Decodes /proc/PID/auxv of a 64-bit process.
@@ -131,7 +133,7 @@ pub fn parse_auxv(bytes: &[u8]) -> Vec<(u64, u64)> {
 
 /// A task's name, at most 15 bytes.
 pub fn read_comm(pid: Pid, tid: Tid) -> io::Result<String> {
-    let bytes = std::fs::read(format!("/proc/{pid}/task/{tid}/comm"))?;
+    let bytes = read_bytes(format!("/proc/{pid}/task/{tid}/comm"))?;
     Ok(String::from_utf8_lossy(bytes.strip_suffix(b"\n").unwrap_or(&bytes)).into_owned())
 }
 
@@ -144,7 +146,7 @@ pub fn read_exe(pid: Pid) -> io::Result<PathBuf> {
 
 /// The arguments; empty for a kernel thread and a zombie.
 pub fn read_cmdline(pid: Pid) -> io::Result<Vec<OsString>> {
-    Ok(parse_cmdline(&std::fs::read(format!("/proc/{pid}/cmdline"))?))
+    Ok(parse_cmdline(&read_bytes(format!("/proc/{pid}/cmdline"))?))
 }
 
 /// Decodes /proc/PID/cmdline: each argument ends with a NUL (unless the program has overwritten them).
@@ -188,7 +190,15 @@ fn read_numbers(directory: &str) -> io::Result<Vec<i32>> {
 
 /// A text of /proc; names in it need not be UTF-8.
 fn read_text(path: &str) -> io::Result<String> {
-    Ok(String::from_utf8_lossy(&std::fs::read(path)?).into_owned())
+    Ok(String::from_utf8_lossy(&read_bytes(path)?).into_owned())
+}
+
+/// A file of /proc. Its size says nothing, so that [`std::fs::read`] would begin with many reads of a few bytes.
+fn read_bytes(path: impl AsRef<Path>) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(FIRST_READ);
+    // But for `take` it would ask for the size first.
+    std::fs::File::open(path)?.take(u64::MAX).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 #[cfg(test)]

@@ -138,7 +138,7 @@ mod tests {
     fn finds_a_real_process_and_not_itself() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("rdbg-find-me");
-        std::fs::copy("/bin/sleep", &path).unwrap();
+        crate::os::tests::copy_program("/bin/sleep", &path);
         let mut child = Command::new(&path).arg("60").spawn().unwrap();
         let pid = Pid(child.id() as i32);
         assert_eq!(find_by_name("rdbg-find-me"), [pid]);

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::*;
 use crate::base::{Inferior, PtraceEvent, Resume, Signal, TraceOptions, VirtAddr, WaitStatus};
-use crate::os::tests::next;
+use crate::os::tests::{copy_program, next};
 use crate::os::{Doorbell, LiveInferior};
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -27,7 +27,7 @@ fn program(name: &str) -> Program {
     let name = &own_name(name);
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join(name);
-    std::fs::copy("/bin/sleep", &path).unwrap();
+    copy_program("/bin/sleep", &path);
     Program { _directory: directory, path, name: name.to_owned() }
 }
 
