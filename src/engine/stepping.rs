@@ -5,9 +5,9 @@ use super::memory::RawMemory;
 use super::settings::SchedulerLocking;
 use super::state::{Engine, World};
 use crate::api::{ApiError, Event, Reply, StepKind, StopReason, Toggle};
-use crate::base::{Inferior, ReadMem, Regs, ResumeHow, Signal, Tid, VirtAddr};
+use crate::base::{Inferior, PtraceEvent, ReadMem, Regs, Resume, ResumeHow, Signal, Tid, VirtAddr, WaitStatus};
 use crate::target::breakpoint::{CleanMemory, Owner};
-use crate::target::task::{RunState, StopKind};
+use crate::target::task::{RunState, StopKind, Thread};
 
 /// The longest instruction, bytes.
 const LONGEST_INSTRUCTION: usize = 15;
@@ -192,12 +192,36 @@ impl<I: Inferior> Engine<I> {
         self.steps_left(tid, kind, left - 1);
     }
 
+    /// Ends the single-stepping of threads that stand after it. The kernel ends it when a thread is let go on otherwise, but
+    /// not when its tracer ends: should rdbg be killed, the next instruction would be the process's end by SIGTRAP. So they
+    /// are let go on into an interrupt, which meets them before they execute anything.
+    pub(super) fn end_single_steps(&mut self) {
+        let stands = RunState::Stopped(StopKind::Event);
+        let is_stepped = |thread: &Thread| thread.resumed == ResumeHow::Step && thread.state == stands;
+        let stepped: Vec<Tid> = self.threads.iter().filter(|(_, one)| is_stepped(one)).map(|(tid, _)| *tid).collect();
+        for tid in stepped {
+            let onward = Resume { how: ResumeHow::Continue, signal: None };
+            if self.inferior.interrupt(tid).is_err() || self.inferior.resume(tid, onward).is_err() {
+                continue;
+            }
+            if let Some(thread) = self.threads.get_mut(&tid) {
+                thread.resumed = ResumeHow::Continue;
+            }
+            match self.wait_for(tid) {
+                Ok(WaitStatus::Event(PtraceEvent::Stop)) => {}
+                Ok(other) => self.handle(tid, other),
+                // Its end is reported to the loop.
+                Err(_) => {}
+            }
+        }
+    }
+
     /// So many instructions are left of a step whose thread stands.
     pub(super) fn steps_left(&mut self, tid: Tid, kind: StepKind, left: u32) {
         if left == 0 {
             return self.finish_step(tid, StopReason::Step);
         }
-        let others_run = |(other, thread): (&Tid, &crate::target::task::Thread)| *other != tid && !thread.is_stopped();
+        let others_run = |(other, thread): (&Tid, &Thread)| *other != tid && !thread.is_stopped();
         if self.settings.non_stop == Toggle::Off && self.threads.iter().any(others_run) {
             self.stop_world();
             self.run_alone(tid);

@@ -28,6 +28,7 @@ impl<I: Inferior> Engine<I> {
         } else if !already {
             self.stop_world();
         }
+        self.end_single_steps();
         let Some(pid) = self.threads.get(&tid).map(|one| one.pid) else { return };
         // Whatever was being stepped over or returned from is over: the user decides anew.
         if self.settings.non_stop == Toggle::On {

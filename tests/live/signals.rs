@@ -42,7 +42,7 @@ fn a_sigtrap_that_is_sent_to_a_thread_swallows_no_hit() {
         rdbg.expect_line("Continuing", SOON);
         target.release();
         target.wait_done(Duration::from_secs(60));
-        rdbg.send("interrupt");
+        rdbg.signal("INT");
         rdbg.expect_line("Stopped by interrupt", SOON);
         rdbg.send("info breakpoints");
         rdbg.expect_line("2.1 ", SOON);

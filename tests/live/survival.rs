@@ -65,6 +65,30 @@ fn kill(mut rdbg: Rdbg) {
     gone(guardian);
 }
 
+/// A trap flag that single-stepping left set would be the end of it.
+#[test]
+fn a_target_that_stands_after_a_step_lives_on() {
+    for steps in [&["stepi"][..], &["stepi 5"], &["next"], &["step", "nexti 3"], &["set non-stop on", "stepi 2"]] {
+        let target = paced("2", "100");
+        let mut rdbg = Rdbg::start(["attach", "--pid", &target.pid().to_string()]);
+        rdbg.watch(target.pid());
+        for command in ["tbreak paced_call", "continue"] {
+            rdbg.send(command);
+        }
+        rdbg.expect_line("Breakpoint 1, paced_call", SOON);
+        for command in steps {
+            rdbg.send(command);
+            if command.starts_with("set") {
+                continue;
+            }
+            rdbg.expect("the end of a step", |line| line.text.starts_with("Step at"), SOON);
+        }
+        kill(rdbg);
+        works_on(target.pid());
+        unharmed(target);
+    }
+}
+
 /// Waits until the process has slept and gone on some more times: its threads sleep between two calls.
 #[track_caller]
 fn works_on(pid: u32) {
