@@ -2,9 +2,9 @@
 
 use super::settings::SchedulerLocking;
 use super::state::Engine;
-use super::stepping::Others;
 use crate::api::{ApiError, ClientId, Command, Event, Outcome, Reply, TargetSelector, Toggle, LISTED_LOCATIONS};
 use crate::base::Inferior;
+use crate::engine::stops::stepping::Others;
 use crate::target::task::{Process, Role};
 
 impl<I: Inferior> Engine<I> {
@@ -115,7 +115,7 @@ impl<I: Inferior> Engine<I> {
             Command::TypeNames { regex, limit } => self.type_names(&regex, limit),
             Command::InfoSymbol { expression } => self.info_symbol(&expression),
             Command::Complete { prefix, limit } => Ok(self.complete(&prefix, limit)),
-            Command::Processes { matching } => super::attach::list_processes(matching.as_deref()),
+            Command::Processes { matching } => crate::engine::process::attach::list_processes(matching.as_deref()),
             Command::Safety => Ok(Reply::Text { text: self.describe_safety()? }),
             Command::Status => Ok(Reply::Status { stopped: self.stop_reason(), inferiors: self.inferior_rows() }),
             other => Err(ApiError::internal(format!("no one carries out {other:?}"))),
@@ -126,7 +126,7 @@ impl<I: Inferior> Engine<I> {
         match selector {
             TargetSelector::Pid { pid } => self.attach(pid, until_exec, hold),
             TargetSelector::Name { name } => {
-                let pid = super::attach::find_one(&name)?;
+                let pid = crate::engine::process::attach::find_one(&name)?;
                 self.attach(pid, until_exec, hold)
             }
             TargetSelector::WaitFor { name, include_existing, method } => {

@@ -141,7 +141,7 @@ impl Settings {
             "non-stop" => self.non_stop = parse_toggle(value)?,
             "vtable-names" => {
                 let path = PathBuf::from(value);
-                let names = super::files::read_vtable_names(&path)?;
+                let names = crate::engine::names::files::read_vtable_names(&path)?;
                 self.vtable_names = Some((path, names));
             }
             "scheduler-locking" => self.scheduler_locking = SchedulerLocking::find_by_name(value)?,

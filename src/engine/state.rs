@@ -6,13 +6,13 @@ use std::path::PathBuf;
 use crossbeam_channel::{Receiver, Sender};
 use rustc_hash::FxHashMap;
 
+use super::breakpoints::Breakpoint;
+use super::settings::Settings;
 use crate::api::{ApiError, ClientId, DisplayRow, Event, Request, StopReason, Subscription};
 use crate::base::{Inferior, InferiorError, Pid, Progress, Signal, TaskUid, Tid, VirtAddr, WaitStatus};
-use crate::engine::breakpoints::Breakpoint;
-use crate::engine::remote::Wait;
-use crate::engine::settings::Settings;
-use crate::engine::stepping::StepGoal;
-use crate::engine::waiting::Awaited;
+use crate::engine::process::remote::Wait;
+use crate::engine::process::waiting::Awaited;
+use crate::engine::stops::stepping::StepGoal;
 use crate::os::waitfor::WatchEvent;
 use crate::target::address_space::AddressSpace;
 use crate::target::breakpoint::SiteTable;
@@ -32,7 +32,7 @@ pub enum Input {
     /// rdbg was told to end.
     Terminate(Signal),
     /// A probe by time of the trace is due.
-    Tick(crate::engine::trace::Tick),
+    Tick(super::trace::Tick),
     /// The trace is to end.
     TraceDone,
     /// Somebody may have stood for as long as `set pause-budget` says.
@@ -71,9 +71,9 @@ pub struct Space {
     /// As the guardian knows it, once something is patched in it.
     pub guarded: Option<crate::os::GuardedId>,
     /// The safety net.
-    pub(super) net: super::net::Net,
+    pub(in crate::engine) net: crate::engine::process::net::Net,
     /// The map of its JIT.
-    pub(super) jit: super::jit::JitSeen,
+    pub(in crate::engine) jit: crate::engine::names::jit::JitSeen,
 }
 
 /// What the user's commands refer to when they name nothing.
@@ -110,7 +110,7 @@ pub struct Engine<I: Inferior> {
     /// when they report.
     pub(super) late: FxHashMap<Tid, bool>,
     /// What was patched in processes that have gone, the last one first.
-    pub(super) departed: Vec<super::strays::Departed>,
+    pub(in crate::engine) departed: Vec<crate::engine::process::strays::Departed>,
     /// Reports that were taken while another task's was awaited.
     pub(super) backlog: VecDeque<(Tid, WaitStatus)>,
     pub(super) breakpoints: BTreeMap<u32, Breakpoint>,
@@ -119,17 +119,17 @@ pub struct Engine<I: Inferior> {
     pub(super) selection: Selection,
     pub(super) stop: Option<StopReason>,
     pub(super) epoch: u64,
-    pub(super) line_step: Option<super::line_step::LineStep>,
+    pub(in crate::engine) line_step: Option<crate::engine::stops::line_step::LineStep>,
     /// Of the inlined calls that begin where a thread stands, so many are entered: the pc and their number.
     pub(super) entered: FxHashMap<Tid, (VirtAddr, usize)>,
-    pub(super) skips: super::skips::Skips,
+    pub(in crate::engine) skips: crate::engine::stops::skips::Skips,
     /// What threads are to do before they stop again.
     pub(super) steps: FxHashMap<Tid, StepGoal>,
     pub(super) awaited: Option<Awaited>,
     /// What the scheduler kept of threads before they were last told to stop.
     pub(super) asleep: FxHashMap<Tid, crate::base::RunRecord>,
     /// Where threads come to when a frame that is waited for is left without a return.
-    pub(super) escapes: FxHashMap<Tid, Vec<super::finishing::Escape>>,
+    pub(in crate::engine) escapes: FxHashMap<Tid, Vec<crate::engine::stops::finishing::Escape>>,
     /// Return sites that are armed.
     pub(super) returns: Vec<(SpaceId, VirtAddr, crate::target::breakpoint::Owner)>,
     /// How often what debug registers are to hold has changed, in any space.
@@ -137,30 +137,30 @@ pub struct Engine<I: Inferior> {
     /// Files that have been parsed, by device and inode.
     pub(super) files: FxHashMap<(u64, u64), std::sync::Arc<crate::binary::Module>>,
     pub(super) pinned: Option<super::pinning::Pinned>,
-    pub(super) sources: super::source::Sources,
+    pub(in crate::engine) sources: crate::engine::inspect::source::Sources,
     pub(super) launched: Option<(PathBuf, Vec<std::ffi::OsString>)>,
-    pub(super) history: Vec<super::described_names::Kept>,
+    pub(in crate::engine) history: Vec<crate::engine::inspect::described_names::Kept>,
     /// Convenience variables, by name without the `$`.
-    pub(super) kept: std::collections::BTreeMap<String, super::described_names::Kept>,
+    pub(in crate::engine) kept: std::collections::BTreeMap<String, crate::engine::inspect::described_names::Kept>,
     pub(super) examine_next: Option<VirtAddr>,
     /// What is shown at every stop.
     pub(super) displays: Vec<DisplayRow>,
     pub(super) next: Counters,
     pub(super) ended: bool,
-    pub(super) pause: super::pause::Pause,
+    pub(in crate::engine) pause: crate::engine::stops::pause::Pause,
     /// System calls that breakpoints wait for.
-    pub(super) wanted_calls: super::syscalls::WantedCalls,
+    pub(in crate::engine) wanted_calls: crate::engine::stops::syscalls::WantedCalls,
     /// What commands that take their time tell.
     pub(super) progress: Progress,
-    pub(super) filtered: super::call_filter::FilteredProcesses,
+    pub(in crate::engine) filtered: crate::engine::process::call_filter::FilteredProcesses,
     /// The watch over all processes.
-    pub(super) everywhere: Option<super::everywhere::Everywhere>,
+    pub(in crate::engine) everywhere: Option<crate::engine::process::everywhere::Everywhere>,
     /// Indexes of names that are being made.
-    pub(super) indexing: super::indexing::Indexing,
+    pub(in crate::engine) indexing: crate::engine::names::indexing::Indexing,
     /// Debug information that is being fetched.
-    pub(super) fetching: super::debuginfod::Fetching,
+    pub(in crate::engine) fetching: crate::engine::names::debuginfod::Fetching,
     /// The trace script that runs.
-    pub(super) trace: Option<Box<crate::engine::trace::Tracing>>,
+    pub(super) trace: Option<Box<super::trace::Tracing>>,
     /// Writes what the last trace had to tell.
     pub(super) trace_printer: Option<std::thread::JoinHandle<()>>,
     pub(super) trace_valve: std::sync::Arc<super::trace::Valve>,

@@ -1,4 +1,4 @@
-//! The code of the safety net: a SIGTRAP handler that is put into a target (engine/net has the when and the where).
+//! The code of the safety net: a SIGTRAP handler that is put into a target (engine/process/net has the when and the where).
 //!
 //! It runs there, without rdbg: position-independent, with no stack but the signal's frame, no library, no data but the
 //! table behind it. What it meets, by siginfo's si_code (sigaction(2)) and the interrupted rip:

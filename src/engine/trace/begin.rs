@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::super::state::Engine;
 use super::arguments::names_of;
 use super::quick::empty_program;
 use super::timers::Timers;
@@ -14,6 +13,7 @@ use super::{files, usdt, Caches, Target, TracedCalls, TracedFile, TracedPlace, T
 use crate::api::{ApiError, ClientId, Event, Outcome, Reply, Toggle, TraceFormat, TraceScope, TraceSpec, TraceStream};
 use crate::base::{Inferior, Pid, Signal};
 use crate::binary::Module;
+use crate::engine::state::Engine;
 use crate::lang::script::point::{Place, Point, Side};
 use crate::lang::script::program::{Clock, Missing, Probe, Program};
 use crate::lang::script::{compile, CompileOptions, Diagnostic, Safety, Source};
@@ -395,7 +395,7 @@ fn traced_calls(program: &Program) -> TracedCalls {
 
 /// Which processes a script can concern, where the user names none.
 fn scope_of(program: &Program, given: Option<Pid>) -> TraceScope {
-    use super::super::trace_scope as scope;
+    use super::scope;
     if let Some(pid) = given {
         return TraceScope::Process { pid };
     }

@@ -1,9 +1,9 @@
 //! Traced system calls that a stop of rdbg's breaks off with EINTR and that are then made again: to the program, and so
 //! to the trace, each is one call that has not returned yet.
 
-use super::super::state::Engine;
 use super::TracedThread;
 use crate::base::{Inferior, Tid};
+use crate::engine::state::Engine;
 
 /// -EINTR as a system call returns it.
 const EINTR: u64 = (-4i64) as u64;

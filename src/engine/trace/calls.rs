@@ -1,9 +1,9 @@
 //! System calls of traced threads: each reports its entry and its return.
 
-use super::super::breakpoints::Verdict;
-use super::super::state::Engine;
 use super::{At, Tracing};
 use crate::base::{Inferior, SyscallStop, Tid};
+use crate::engine::breakpoints::Verdict;
+use crate::engine::state::Engine;
 use crate::trace::SyscallHit;
 
 /// accept(2) and accept4(2).

@@ -5,11 +5,11 @@ use std::collections::hash_map::Entry;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::super::breakpoints::holds;
-use super::super::expressions::explain;
-use super::super::state::Engine;
 use crate::api::{ApiError, Toggle};
 use crate::base::{Inferior, Regs, Tid, VirtAddr};
+use crate::engine::breakpoints::holds;
+use crate::engine::inspect::expressions::explain;
+use crate::engine::state::Engine;
 use crate::lang::{Expression, Fault};
 use crate::target::task::SpaceId;
 

@@ -1,9 +1,9 @@
 //! The end of a trace: END, the maps, the last record. Ticks, too.
 
-use super::super::state::{Engine, Input, World};
 use super::timers::Tick;
 use crate::api::{ApiError, Outcome, Reply};
 use crate::base::{Inferior, Tid};
+use crate::engine::state::{Engine, Input, World};
 use crate::lang::script::point::Point;
 use crate::lang::script::program::PrintMaps;
 use crate::target::task::Role;

@@ -4,10 +4,10 @@ use std::collections::HashSet;
 use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
-use super::super::state::Engine;
 use super::timers::Timers;
 use super::TracedFile;
 use crate::base::{Inferior, Pid};
+use crate::engine::state::Engine;
 use crate::lang::operator::{BinaryOp, Logical};
 use crate::lang::script::point::Point;
 use crate::lang::script::program::{Builtin, Code, Program};

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use super::super::memory::RawMemory;
-use super::super::state::Engine;
 use super::task::TracedTask;
 use super::{At, Called, PendingReturn, Tracing};
 use crate::api::StopReason;
 use crate::base::{Inferior, ReadMem, Regs, Signal, Tid, VirtAddr};
 use crate::engine::breakpoints::Verdict;
+use crate::engine::inspect::memory::RawMemory;
+use crate::engine::state::Engine;
 use crate::lang::script::point::Side;
 use crate::target::breakpoint::Owner;
 use crate::trace::call::Outcome;

@@ -1,9 +1,9 @@
 //! `rdbg trace -l`: the probes there are.
 
-use super::super::state::Engine;
 use super::files;
 use crate::api::{ApiError, Outcome, Reply, Toggle};
 use crate::base::Inferior;
+use crate::engine::state::Engine;
 use crate::lang::script::point::{glob, Place};
 use crate::target::syscalls::{find_kernel_call, kernel_calls};
 

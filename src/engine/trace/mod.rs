@@ -16,6 +16,7 @@ mod hits;
 mod list;
 mod place;
 mod quick;
+mod scope;
 mod task;
 mod timers;
 mod usdt;

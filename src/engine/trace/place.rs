@@ -1,11 +1,11 @@
 //! Probes on functions to sites in processes.
 
-use super::super::state::Engine;
 use super::usdt::Guard;
 use super::{TracedSite, Tracing};
 use crate::api::Event;
 use crate::base::{FileAddr, Inferior, VirtAddr};
 use crate::binary::Module;
+use crate::engine::state::Engine;
 use crate::lang::script::point::{Place, Point, Side};
 use crate::target::breakpoint::Owner;
 use crate::target::task::{Role, SpaceId};

@@ -4,16 +4,16 @@
 use std::cell::OnceCell;
 use std::collections::HashSet;
 
-use super::super::breakpoints::Verdict;
-use super::super::hot_sites::Pace;
-use super::super::state::Engine;
 use super::calendar::Calendar;
 use super::condition::{Moment, Test};
 use super::task::TracedTask;
 use super::{At, Called, Tracing};
 use crate::api::{self, ApiError, BreakpointAction, BreakpointSpec, ClientId, ModuleFilter, QuickSpec, Toggle, Where};
 use crate::base::{Inferior, Regs, Tid, VirtAddr};
-use crate::engine::memory::RawMemory;
+use crate::engine::breakpoints::hot_sites::Pace;
+use crate::engine::breakpoints::Verdict;
+use crate::engine::inspect::memory::RawMemory;
+use crate::engine::state::Engine;
 use crate::lang::script::program::{Config, Program};
 use crate::os::{clock_nanoseconds, Clock};
 use crate::target::breakpoint::CleanMemory;

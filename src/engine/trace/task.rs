@@ -6,14 +6,14 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::super::memory::{CachedMemory, RawMemory};
-use super::super::state::{Engine, Space};
 use super::arguments::{SiteArguments, Standing};
 use super::{At, Caches, TracedSite};
 use crate::arch::Register;
 use crate::base::{Inferior, Pid, ReadMem, Regs, Tid, VirtAddr};
 use crate::binary::symbols::demangle;
 use crate::binary::UsdtProbe;
+use crate::engine::inspect::memory::{CachedMemory, RawMemory};
+use crate::engine::state::{Engine, Space};
 use crate::lang::script::point::Side;
 use crate::target::breakpoint::CleanMemory;
 use crate::target::task::SpaceId;

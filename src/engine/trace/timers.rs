@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{bounded, Sender};
 
-use super::super::state::Input;
+use crate::engine::state::Input;
 use crate::os::Doorbell;
 
 /// The thread of the timers; dropping it ends it.

@@ -4,10 +4,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::super::state::Engine;
 use super::TracedPlace;
 use crate::base::{FileAddr, Inferior, Pid, VirtAddr};
 use crate::binary::Module;
+use crate::engine::state::Engine;
 use crate::lang::script::point::glob;
 use crate::os::{GuardedId, Guardian};
 use crate::target::task::SpaceId;

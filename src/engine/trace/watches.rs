@@ -1,9 +1,9 @@
 //! `watchpoint:ADDRESS:LENGTH:MODE`: debug registers, by the breakpoints that the prompt's `watch` sets.
 
-use super::super::state::Engine;
 use super::Tracing;
 use crate::api::{BreakpointAction, BreakpointSpec, ClientId, ModuleFilter, Toggle, WatchAccess, WatchSpec, Where};
 use crate::base::Inferior;
+use crate::engine::state::Engine;
 use crate::lang::script::point::{Access, Point};
 
 impl<I: Inferior> Engine<I> {

@@ -1,0 +1,146 @@
+//! Where the variables of a function are at one of its addresses, before any thread is there: as registers and distances,
+//! for conditions that are compiled once.
+
+use crate::arch::{ArgumentPlace, Register};
+use crate::base::{FileAddr, VirtAddr};
+use crate::binary::dwarf::{FrameState, Instance, Passed, Piece, Source, Types, Variable};
+use crate::binary::CfaRule;
+use crate::lang::typed::{Held, TypedValue};
+use crate::lang::{DebugType, Found, RegisterId, RegisterName, Type};
+use crate::target::address_space::LoadedModule;
+
+/// Registers are told apart in an address by numbers that no address has: they are this many bits up.
+const TAG_SHIFT: u32 = 48;
+/// The tag of the CFA; registers have their DWARF numbers plus one.
+const CFA_TAG: u64 = 100;
+/// DWARF's numbers of the argument registers.
+pub(in crate::engine) const ARGUMENTS: [u16; 6] = [5, 4, 1, 2, 8, 9];
+
+/// An address in a function.
+pub(in crate::engine) struct SiteScope<'a> {
+    pub(in crate::engine) loaded: &'a LoadedModule,
+    pub(in crate::engine) at: FileAddr,
+    /// The function, and what is inlined there, the innermost last.
+    pub(in crate::engine) chain: Vec<Instance>,
+}
+
+impl<'a> SiteScope<'a> {
+    /// Of an address that a module holds.
+    pub(in crate::engine) fn new(loaded: &'a LoadedModule, at: VirtAddr) -> Self {
+        let at = loaded.to_file(at);
+        Self { loaded, at, chain: loaded.module.dwarf().instances_at(at) }
+    }
+
+    /// Where a variable will be, of a type that the module numbered `module` has.
+    pub(in crate::engine) fn find(&self, types: &Types<'_>, module: u16, variable: &Variable) -> Found {
+        let ty = DebugType { module, id: variable.ty };
+        if let Some(found) = self.passed(types, variable, ty) {
+            return found;
+        }
+        let function = self.chain.first().map(|one| one.entry);
+        let pieces = types.locate(variable.entry, function, self.at, self);
+        let unknown = |reason: &str| Found::Value {
+            value: TypedValue { ty: variable.ty, place: Held::Unknown(reason.to_owned()) },
+            module,
+        };
+        match pieces.as_deref() {
+            Ok([Piece { source: Source::Register(number), bits: None, .. }]) => match named(*number) {
+                Some(register) => Found::Register { register, ty },
+                None => unknown("it is in a vector register at the breakpoint"),
+            },
+            Ok([Piece { source: Source::Memory(at), bits: None, .. }]) => {
+                self.relative(*at, ty).unwrap_or_else(|| unknown("no register tells where it is at the breakpoint"))
+            }
+            Ok([Piece { source: Source::Bytes(bytes), bits: None, .. }]) => {
+                Found::Value { value: TypedValue { ty: variable.ty, place: Held::Bytes(bytes.clone()) }, module }
+            }
+            Ok([Piece { source: Source::Missing, .. }]) => {
+                Found::Value { value: TypedValue { ty: variable.ty, place: Held::OptimisedOut }, module }
+            }
+            Ok(_) => unknown("it is in several pieces at the breakpoint"),
+            Err(reason) => unknown(reason),
+        }
+    }
+
+    /// An argument of unoptimised code before the prologue's end.
+    fn passed(&self, types: &Types<'_>, variable: &Variable, ty: DebugType) -> Option<Found> {
+        let function = self.chain.first()?;
+        let body = self.loaded.module.dwarf().body_of(self.at);
+        let before = self.at == function.start() || body.is_some_and(|body| self.at < body);
+        if !before || self.chain.len() != 1 || !types.is_fixed(variable.entry) {
+            return None;
+        }
+        let all = types.arguments_at_entry(function.entry);
+        let argument = all.iter().find(|one| one.entry == variable.entry)?;
+        match (argument.place, argument.means) {
+            (ArgumentPlace::Integer(index), means) => {
+                let register = named(*ARGUMENTS.get(usize::from(index.0))?)?;
+                Some(match means {
+                    Passed::ByValue => Found::Register { register, ty },
+                    Passed::ByReference => Found::Relative { register, offset: 0, ty },
+                })
+            }
+            (ArgumentPlace::Stack { offset }, Passed::ByValue) => {
+                let register = named(crate::target::unwind::RSP)?;
+                // As at the first instruction, where rsp is eight below the CFA.
+                let Found::Relative { offset: cfa, .. } = self.relative(CFA_TAG << TAG_SHIFT, ty)? else { return None };
+                Some(Found::Relative { register, offset: cfa - 8 + offset as i64, ty })
+            }
+            _ => None,
+        }
+    }
+
+    /// From a tagged address to a register and a distance.
+    fn relative(&self, at: u64, ty: DebugType) -> Option<Found> {
+        let tag = at.wrapping_add(1 << (TAG_SHIFT - 1)) >> TAG_SHIFT;
+        if tag == 0 {
+            return Some(Found::Value {
+                value: TypedValue { ty: ty.id, place: Held::Memory(VirtAddr(at)) },
+                module: ty.module,
+            });
+        }
+        let distance = at.wrapping_sub(tag << TAG_SHIFT) as i64;
+        if tag != CFA_TAG {
+            return Some(Found::Relative { register: named(u16::try_from(tag - 1).ok()?)?, offset: distance, ty });
+        }
+        let row = self.loaded.module.unwind().row_at(self.at).ok()??;
+        let CfaRule::RegisterOffset { register, offset } = row.cfa else { return None };
+        Some(Found::Relative { register: named(register)?, offset: distance.checked_add(offset)?, ty })
+    }
+}
+
+/// A general register as expressions read it.
+pub(in crate::engine) fn named(dwarf: u16) -> Option<RegisterName> {
+    let register = Register::from_dwarf(dwarf)?;
+    Some(RegisterName { id: RegisterId(register.number()), ty: Type::ULONG })
+}
+
+impl FrameState for SiteScope<'_> {
+    fn register(&self, number: u16) -> Option<u64> {
+        (number < 16).then(|| (u64::from(number) + 1) << TAG_SHIFT)
+    }
+
+    fn cfa(&self) -> Option<u64> {
+        Some(CFA_TAG << TAG_SHIFT)
+    }
+
+    fn bias(&self) -> u64 {
+        self.loaded.to_virt(FileAddr(0)).0
+    }
+
+    fn read(&self, _: u64, _: &mut [u8]) -> Option<()> {
+        None
+    }
+
+    fn thread_local(&self, _: u64) -> Option<u64> {
+        None
+    }
+
+    fn entry_register(&self, number: u16) -> Option<u64> {
+        let start = self.chain.first().map(Instance::start);
+        if start == Some(self.at) {
+            return self.register(number);
+        }
+        None
+    }
+}
