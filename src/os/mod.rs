@@ -24,6 +24,7 @@ mod request;
 mod safety_net;
 pub mod signals;
 pub mod socket;
+mod spare_memory;
 pub mod terminal;
 pub mod tracer;
 pub mod waitfor;
@@ -49,6 +50,7 @@ pub use proc::{find_by_name, is_32_bit, list_processes, openable_path, read_maps
 pub use safety_net::{net_action, net_code, net_entry, net_restorer, NET_SITES, NET_TABLE};
 pub use signals::{block_termination_signals, spawn_signal_thread};
 pub use socket::{own_uid, peer_uid, runtime_dir, set_private_mode};
+pub use spare_memory::spare_memory;
 pub use terminal::Terminal;
 pub use tracer::LiveInferior;
 pub use waitfor::{ExecAnswer, ExecWatch, WatchEvent, WatchMethod, WatchSink, WatchSpec};

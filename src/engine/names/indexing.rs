@@ -13,6 +13,9 @@ use crate::base::{Inferior, Progress};
 use crate::binary::Module;
 use crate::engine::state::{Engine, World};
 
+/// Bytes that must be to spare before a pack is made, several times what that takes: rdbg may share its container's memory with
+/// the target, which would be killed for it.
+const MEMORY_FOR_A_PACK: u64 = 512 << 20;
 /// How long the end of a session waits for the thread to put down its work.
 const END: Duration = Duration::from_millis(200);
 
@@ -176,6 +179,10 @@ impl Lacking {
     fn pack(self, gate: &Arc<Gate>) {
         let path = self.module.path().display();
         let Some(cache) = Cache::of_user() else { return };
+        let spare = crate::os::spare_memory();
+        if spare < MEMORY_FOR_A_PACK {
+            return tracing::debug!(%path, spare, "no pack: memory is short");
+        }
         let asked = gate.clone();
         let module = self.module.reopened().reporting_to(Progress::unattended(move || asked.pass()));
         let pack = module.make_pack(&self.key);
