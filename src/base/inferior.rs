@@ -47,7 +47,7 @@ pub enum InferiorError {
 
 impl InferiorError {
     /// What debugs without a CPU has none.
-    fn no_debug_registers(tid: Tid) -> Self {
+    pub(crate) fn no_debug_registers(tid: Tid) -> Self {
         InferiorError::Os { what: "debug registers", tid, reason: "there are none".to_string() }
     }
 }

@@ -45,6 +45,11 @@ pub fn involves_registers(code: i32) -> bool {
     matches!(code, TRAP_HWBKPT | TRAP_TRACE)
 }
 
+/// Whether DR6 tells of debug registers that were hit or of a single step (Intel SDM vol. 3, 18.2.3: B0 to B3 and BS).
+pub fn tells_exception(dr6: u64) -> bool {
+    dr6 & 0x400f != 0
+}
+
 /// Classifies a signal-delivery-stop with SIGTRAP by its siginfo, DR6 (0 where it tells nothing), the pc, how the task
 /// was resumed, the sites, and the debug registers in use.
 pub fn classify_trap(

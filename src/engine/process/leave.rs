@@ -3,6 +3,7 @@
 use super::remote::Wait;
 use crate::api::{Event, Leave};
 use crate::base::{Inferior, MemError, Pid, Resume, ResumeHow, Signal, Tid, VirtAddr};
+use crate::engine::breakpoints::resume::SLOT_PAGES;
 use crate::engine::state::{Engine, World};
 use crate::target::task::{Origin, Role, RunState, SpaceId, StopKind};
 
@@ -165,12 +166,8 @@ impl<I: Inferior> Engine<I> {
             return;
         }
         for (_, end) in runs {
-            let start = end.0 - crate::engine::breakpoints::resume::SLOT_PAGES;
-            if let Err(error) = self.remote_syscall(
-                tid,
-                SYS_MUNMAP,
-                [start, crate::engine::breakpoints::resume::SLOT_PAGES, 0, 0, 0, 0],
-            ) {
+            let start = end.0 - SLOT_PAGES;
+            if let Err(error) = self.remote_syscall(tid, SYS_MUNMAP, [start, SLOT_PAGES, 0, 0, 0, 0]) {
                 self.emit(Event::Notice { text: format!("a page of rdbg's stays mapped at {start:#x}: {error}") });
             }
         }

@@ -10,8 +10,9 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use crate::base::{
-    AddrRange, Inferior, InferiorError, Mapping, MappingSource, MemError, PendingScope, Pid, PtraceEvent, Regs, Resume,
-    ResumeHow, SigInfo, Signal, Tid, TraceOptions, VectorRegs, VirtAddr, WaitStatus, Witness,
+    AddrRange, DebugRegister, Inferior, InferiorError, Mapping, MappingSource, MemError, PendingScope, Pid,
+    PtraceEvent, Regs, Resume, ResumeHow, SigInfo, Signal, Tid, TraceOptions, VectorRegs, VirtAddr, WaitStatus,
+    Witness,
 };
 
 /// Where every scripted process has its code: 4 KiB, `push rbp` throughout.
@@ -108,6 +109,8 @@ pub(super) struct Scripted {
     pub(super) answers: HashMap<Tid, VecDeque<Report>>,
     /// Tasks that do not answer an interrupt: they wait in the kernel.
     pub(super) silent: HashSet<Tid>,
+    /// DR6 of the tasks that have debug registers.
+    pub(super) debug_status: HashMap<Tid, u64>,
     /// What a task reports after it was let go on.
     pub(super) after_resume: HashMap<Tid, VecDeque<Report>>,
     pub(super) calls: Vec<Call>,
@@ -129,6 +132,7 @@ impl Scripted {
             reports: VecDeque::new(),
             answers: HashMap::new(),
             silent: HashSet::new(),
+            debug_status: HashMap::new(),
             after_resume: HashMap::new(),
             calls: Vec::new(),
             gone: HashSet::new(),
@@ -465,6 +469,17 @@ impl Inferior for Scripted {
 
     fn openable_path(&self, _: Pid, _: &Mapping) -> Option<PathBuf> {
         None
+    }
+
+    fn debug_register(&self, tid: Tid, _: DebugRegister) -> Result<u64, InferiorError> {
+        self.debug_status.get(&tid).copied().ok_or_else(|| InferiorError::no_debug_registers(tid))
+    }
+
+    fn set_debug_register(&mut self, tid: Tid, register: DebugRegister, value: u64) -> Result<(), InferiorError> {
+        if register == DebugRegister::Status {
+            self.debug_status.insert(tid, value);
+        }
+        Ok(())
     }
 
     fn pending_signals(&self, _: Pid, tid: Tid, _: PendingScope) -> Result<u64, InferiorError> {

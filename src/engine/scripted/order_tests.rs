@@ -9,6 +9,7 @@ use crate::base::{Pid, PtraceEvent, ResumeHow, Signal, Tid, WaitStatus};
 use crate::engine::state::{Engine, Subscriber, World};
 use crate::os::Doorbell;
 use crate::target::breakpoint::INT3;
+use crate::target::stop::TRAP_HWBKPT;
 use crate::target::task::{RunState, StopKind};
 
 /// A number that no process of this machine has.
@@ -340,6 +341,24 @@ fn a_trap_that_is_queued_behind_the_interrupt_is_collected_first() {
         assert_eq!(scene.kernel().pc(SECOND), SITE, "{status:?}");
         assert!(scene.kernel().calls.contains(&Call::Detach(SECOND, None)), "{status:?}");
     }
+}
+
+#[test]
+fn a_debug_registers_trap_that_is_queued_behind_the_interrupt_is_collected_too() {
+    let mut scene = Scene::attached();
+    scene.engine.registers_changes = 1;
+    scene.kernel().debug_status.insert(LEADER, 0);
+    scene.kernel().debug_status.insert(SECOND, 0b1);
+    scene.kernel().set_pending(SECOND, &[Signal::TRAP]);
+    let answer = Report::new(SECOND, WaitStatus::Event(PtraceEvent::Stop)).at(SITE.offset(8));
+    scene.kernel().answers.insert(SECOND, [answer].into());
+    let trap = Report::new(SECOND, WaitStatus::SignalDelivery(Signal::TRAP)).at(SITE.offset(8));
+    scene.kernel().after_resume.insert(SECOND, [Report { code: TRAP_HWBKPT, ..trap }].into());
+    scene.obey(Command::Detach);
+    // Left pending, it would be the end of the program.
+    assert!(scene.kernel().after_resume[&SECOND].is_empty(), "it was let run into its trap");
+    assert!(scene.kernel().calls.contains(&Call::Detach(SECOND, None)));
+    scene.assert_clean(PID, &[LEADER, SECOND]);
 }
 
 #[test]

@@ -15,10 +15,11 @@ use super::breakpoints::Verdict;
 use super::state::{Engine, World};
 use crate::api::{Event, Toggle};
 use crate::base::{
-    Inferior, InferiorError, PendingScope, PtraceEvent, Resume, ResumeHow, Signal, Tid, VirtAddr, WaitStatus,
+    DebugRegister, Inferior, InferiorError, PendingScope, PtraceEvent, Resume, ResumeHow, Signal, Tid, VirtAddr,
+    WaitStatus,
 };
 use crate::target::debug_register::RegisterSet;
-use crate::target::stop::{classify_trap, TrapCause};
+use crate::target::stop::{classify_trap, tells_exception, TrapCause};
 use crate::target::task::{Origin, Role, RunState, StopKind};
 
 impl<I: Inferior> Engine<I> {
@@ -119,19 +120,28 @@ impl<I: Inferior> Engine<I> {
         }
     }
 
-    /// Whether a thread that answers an interrupt has executed an int3 whose SIGTRAP is still on its way. The kernel
-    /// reports the interrupt before signals that are queued (get_signal: JOBCTL_TRAP_MASK first), so the pc stands past
-    /// the site and the trap must be collected before anything else is done to the thread.
+    /// Whether a thread that answers an interrupt has executed an int3, reached a debug register or ended its single step, and
+    /// the SIGTRAP of that is still on its way. The kernel reports the interrupt before signals that are queued (get_signal:
+    /// JOBCTL_TRAP_MASK first), so the pc stands past the site, and the trap must be collected before anything else is done
+    /// to the thread: left behind, it would be the process's end.
     pub(super) fn trap_is_on_its_way(&self, tid: Tid) -> bool {
         let Some((pid, space)) = self.process_of(tid).map(|one| (one.pid, one.space)) else { return false };
         let (Ok(regs), Some(one)) = (self.inferior.regs(tid), self.spaces.get(&space)) else { return false };
         // Asking the kernel what is pending costs more than all else that a stop takes.
         let patched = VirtAddr(regs.rip.wrapping_sub(1));
-        if one.sites.find(patched).is_none() && !one.sites.is_retired(patched) {
+        let is_past_site = one.sites.find(patched).is_some() || one.sites.is_retired(patched);
+        if !is_past_site && !self.has_debug_exception(tid) {
             return false;
         }
         let mask = self.inferior.pending_signals(pid, tid, PendingScope::Task).unwrap_or(0);
         mask & (1 << (Signal::TRAP.0 - 1)) != 0
+    }
+
+    /// Whether the CPU has told of a debug register or a single step. It may be one that has been dealt with.
+    fn has_debug_exception(&self, tid: Tid) -> bool {
+        let is_stepped = self.threads.get(&tid).is_some_and(|one| one.resumed == ResumeHow::Step);
+        (is_stepped || self.registers_changes != 0)
+            && self.inferior.debug_register(tid, DebugRegister::Status).is_ok_and(tells_exception)
     }
 
     /// A task has ended.
