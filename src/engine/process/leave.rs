@@ -15,6 +15,8 @@ impl<I: Inferior> Engine<I> {
     /// its memory, as a vfork child does until it executes something, go with it: they would run into what is restored.
     pub(in crate::engine) fn detach_process(&mut self, pid: Pid) {
         let Some(space) = self.processes.get(&pid).map(|one| one.space) else { return };
+        // What is made for the cache takes no time of those that stand.
+        self.hold_indexing();
         // The code first, while threads run: they stand still for the rest only. A trap that is under way is that of a
         // retired site.
         let restored = self.restore_text(pid, space);
