@@ -76,17 +76,17 @@ impl<'a> Compiler<'a> {
         }
     }
 
-    fn at_punct(&self, text: &str) -> bool {
+    pub(super) fn at_punct(&self, text: &str) -> bool {
         matches!(self.token().kind, TokenKind::Punct(punct) if punct == text)
     }
 
-    fn accept(&mut self, text: &str) -> bool {
+    pub(super) fn accept(&mut self, text: &str) -> bool {
         let there = self.at_punct(text);
         self.at += usize::from(there);
         there
     }
 
-    fn require(&mut self, text: &'static str, wanted: &'static str) -> Result<(), LangError> {
+    pub(super) fn require(&mut self, text: &'static str, wanted: &'static str) -> Result<(), LangError> {
         if self.accept(text) {
             return Ok(());
         }
@@ -115,7 +115,7 @@ impl<'a> Compiler<'a> {
     }
 
     /// A whole expression, and its value on the stack.
-    fn value(&mut self) -> Result<Operand, LangError> {
+    pub(super) fn value(&mut self) -> Result<Operand, LangError> {
         let operand = self.expression()?;
         self.rvalue(operand)
     }
@@ -370,7 +370,7 @@ impl<'a> Compiler<'a> {
         self.constant(size, start.to(end))
     }
 
-    fn constant(&mut self, value: Value, span: Span) -> Result<Operand, LangError> {
+    pub(super) fn constant(&mut self, value: Value, span: Span) -> Result<Operand, LangError> {
         self.emitter.push(value, span)?;
         Ok(Operand { kind: OperandKind::Value, ty: value.ty(), span, origin: None })
     }
@@ -538,63 +538,6 @@ impl<'a> Compiler<'a> {
         let span = self.pass(span, len);
         self.code_at(at, span)
     }
-
-    /// One argument of a string function: a literal, or an address that is left on the stack.
-    fn string_argument(&mut self) -> Result<Option<Vec<u8>>, LangError> {
-        if let TokenKind::Text(text) = &self.token().kind {
-            let text = text.clone();
-            self.at += 1;
-            return Ok(Some(text));
-        }
-        let value = self.value()?;
-        if !value.ty.is_address() && !value.ty.is_integer() {
-            return Err(Fault::NotPointer(value.ty).at(value.span));
-        }
-        Ok(None)
-    }
-
-    /// The `)` that ends the call that starts at `start`.
-    fn end_call(&mut self, start: Span, name: &'static str, wanted: usize) -> Result<Span, LangError> {
-        let span = start.to(self.span());
-        if self.accept(")") {
-            return Ok(span);
-        }
-        let comma = self.at_punct(",");
-        let fault = Fault::Unexpected { wanted: "`)`", found: self.found_text() };
-        Err(if comma { Fault::Arguments { name, wanted }.at(span) } else { fault.at(self.span()) })
-    }
-
-    fn streq(&mut self, start: Span) -> Result<Operand, LangError> {
-        self.require("(", "`(`")?;
-        let left = self.string_argument()?;
-        if !self.accept(",") {
-            return Err(Fault::Arguments { name: "$_streq", wanted: 2 }.at(start.to(self.span())));
-        }
-        let right = self.string_argument()?;
-        let span = self.end_call(start, "$_streq", 2)?;
-        match (left, right) {
-            (Some(left), Some(right)) => {
-                return self.constant(Value::int(i32::from(until_nul(&left) == until_nul(&right))), span);
-            }
-            (Some(text), None) | (None, Some(text)) => {
-                let index = self.emitter.text(until_nul(&text).to_vec());
-                self.emitter.emit(Op::EqualsLiteral(index), span)?;
-            }
-            (None, None) => self.emitter.emit(Op::StringsEqual, span)?,
-        }
-        Ok(Operand { kind: OperandKind::Value, ty: Type::INT, span, origin: None })
-    }
-
-    fn strlen(&mut self, start: Span) -> Result<Operand, LangError> {
-        self.require("(", "`(`")?;
-        let text = self.string_argument()?;
-        let span = self.end_call(start, "$_strlen", 1)?;
-        if let Some(text) = text {
-            return self.constant(Value::int(until_nul(&text).len() as i32), span);
-        }
-        self.emitter.emit(Op::StringLength, span)?;
-        Ok(Operand { kind: OperandKind::Value, ty: Type::INT, span, origin: None })
-    }
 }
 
 /// `&operand`.
@@ -615,9 +558,4 @@ fn address(operand: Operand, span: Span) -> Result<Operand, LangError> {
 fn is_argument(name: &str) -> bool {
     let number = name.strip_prefix("arg").unwrap_or("");
     name == "retval" || (!number.is_empty() && number.len() <= 2 && number.bytes().all(|byte| byte.is_ascii_digit()))
-}
-
-/// A C string ends at its first NUL.
-fn until_nul(text: &[u8]) -> &[u8] {
-    text.split(|byte| *byte == 0).next().unwrap_or(&[])
 }

@@ -25,6 +25,7 @@ pub mod names;
 pub mod operator;
 pub mod printf;
 pub mod script;
+mod string_functions;
 mod symbol;
 pub mod text;
 pub mod typed;
