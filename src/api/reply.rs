@@ -246,6 +246,8 @@ pub struct ThreadRow {
 pub struct ModuleRow {
     /// The file.
     pub path: PathBuf,
+    /// On: the file has no name any more, or another one has taken it; what is mapped is the old one.
+    pub deleted: Toggle,
     /// The lowest and one past the highest address.
     pub start: VirtAddr,
     /// See `start`.

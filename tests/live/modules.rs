@@ -253,10 +253,19 @@ fn a_program_whose_file_was_deleted_is_hit_by_name() {
     target.expect_line("done", SOON);
     rdbg.signal("INT");
     rdbg.expect_line("Stopped by interrupt", SOON);
-    rdbg.send("info breakpoints");
-    rdbg.send("quit");
+    for command in ["info breakpoints", "info sharedlibrary", "info symbols-source", "quit"] {
+        rdbg.send(command);
+    }
     let output = rdbg.wait(SOON).success();
     assert_eq!(told(&output.stdout, 1), 100, "{}", output.stdout);
+    let row = |name: &str| output.stdout.lines().find(|line| line.starts_with("0x") && line.contains(name));
+    assert!(row("short_lived (deleted)").is_some(), "{}", output.stdout);
+    assert!(row("libc.so.6").is_some_and(|line| !line.contains("(deleted)")), "{}", output.stdout);
+    let vdso: Vec<&str> = output.stdout.lines().skip_while(|line| !line.starts_with("[vdso]")).collect();
+    assert!(vdso.len() > 1, "{}", output.stdout);
+    let of_vdso = vdso.iter().skip(1).take_while(|line| line.starts_with(' '));
+    assert!(of_vdso.clone().any(|line| line.contains("the kernel's own code")), "{}", output.stdout);
+    assert!(of_vdso.clone().all(|line| !line.contains("no pack") && !line.contains("--symbols-from")));
     target.send_bytes(b"\n");
     assert_eq!(target.wait(SOON).success().count("wrong"), 0);
 }

@@ -22,7 +22,7 @@ use crate::api::{
     Reply, SignalRow, SymbolRow, ThreadRow, Toggle,
 };
 use crate::arch::Register;
-use crate::base::{Inferior, Pid, ReadMem, Signal, Tid, VirtAddr};
+use crate::base::{Inferior, MappingSource, Pid, ReadMem, Signal, Tid, VirtAddr};
 use crate::binary::dwarf::NamedType;
 use crate::binary::symbols::demangle;
 use crate::binary::{Matches, Module, NamePattern};
@@ -221,9 +221,17 @@ impl<I: Inferior> Engine<I> {
 
     /// `info sharedlibrary`.
     pub(super) fn list_modules(&self) -> Result<Reply, ApiError> {
-        let space = self.space_of_pid(self.selected_pid()?)?;
+        let pid = self.selected_pid()?;
+        let space = self.space_of_pid(pid)?;
+        // Asked now: a file can be deleted long after it was mapped.
+        let maps = self.inferior.maps(pid).unwrap_or_default();
+        let is_deleted = |start: VirtAddr| {
+            let mapping = maps.iter().find(|one| one.range.start == start);
+            matches!(mapping.map(|one| &one.source), Some(MappingSource::File { deleted: true, .. }))
+        };
         let rows = space.modules.modules().iter().map(|one| ModuleRow {
             path: one.path.clone(),
+            deleted: if is_deleted(one.range.start) { Toggle::On } else { Toggle::Off },
             start: one.range.start,
             end: one.range.end,
             build_id: one.module.build_id().map(hex),

@@ -19,6 +19,8 @@ const AT_BASE: u64 = 7;
 /// How much further apart than in the file the segments of a module can lie in memory, bytes: what code can address (psABI, code
 /// models).
 const REACH: u64 = 4 << 30;
+/// The kernel's code in every process: a module without a file (vdso(7)).
+pub(super) const VDSO: &str = "[vdso]";
 /// The vdso is a few pages.
 const VDSO_LIMIT: u64 = 1 << 20;
 
@@ -220,7 +222,7 @@ fn continues(first: &Mapping, mapping: &Mapping) -> bool {
 fn is_module_source(source: &MappingSource) -> bool {
     match source {
         MappingSource::File { .. } => true,
-        MappingSource::Special(name) => name == "[vdso]",
+        MappingSource::Special(name) => name == VDSO,
         MappingSource::Anonymous => false,
     }
 }

@@ -92,15 +92,17 @@ pub(super) fn sources_of(module: &Module, path: &Path, found: &FoundNames) -> Na
         sources: sources.into_iter().map(row).collect(),
         functions: functions.len() as u64,
         unnamed,
-        missing: missing_of(module, found),
+        missing: missing_of(module, path, found),
     }
 }
 
 /// What is not there, and where it was looked for.
-fn missing_of(module: &Module, found: &FoundNames) -> Vec<String> {
+fn missing_of(module: &Module, path: &Path, found: &FoundNames) -> Vec<String> {
     let mut missing = Vec::new();
     let has = |name: &str| module.section_bytes(name).is_some_and(|bytes| !bytes.is_empty());
-    if module.is_stripped() {
+    if module.is_stripped() && path == Path::new(super::modules::VDSO) {
+        missing.push("symbol table: it is the kernel's own code and no file; what it exports has names".to_owned());
+    } else if module.is_stripped() {
         missing.push("symbol table: stripped, and no separate file of its build was found:".to_owned());
         missing.extend(found.tried.iter().map(|(path, why)| format!("  {}: {why}", path.display())));
         if module.build_id().is_none() {

@@ -135,7 +135,7 @@ pub fn modules(rows: &[ModuleRow]) -> String {
             vec![
                 full_address(row.start),
                 full_address(row.end),
-                row.path.display().to_string(),
+                format!("{}{}", row.path.display(), if row.deleted == Toggle::On { " (deleted)" } else { "" }),
                 row.build_id.clone().unwrap_or_else(|| "-".to_owned()),
                 row.symbols.clone(),
             ]
