@@ -13,6 +13,7 @@ mod module;
 mod names;
 mod naming;
 mod pack;
+mod proved;
 pub mod rtti;
 mod segment;
 pub mod symbols;

@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 
 use object::elf;
 
-use super::dwarf::{DebugFile, Dwarf, SplitFiles};
+use super::dwarf::{CatalogueStore, DebugFile, Dwarf, SplitFiles};
 use super::image::Image;
 use super::names::{parse_debuglink, unpack_mini};
 use super::naming::Recovery;
@@ -40,6 +40,7 @@ pub struct Module {
     dwarf: OnceLock<Dwarf>,
     names: Option<NamesFile>,
     split: Option<Arc<dyn SplitFiles>>,
+    store: Option<Arc<dyn CatalogueStore>>,
     pub(super) recovery: Recovery,
     pub(super) progress: Progress,
 }
@@ -68,14 +69,20 @@ impl Module {
 
     /// The same module, of which nothing has been asked yet.
     pub fn reopened(&self) -> Module {
-        let (names, split, progress) = (self.names.clone(), self.split.clone(), self.progress.clone());
-        Module { names, split, progress, ..Module::new(self.image.clone(), self.dynamic.clone()) }
+        let (names, progress) = (self.names.clone(), self.progress.clone());
+        let (split, store) = (self.split.clone(), self.store.clone());
+        Module { names, split, store, progress, ..Module::new(self.image.clone(), self.dynamic.clone()) }
     }
 
     /// The same module with the files that its units' entries were split into; nothing is known of those that were found
     /// before.
     pub fn with_split(self, files: Arc<dyn SplitFiles>) -> Module {
         Module { split: Some(files), dwarf: OnceLock::new(), ..self }
+    }
+
+    /// The same module, with a place where the catalogue of what its debug information names is kept.
+    pub fn with_store(self, store: Arc<dyn CatalogueStore>) -> Module {
+        Module { store: Some(store), dwarf: OnceLock::new(), ..self }
     }
 
     /// The same module, telling there how far it is with what takes its time. What is then cancelled gives an answer that is
@@ -87,7 +94,7 @@ impl Module {
     fn new(image: Arc<Image>, dynamic: Dynamic) -> Module {
         let (unwind, symbols, dwarf) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
         let (recovery, progress) = (Recovery::default(), Progress::default());
-        Module { image, dynamic, unwind, symbols, dwarf, names: None, split: None, recovery, progress }
+        Module { image, dynamic, unwind, symbols, dwarf, names: None, split: None, store: None, recovery, progress }
     }
 
     /// The separate file that the names come from.
@@ -260,6 +267,10 @@ impl Module {
             let separate = self.names.as_ref().filter(|_| !own).map(NamesFile::image);
             let dwarf = Dwarf::new(DebugFile::new(separate.unwrap_or(&self.image).clone()));
             let dwarf = dwarf.reporting_to(self.progress.clone());
+            let dwarf = match &self.store {
+                Some(store) => dwarf.with_store(store.clone()),
+                None => dwarf,
+            };
             match &self.split {
                 Some(files) => dwarf.with_split(files.clone()),
                 None => dwarf,

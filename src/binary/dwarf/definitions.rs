@@ -73,6 +73,37 @@ impl Dwarf {
             return *known;
         }
         let begun = Instant::now();
+        let found = match self.catalogued(wanted, name) {
+            Some(known) => known,
+            None => self.find_mentioned(wanted, name),
+        };
+        tracing::debug!(name, ?found, elapsed = ?begun.elapsed(), "a definition");
+        if self.progress.is_cancelled() {
+            return None;
+        }
+        let mut kept = lock();
+        if kept.answers.len() >= KEPT {
+            kept.answers.remove(0);
+        }
+        kept.answers.push((wanted, name.to_owned(), found));
+        found
+    }
+
+    /// What the catalogue leads to; `None`: there is none, or the entries are not what it says.
+    pub(super) fn catalogued(&self, wanted: Wanted, name: &str) -> Option<Option<EntryId>> {
+        let entries = self.ask_catalogue(|catalogue| catalogue.entries(wanted, name))?;
+        if entries.is_empty() {
+            return Some(None);
+        }
+        let (scope, leaf) = split_scope(name);
+        let search = Search { wanted, scope: scope.unwrap_or_default(), leaf, elsewhere: Vec::new() };
+        let proved = entries.into_iter().find(|entry| search.proves(&self.types(), *entry).is_ok_and(|is_it| is_it));
+        proved.map(Some)
+    }
+
+    /// By the units that mention the name.
+    pub(super) fn find_mentioned(&self, wanted: Wanted, name: &str) -> Option<EntryId> {
+        let lock = || self.definitions.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let (scope, leaf) = split_scope(name);
         let known = lock().mentions.iter().find(|(of, _)| of == leaf).map(|(_, mentions)| mentions.clone());
         let mentions = known.unwrap_or_else(|| {
@@ -90,17 +121,7 @@ impl Dwarf {
         let stage = format!("looking for {name} in {}", file_name(self.file.path()));
         self.progress.stage(&stage, mentions.units().len() as u64);
         let search = Search { wanted, scope: scope.unwrap_or_default(), leaf, elsewhere: Vec::new() };
-        let found = self.find_in_units(search, &mentions);
-        tracing::debug!(name, ?found, units = mentions.units().len(), elapsed = ?begun.elapsed(), "a definition");
-        if self.progress.is_cancelled() {
-            return None;
-        }
-        let mut kept = lock();
-        if kept.answers.len() >= KEPT {
-            kept.answers.remove(0);
-        }
-        kept.answers.push((wanted, name.to_owned(), found));
-        found
+        self.find_in_units(search, &mentions)
     }
 
     /// In the units that mention it, else in those that complete what these declare: link-time optimisation leaves
@@ -171,6 +192,26 @@ struct Open {
 }
 
 impl Search<'_> {
+    /// Whether an entry is the definition, read as if the catalogue's word were a mention.
+    fn proves(&self, types: &Types<'_>, id: EntryId) -> gimli::Result<bool> {
+        let session = &types.session;
+        let declaration = session.completed(&session.entry(id)?).map(|one| one.id);
+        let mut elsewhere = Vec::new();
+        let mut at = vec![id.offset];
+        match declaration {
+            Some(one) if one.unit == id.unit => at.push(one.offset),
+            Some(one) => match self.in_unit(types, one.unit, &Places::At(vec![one.offset]))? {
+                Judged::Declared(entries) => elsewhere = entries,
+                Judged::Defined(_) => return Ok(false),
+            },
+            None => {}
+        }
+        at.sort_unstable();
+        let search = Search { elsewhere, ..*self };
+        let judged = search.in_unit(types, id.unit, &Places::At(at))?;
+        Ok(matches!(judged, Judged::Defined(found) if found == id))
+    }
+
     /// The definition in one unit. Parts without a mention are passed over where the compiler says where they end.
     fn in_unit(&self, types: &Types<'_>, unit: UnitId, places: &Places) -> gimli::Result<Judged> {
         let session = &types.session;

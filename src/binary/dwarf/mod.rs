@@ -4,6 +4,7 @@
 //! headers; a unit's root entry, line program and functions are decoded when an address or a line of it is asked for. All from
 //! untrusted bytes: what is malformed costs an answer, never the process.
 
+mod catalogue;
 mod coverage;
 mod definitions;
 mod dynamic;
@@ -35,6 +36,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use gimli::{Abbreviations, UnitHeader};
 
+pub use catalogue::CatalogueStore;
 pub use dynamic::BoundsScope;
 pub use entry::EntryId;
 pub use functions::{CallSite, Instance, SourceFrame};
@@ -92,6 +94,7 @@ pub struct Dwarf {
     functions: Recent<UnitId, Arc<Vec<FunctionSpan>>>,
     scopes: Recent<UnitId, Arc<ScopeTable>>,
     definitions: Mutex<Definitions>,
+    catalogue: catalogue::Kept,
     progress: Progress,
 }
 
@@ -108,6 +111,7 @@ impl Dwarf {
             functions: Recent::new(FUNCTIONS_LIMIT),
             scopes: Recent::new(SCOPES_LIMIT),
             definitions: Mutex::default(),
+            catalogue: catalogue::Kept::default(),
             progress: Progress::default(),
         }
     }

@@ -113,6 +113,16 @@ impl DebugFile {
         }
     }
 
+    /// How many bytes each section has in the file.
+    pub(super) fn section_sizes(&self) -> Vec<u64> {
+        let size = |source: &Source| match source {
+            Source::Missing => 0,
+            Source::Plain(range) => range.len(),
+            Source::Made(parts, _) => parts.iter().map(|part| part.bytes.len()).sum(),
+        };
+        self.sections.iter().map(|source| size(source) as u64).collect()
+    }
+
     /// A part of a section (bytes from its start; clipped to it) has been read in one pass, and need not stay resident.
     pub(super) fn release(&self, id: SectionId, part: Range<usize>) {
         let at = SECTIONS.iter().position(|one| *one == id);

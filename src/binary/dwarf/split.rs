@@ -161,9 +161,8 @@ impl Dwarf {
         types.add_package(&session);
         for (unit, _) in found {
             mentions.add(unit, Places::Anywhere);
-            if packed.is_none() && types.read.insert(unit) {
-                let own = session.skeleton(unit).ok().and_then(|own| session.object_sections(unit, &own));
-                own.into_iter().for_each(|dwarf| types.add(&dwarf, Some(unit)));
+            if packed.is_none() {
+                types.add_object(&session, unit);
             }
         }
         for (index, one) in types.units.iter().enumerate() {
@@ -171,6 +170,23 @@ impl Dwarf {
                 mentions.add(UnitId::new(UnitKind::SplitType, index), Places::Anywhere);
             }
         }
+    }
+
+    /// How many types have a unit of their own in other files.
+    pub(super) fn split_type_units(&self) -> usize {
+        let split: Vec<UnitId> = self.units().entries().filter_map(|(unit, entry)| entry.split.map(|_| unit)).collect();
+        if split.is_empty() {
+            return 0;
+        }
+        let session = Session::new(self);
+        let mut types = self.split_types();
+        types.add_package(&session);
+        if session.package().is_none() {
+            for unit in split {
+                types.add_object(&session, unit);
+            }
+        }
+        types.units.len()
     }
 
     /// Whether a split unit's strings, or its entries, hold a text.
@@ -282,6 +298,14 @@ impl SplitTypes {
             if let Ok(dwarf) = package.tu_sections(row, &session.dwarf) {
                 self.add(&dwarf, None);
             }
+        }
+    }
+
+    /// The type units of a skeleton's .dwo.
+    fn add_object(&mut self, session: &Session<'_>, skeleton: UnitId) {
+        if self.read.insert(skeleton) {
+            let own = session.skeleton(skeleton).ok().and_then(|own| session.object_sections(skeleton, &own));
+            own.into_iter().for_each(|dwarf| self.add(&dwarf, Some(skeleton)));
         }
     }
 

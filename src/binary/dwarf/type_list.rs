@@ -35,8 +35,14 @@ fn keyword(entry: &Entry<'_>) -> Option<&'static str> {
 
 impl Dwarf {
     /// Types whose qualified name `wanted` accepts, in the order of their names, each once: those that units define
-    /// outside of functions. Reads every unit.
+    /// outside of functions.
     pub fn types_named(&self, wanted: &(dyn Fn(&str) -> bool + Sync)) -> Vec<NamedType> {
+        let known = self.ask_catalogue(|catalogue| catalogue.types(wanted));
+        known.unwrap_or_else(|| self.types_in_units(wanted))
+    }
+
+    /// Reads every unit.
+    pub(super) fn types_in_units(&self, wanted: &(dyn Fn(&str) -> bool + Sync)) -> Vec<NamedType> {
         let units = self.units().len();
         self.progress.stage(&format!("reading the types of {}", file_name(self.file.path())), units as u64);
         let found = Mutex::new(BTreeSet::new());
@@ -75,8 +81,7 @@ impl Dwarf {
                 Some(_) => types.qualified_name(entry.id),
                 None => format!("{}{}", outer(), own.as_deref().unwrap_or_default()),
             };
-            let has_name = own.is_some() || entry.get(gimli::DW_AT_specification).is_some();
-            if let Some(keyword) = keyword.filter(|_| has_name && !entry.flag(gimli::DW_AT_declaration)) {
+            if let Some(keyword) = keyword.filter(|_| own.is_some() && !entry.flag(gimli::DW_AT_declaration)) {
                 if wanted(&name) {
                     found.push(NamedType { name: name.clone(), keyword });
                 }

@@ -44,6 +44,16 @@ impl UnitId {
         Self((kind as u32) << INDEX_BITS | u32::try_from(index).unwrap_or(u32::MAX).min((1 << INDEX_BITS) - 1))
     }
 
+    /// As a number to be kept.
+    pub(super) fn bits(self) -> u32 {
+        self.0
+    }
+
+    /// Of such a number; one that is none is that of no unit.
+    pub(super) fn from_bits(bits: u32) -> Self {
+        Self(bits)
+    }
+
     /// Its index, if it is one of the file's table.
     pub(super) fn own_index(self) -> Option<usize> {
         self.index(UnitKind::Own)

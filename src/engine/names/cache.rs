@@ -1,5 +1,5 @@
-//! The cache, in $XDG_CACHE_HOME/rdbg: packs, one for each build of a stripped program that was indexed, and indexes of the
-//! names of large files.
+//! The cache, in $XDG_CACHE_HOME/rdbg: packs, one for each build of a stripped program that was indexed, indexes of the
+//! names of large files, and catalogues of what their debug information names.
 
 use std::fs;
 use std::io::{self, Write};
@@ -15,10 +15,13 @@ use crate::binary::{FileBytes, Module, NamesFile};
 const DEFAULT_LIMIT: u64 = 1_000_000_000;
 /// The file that holds the limit that the user has set.
 const LIMIT_FILE: &str = "limit";
+/// A hostile build-id can be long: what a file's name has of one, in characters.
+const MAX_ID: usize = 128;
 const PACK: &str = "pack";
 const INDEX: &str = "index";
+const CATALOGUE: &str = "catalogue";
 
-/// Where packs and indexes are kept. Nothing in it is trusted: what does not fit is removed.
+/// Where they are kept. Nothing in it is trusted: what does not fit is removed.
 pub(super) struct Cache {
     directory: PathBuf,
 }
@@ -88,6 +91,22 @@ impl Cache {
         self.keep(self.path_of(module, key), pack)
     }
 
+    /// What is kept of the debug information of this identity.
+    pub fn load_catalogue(&self, file_id: &str, identity: &[u8]) -> Option<FileBytes> {
+        let path = self.catalogue_path(file_id, identity);
+        let bytes = map_own(&path)?;
+        touch(&path);
+        Some(bytes)
+    }
+
+    /// Keeps a catalogue.
+    ///
+    /// # Errors
+    /// As [`Cache::keep_pack`].
+    pub fn keep_catalogue(&self, file_id: &str, identity: &[u8], bytes: &[u8]) -> io::Result<PathBuf> {
+        self.keep(self.catalogue_path(file_id, identity), bytes)
+    }
+
     /// Writes a file that need not survive a power cut: one that is damaged is made again.
     fn keep(&self, path: PathBuf, bytes: &[u8]) -> io::Result<PathBuf> {
         let standing = self.directory.ancestors().find_map(|place| fs::metadata(place).ok());
@@ -135,9 +154,14 @@ impl Cache {
 
     fn path_of(&self, module: &Module, key: &str) -> PathBuf {
         let name = module.build_id().filter(|id| !id.is_empty()).map_or_else(|| key.to_owned(), hex);
-        // A hostile build-id can be long.
-        let name: String = name.chars().take(128).collect();
+        let name: String = name.chars().take(MAX_ID).collect();
         self.directory.join(name).with_extension(PACK)
+    }
+
+    /// Debug information of one build can be in several files, packed and not.
+    fn catalogue_path(&self, file_id: &str, identity: &[u8]) -> PathBuf {
+        let name: String = file_id.chars().take(MAX_ID).collect();
+        self.directory.join(format!("{name}-{:08x}.{CATALOGUE}", crc32fast::hash(identity)))
     }
 
     /// Files of one build can have different tables: one of them may be stripped.
@@ -163,7 +187,8 @@ impl Cache {
             if path.extension()? == "tmp" && used.elapsed().is_ok_and(|age| age.as_secs() > 3600) {
                 let _ = fs::remove_file(&path);
             }
-            let is_ours = [PACK, INDEX].iter().any(|ending| path.extension().is_some_and(|one| one == *ending));
+            let is_ours =
+                [PACK, INDEX, CATALOGUE].iter().any(|ending| path.extension().is_some_and(|one| one == *ending));
             is_ours.then_some(Kept { path, size: metadata.len(), used })
         });
         let mut packs: Vec<Kept> = packs.collect();

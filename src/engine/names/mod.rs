@@ -2,6 +2,7 @@
 //! .gnu_debuglink.
 
 mod cache;
+mod catalogues;
 pub(super) mod debuginfod;
 pub(super) mod files;
 pub(super) mod indexing;

@@ -181,7 +181,7 @@ impl NameFiles {
         roots.extend([root.to_owned(), PathBuf::from("/")]);
         let files = [Some(path.to_owned()), names].into_iter().flatten().collect();
         let split = SplitOf { places: self.split.clone(), files, roots, is_told: AtomicBool::new(false) };
-        module.with_split(Arc::new(split))
+        super::catalogues::with_store(module.with_split(Arc::new(split)), path, root)
     }
 }
 

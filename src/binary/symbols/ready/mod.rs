@@ -2,19 +2,17 @@
 //! that are mapped and looked at where they lie.
 //!
 //! A row is a symbol's number, counted through all tables of the file, with those behind them that are made (PLT stubs). The
-//! bytes begin with a head: [`MAGIC`], its length, the CRC-32 of what follows in it, [`Counts`], the identity of the tables,
-//! and a CRC-32 for each [`BLOCK`] of the body. The body has the rows in the order of their addresses; the hashes of all words
-//! in order, each with where its groups begin; and the groups: runs of rows in which a name holds the word.
+//! bytes are [`Proved`], with the identity of the tables. The body has the rows in the order of their addresses; the hashes of all
+//! words in order, each with where its groups begin; and the groups: runs of rows in which a name holds the word.
 //!
-//! None of it is trusted. A block is looked at only when its checksum is right; rows that do not exist are passed over; and
-//! each name that is found is tested again. So bytes that are damaged cost time and no answer.
+//! None of it is trusted. What is damaged is not looked at; rows that do not exist are passed over; and each name that is found is tested again. So bytes that are damaged cost time and no answer.
 
 mod words;
 mod write;
 
 use std::ops::Range;
-use std::sync::atomic::{AtomicU8, Ordering};
 
+use super::super::proved::Proved;
 use super::super::FileBytes;
 
 pub(super) use words::is_whole_name;
@@ -22,12 +20,6 @@ pub(super) use write::Builder;
 
 /// The format, and the rules by which words are taken from names. What has another is made anew.
 const MAGIC: [u8; 8] = *b"RDBGIX\0\x01";
-/// How much of the body is proved at once, bytes.
-const BLOCK: usize = 16 << 10;
-/// Bytes of the head before the identity: the mark, its length and checksum, six counts.
-const FIXED: usize = 8 + 4 + 4 + 6 * 4;
-/// A longer identity is none of ours, bytes.
-const MAX_IDENTITY: usize = 4096;
 /// A group's number has 16 bits.
 const MAX_GROUPS: u32 = 1 << 16;
 /// A group has at least so many rows, as a power of two.
@@ -36,7 +28,6 @@ const LEAST_SHIFT: u32 = 5;
 /// How many of what the body holds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Counts {
-    identity: u32,
     /// Rows of all tables.
     rows: u32,
     /// A group is `1 << shift` rows.
@@ -49,18 +40,9 @@ struct Counts {
 
 /// An index that was made ready.
 pub(super) struct Ready {
-    bytes: FileBytes,
+    bytes: Proved,
     counts: Counts,
-    body: Range<usize>,
-    checksums: Range<usize>,
-    /// What is known of each block.
-    proved: Vec<AtomicU8>,
 }
-
-/// What is known of a block.
-const UNKNOWN: u8 = 0;
-const GOOD: u8 = 1;
-const BAD: u8 = 2;
 
 /// Where the rows are that may hold a word.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -78,22 +60,17 @@ impl Counts {
         usize::try_from(len).ok()
     }
 
-    fn to_bytes(self) -> Vec<u8> {
-        let all = [self.identity, self.rows, self.shift, self.ordered, self.words, self.groups];
-        all.iter().flat_map(|one| one.to_le_bytes()).collect()
+    fn words(self) -> [u32; Counts::WORDS - 1] {
+        [self.rows, self.shift, self.ordered, self.words, self.groups]
     }
 
-    fn parse(bytes: &[u8]) -> Option<Counts> {
-        let word = |number: usize| word_at(bytes, number);
-        let counts = Counts {
-            identity: word(0)?,
-            rows: word(1)?,
-            shift: word(2)?,
-            ordered: word(3)?,
-            words: word(4)?,
-            groups: word(5)?,
-        };
-        (counts.identity as usize <= MAX_IDENTITY && (LEAST_SHIFT..32).contains(&counts.shift)).then_some(counts)
+    /// How many there are, with the length of the identity before them.
+    const WORDS: usize = 6;
+
+    fn parse(words: &[u32]) -> Option<Counts> {
+        let &[_, rows, shift, ordered, words, groups] = words else { return None };
+        let counts = Counts { rows, shift, ordered, words, groups };
+        (LEAST_SHIFT..32).contains(&shift).then_some(counts)
     }
 }
 
@@ -101,25 +78,10 @@ impl Ready {
     /// Proves the head; reads nothing of the body. `None` where the bytes are of another format, of other tables, cut or
     /// damaged.
     pub fn open(bytes: FileBytes, identity: &[u8]) -> Option<Ready> {
-        let all: &[u8] = (*bytes).as_ref();
-        if !all.starts_with(&MAGIC) {
-            return None;
-        }
-        let head_len = word_at(all, 2)? as usize;
-        let head = all.get(..head_len).filter(|head| head.len() >= FIXED)?;
-        if crc32fast::hash(&head[16..]) != word_at(head, 3)? {
-            return None;
-        }
-        let counts = Counts::parse(&head[16..FIXED])?;
-        let checksums = FIXED + counts.identity as usize..head_len;
-        let body = head_len..head_len.checked_add(counts.body_len()?)?;
-        let blocks = body.len().div_ceil(BLOCK);
-        let fits = body.end == all.len() && checksums.len() == blocks * 4 && head[FIXED..].starts_with(identity);
-        if !fits || counts.identity as usize != identity.len() {
-            return None;
-        }
-        let proved = (0..blocks).map(|_| AtomicU8::new(UNKNOWN)).collect();
-        Some(Ready { bytes, counts, body, checksums, proved })
+        let body_len = |words: &[u32]| Counts::parse(words)?.body_len();
+        let bytes = Proved::open(bytes, &MAGIC, Counts::WORDS, identity, body_len)?;
+        let counts: Vec<u32> = (0..Counts::WORDS).map(|number| bytes.count(number)).collect();
+        Some(Ready { counts: Counts::parse(&counts)?, bytes })
     }
 
     /// How many rows stand in the order by address.
@@ -129,8 +91,7 @@ impl Ready {
 
     /// The row at a place of the order; `None` where that is damaged.
     pub fn row(&self, place: usize) -> Option<u32> {
-        let start = (place < self.ordered()).then_some(place * 4)?;
-        word_at(self.part(start..start + 4)?, 0)
+        self.bytes.word((place < self.ordered()).then_some(place * 4)?)
     }
 
     /// Where names hold a word (see [`words`]); `None` where that part is damaged.
@@ -138,7 +99,7 @@ impl Ready {
         let count = self.counts.words as usize;
         let hashes = self.ordered() * 4;
         let starts = hashes + count * 4;
-        let read = |base: usize, at: usize| word_at(self.part(base + at * 4..base + at * 4 + 4)?, 0);
+        let read = |base: usize, at: usize| self.bytes.word(base + at * 4);
         let wanted = words::hash(word);
         let (mut low, mut high) = (0, count);
         while low < high {
@@ -158,7 +119,7 @@ impl Ready {
             return Some(Holders::Everywhere);
         }
         let groups = starts + count * 4;
-        let listed = self.part(groups.checked_add(start as usize * 2)?..groups.checked_add(end as usize * 2)?)?;
+        let listed = self.bytes.part(groups.checked_add(start as usize * 2)?..groups.checked_add(end as usize * 2)?)?;
         let listed = listed.chunks_exact(2).map(|raw| u32::from(u16::from_le_bytes([raw[0], raw[1]])));
         Some(Holders::Rows(listed.filter_map(|group| self.rows_of(group)).collect()))
     }
@@ -168,41 +129,13 @@ impl Ready {
         let end = start.saturating_add(1 << self.counts.shift).min(self.counts.rows);
         (start < end).then_some(start..end)
     }
-
-    /// A part of the body, proved.
-    fn part(&self, part: Range<usize>) -> Option<&[u8]> {
-        let body = (*self.bytes).as_ref().get(self.body.clone())?;
-        let wanted = body.get(part.clone())?;
-        let blocks = part.start / BLOCK..part.end.div_ceil(BLOCK);
-        blocks.clone().all(|block| self.is_good(body, block)).then_some(wanted)
-    }
-
-    fn is_good(&self, body: &[u8], block: usize) -> bool {
-        let Some(state) = self.proved.get(block) else { return false };
-        match state.load(Ordering::Relaxed) {
-            GOOD => return true,
-            BAD => return false,
-            _ => {}
-        }
-        let all: &[u8] = (*self.bytes).as_ref();
-        let bytes = body.chunks(BLOCK).nth(block).unwrap_or_default();
-        let good = word_at(&all[self.checksums.clone()], block) == Some(crc32fast::hash(bytes));
-        state.store(if good { GOOD } else { BAD }, Ordering::Relaxed);
-        good
-    }
-}
-
-/// The 32-bit word of a number.
-fn word_at(bytes: &[u8], number: usize) -> Option<u32> {
-    let start = number.checked_mul(4)?;
-    let raw = bytes.get(start..start.checked_add(4)?)?;
-    Some(u32::from_le_bytes(raw.try_into().ok()?))
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
+    use super::super::super::proved::with_right_checksums;
     use super::*;
 
     /// 100 rows in falling order of their addresses; the name of row N is `_ZN3ns_4nameNNEv`, that of row 7 `main`.
@@ -258,17 +191,11 @@ mod tests {
     #[test]
     fn hostile_bytes_are_survived() {
         let whole = bytes();
-        let head = word_at(&whole, 2).unwrap() as usize;
-        for at in (16..FIXED).chain(head..whole.len()) {
+        for at in 16..whole.len() {
             for value in [0, 1, 0x7f, 0xff] {
                 let mut changed = whole.clone();
                 changed[at] = value;
-                let blocks: Vec<u8> =
-                    changed[head..].chunks(BLOCK).flat_map(|block| crc32fast::hash(block).to_le_bytes()).collect();
-                changed[head - blocks.len()..head].copy_from_slice(&blocks);
-                let crc = crc32fast::hash(&changed[16..head]).to_le_bytes();
-                changed[12..16].copy_from_slice(&crc);
-                let Some(ready) = open(changed) else { continue };
+                let Some(ready) = with_right_checksums(changed).and_then(open) else { continue };
                 for place in 0..=100 {
                     let _ = ready.row(place);
                 }

@@ -1,6 +1,7 @@
 //! Making an index ready.
 
-use super::{words, Counts, BLOCK, FIXED, LEAST_SHIFT, MAGIC, MAX_GROUPS, MAX_IDENTITY};
+use super::super::super::proved::Proved;
+use super::{words, Counts, LEAST_SHIFT, MAGIC, MAX_GROUPS};
 
 /// A word that is in more than one of so many groups selects too little to be kept.
 const COMMON: usize = 8;
@@ -67,7 +68,6 @@ impl Builder {
             }
         }
         let counts = Counts {
-            identity: u32::try_from(identity.len()).ok().filter(|len| *len as usize <= MAX_IDENTITY)?,
             rows: self.rows,
             shift: self.shift,
             ordered,
@@ -76,21 +76,6 @@ impl Builder {
         };
         self.held = Vec::new();
         [hashes, starts, groups].iter().for_each(|part| body.extend(part));
-        Some(with_head(counts, identity, body))
+        Proved::make(&MAGIC, &counts.words(), identity, &body)
     }
-}
-
-fn with_head(counts: Counts, identity: &[u8], body: Vec<u8>) -> Vec<u8> {
-    let checksums = body.chunks(BLOCK).map(|block| crc32fast::hash(block).to_le_bytes());
-    let mut proved = counts.to_bytes();
-    proved.extend(identity);
-    proved.extend(checksums.flatten());
-    let head_len = FIXED - counts.to_bytes().len() + proved.len();
-    let mut bytes = Vec::with_capacity(head_len + body.len());
-    bytes.extend(MAGIC);
-    bytes.extend((head_len as u32).to_le_bytes());
-    bytes.extend(crc32fast::hash(&proved).to_le_bytes());
-    bytes.extend(proved);
-    bytes.extend(body);
-    bytes
 }

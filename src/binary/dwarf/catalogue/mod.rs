@@ -1,0 +1,324 @@
+//! Where each qualified name is defined: types, variables and enumerators outside of functions, of all units of a file.
+//!
+//! It is made by one pass over all units ([`gather`]), when a name is first looked for, and kept: with the file for the session,
+//! and by a [`CatalogueStore`] for later ones. Of several definitions of one name it has the first. What it says of a name is
+//! where to look: the entry itself decides. A name with an inline namespace in it stands there with it and without it.
+//!
+//! The bytes are [`Proved`]; the body has the names' hashes in order, a record for each, and the names without their scopes.
+
+mod gather;
+mod write;
+
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use gimli::SectionId;
+use rayon::prelude::*;
+
+use super::definitions::Wanted;
+use super::type_list::NamedType;
+use super::units::UnitKind;
+use super::{Dwarf, EntryId, UnitId};
+use crate::binary::proved::Proved;
+use crate::binary::symbols::file_name;
+use crate::binary::FileBytes;
+use write::Collector;
+
+/// The format, and the rules by which names are gathered. What has another is made anew.
+const MARK: [u8; 8] = *b"RDBGCAT\x01";
+/// Bytes of a name's hash.
+const HASH: usize = 8;
+/// Bytes of a record: five numbers of 32 bits.
+const RECORD: usize = 20;
+/// Counts of the head: of the identity's bytes, the names, the bytes of text.
+const COUNTS: usize = 3;
+/// No record.
+const NONE: u32 = u32::MAX;
+/// Scopes in scopes; deeper ones are not written.
+const DEPTH: usize = 64;
+/// A catalogue of less debug information is made in less time than it takes to keep it, bytes.
+const WORTH_KEEPING: usize = 16 << 20;
+
+/// Keeps a file's catalogue for later sessions.
+pub trait CatalogueStore: Send + Sync {
+    /// What names the file: its build-id, or what changes when the file does.
+    fn file_id(&self) -> &str;
+    /// What was kept for debug information of this identity.
+    fn load(&self, identity: &[u8]) -> Option<FileBytes>;
+    /// Keeps it, if it can.
+    fn keep(&self, identity: &[u8], bytes: &[u8]);
+}
+
+/// What a name stands for.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+enum Kind {
+    /// A namespace, or a class that is not defined here: what others are in.
+    Scope = 0,
+    Class = 1,
+    Struct = 2,
+    Union = 3,
+    Enum = 4,
+    Typedef = 5,
+    Base = 6,
+    /// A variable or an enumerator.
+    Value = 7,
+}
+
+/// The kinds, by their numbers.
+const KINDS: [Kind; 8] =
+    [Kind::Scope, Kind::Class, Kind::Struct, Kind::Union, Kind::Enum, Kind::Typedef, Kind::Base, Kind::Value];
+/// Set in a record's kind where its name leaves inline namespaces out.
+const SHORT: u8 = 0x80;
+
+impl Kind {
+    fn is(self, wanted: Wanted) -> bool {
+        match wanted {
+            Wanted::Type => !matches!(self, Kind::Scope | Kind::Value),
+            Wanted::Value => self == Kind::Value,
+        }
+    }
+
+    fn keyword(self) -> &'static str {
+        match self {
+            Kind::Class => "class",
+            Kind::Struct => "struct",
+            Kind::Union => "union",
+            Kind::Enum => "enum",
+            Kind::Typedef => "typedef",
+            Kind::Scope | Kind::Base | Kind::Value => "",
+        }
+    }
+}
+
+/// The hash of a qualified name (FNV-1a), which goes on from that of its scope.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+struct NameHash(u64);
+
+impl NameHash {
+    /// Of no name: the scope of what is in none.
+    const ROOT: NameHash = NameHash(0xcbf2_9ce4_8422_2325);
+
+    fn of(name: &str) -> NameHash {
+        NameHash::ROOT.with(name.as_bytes())
+    }
+
+    fn with(self, bytes: &[u8]) -> NameHash {
+        NameHash(bytes.iter().fold(self.0, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3)))
+    }
+
+    /// Of a name in the scope that this is the hash of.
+    fn join(self, leaf: &[u8]) -> NameHash {
+        if self == NameHash::ROOT {
+            self.with(leaf)
+        } else {
+            self.with(b"::").with(leaf)
+        }
+    }
+}
+
+/// One name and where it is defined.
+struct Record {
+    kind: Kind,
+    is_short: bool,
+    entry: EntryId,
+    /// The record of its scope, or [`NONE`].
+    scope: u32,
+    /// Its last component.
+    text: Range<usize>,
+}
+
+/// The names of a file.
+pub(super) struct Catalogue {
+    bytes: Proved,
+    names: usize,
+}
+
+impl Catalogue {
+    /// `None` where the bytes are of another file or format, cut or damaged.
+    fn open(bytes: FileBytes, identity: &[u8]) -> Option<Catalogue> {
+        let body_len = |counts: &[u32]| {
+            let names = u64::from(*counts.get(1)?) * (HASH + RECORD) as u64;
+            usize::try_from(names + u64::from(*counts.get(2)?)).ok()
+        };
+        let bytes = Proved::open(bytes, &MARK, COUNTS, identity, body_len)?;
+        let names = bytes.count(1) as usize;
+        Some(Catalogue { bytes, names })
+    }
+
+    fn hash(&self, number: usize) -> Option<u64> {
+        let bytes = self.bytes.part(number * HASH..(number + 1) * HASH)?;
+        Some(u64::from_le_bytes(bytes.try_into().ok()?))
+    }
+
+    fn record(&self, number: usize) -> Option<Record> {
+        if number >= self.names {
+            return None;
+        }
+        let (records, text) = (self.names * HASH, self.names * (HASH + RECORD));
+        let word = |at: usize| self.bytes.word(records + number * RECORD + at * 4);
+        let (unit, offset, scope, start, last) = (word(0)?, word(1)?, word(2)?, word(3)?, word(4)?);
+        let kind = *KINDS.get(usize::from(last as u8 & !SHORT))?;
+        let start = text + start as usize;
+        Some(Record {
+            kind,
+            is_short: last as u8 & SHORT != 0,
+            entry: EntryId { unit: UnitId::from_bits(unit), offset: u64::from(offset) },
+            scope,
+            text: start..start + (last >> 8) as usize,
+        })
+    }
+
+    /// Entries that can define the name, the first of the file first; `None` where a part that is needed is damaged.
+    pub fn entries(&self, wanted: Wanted, name: &str) -> Option<Vec<EntryId>> {
+        let hash = NameHash::of(name).0;
+        let (mut low, mut high) = (0, self.names);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if self.hash(middle)? < hash {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        let mut found = Vec::new();
+        // As many as there are kinds, with the short names.
+        for number in (low..self.names).take(2 * KINDS.len()) {
+            if self.hash(number)? != hash {
+                break;
+            }
+            let record = self.record(number)?;
+            if record.kind.is(wanted) {
+                found.push(record.entry);
+            }
+        }
+        found.sort_unstable();
+        found.dedup();
+        Some(found)
+    }
+
+    /// The types whose qualified names are wanted, in the order of their names; `None` where a part is damaged.
+    pub fn types(&self, wanted: &(dyn Fn(&str) -> bool + Sync)) -> Option<Vec<NamedType>> {
+        let named = |number: usize| -> Option<Option<NamedType>> {
+            let record = self.record(number)?;
+            if record.is_short || !record.kind.is(Wanted::Type) {
+                return Some(None);
+            }
+            let name = self.name(&record)?;
+            Some(wanted(&name).then(|| NamedType { name, keyword: record.kind.keyword() }))
+        };
+        let found: Option<Vec<Option<NamedType>>> = (0..self.names).into_par_iter().map(named).collect();
+        let mut found: Vec<NamedType> = found?.into_iter().flatten().collect();
+        found.par_sort_unstable();
+        Some(found)
+    }
+
+    fn name(&self, record: &Record) -> Option<String> {
+        let mut parts = vec![self.bytes.part(record.text.clone())?];
+        let mut scope = record.scope;
+        while scope != NONE && parts.len() < DEPTH {
+            let outer = self.record(scope as usize)?;
+            parts.push(self.bytes.part(outer.text)?);
+            scope = outer.scope;
+        }
+        parts.reverse();
+        Some(String::from_utf8_lossy(&parts.join(&b"::"[..])).into_owned())
+    }
+}
+
+/// The catalogue of a file, when there is one.
+#[derive(Default)]
+pub(super) struct Kept {
+    store: Option<Arc<dyn CatalogueStore>>,
+    catalogue: Mutex<Option<Arc<Catalogue>>>,
+    /// What was kept is damaged.
+    is_refused: AtomicBool,
+}
+
+impl Dwarf {
+    /// The same, with a place where the catalogue of its names is kept.
+    pub fn with_store(mut self, store: Arc<dyn CatalogueStore>) -> Self {
+        self.catalogue.store = Some(store);
+        self
+    }
+
+    /// Asks the catalogue. A question that it cannot answer since it is damaged goes to a new one; `None`: that was cancelled, or
+    /// there are too many names.
+    pub(super) fn ask_catalogue<T>(&self, ask: impl Fn(&Catalogue) -> Option<T>) -> Option<T> {
+        if let Some(answer) = ask(&*self.catalogue()?) {
+            return Some(answer);
+        }
+        self.catalogue.is_refused.store(true, Ordering::Relaxed);
+        *self.catalogue.catalogue.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        ask(&*self.catalogue()?)
+    }
+
+    /// What there is, what was kept, else a new one.
+    fn catalogue(&self) -> Option<Arc<Catalogue>> {
+        let lock = || self.catalogue.catalogue.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = lock().clone() {
+            return Some(known);
+        }
+        let is_large = self.file.section(SectionId::DebugInfo).len() >= WORTH_KEEPING;
+        let store = self.catalogue.store.as_ref().filter(|_| is_large);
+        let identity = self.catalogue_identity(store.map_or("", |store| store.file_id()));
+        let trusted = store.filter(|_| !self.catalogue.is_refused.load(Ordering::Relaxed));
+        let kept = trusted.and_then(|store| Catalogue::open(store.load(&identity)?, &identity));
+        // No lock is held meanwhile: other questions can come up on the threads that do this.
+        let made = kept.map(Arc::new).or_else(|| {
+            let bytes = self.gather(&identity)?;
+            store.filter(|_| self.is_by_itself()).into_iter().for_each(|store| store.keep(&identity, &bytes));
+            Catalogue::open(Arc::new(bytes), &identity).map(Arc::new)
+        })?;
+        Some(lock().get_or_insert(made).clone())
+    }
+
+    /// The file, and what tells debug information from other of the same build: the sizes of its sections.
+    fn catalogue_identity(&self, file_id: &str) -> Vec<u8> {
+        let sizes = self.file.section_sizes().into_iter().flat_map(u64::to_le_bytes);
+        file_id.bytes().take(256).chain(sizes).collect()
+    }
+
+    /// What depends on other files is not kept: they can change without this one.
+    fn is_by_itself(&self) -> bool {
+        self.supplement().is_none() && self.units().entries().all(|(_, entry)| entry.split.is_none())
+    }
+
+    /// The pass over all units.
+    fn gather(&self, identity: &[u8]) -> Option<Vec<u8>> {
+        let begun = Instant::now();
+        let units = self.all_units();
+        self.progress.stage(&format!("reading the names of {}", file_name(self.file.path())), units.len() as u64);
+        let collector = Collector::default();
+        units.into_par_iter().for_each(|unit| {
+            if self.progress.is_cancelled() || collector.is_full() {
+                return;
+            }
+            let read = gather::unit(&self.types(), unit, &collector);
+            read.unwrap_or_else(|error| tracing::debug!(%error, "bad entries in a unit"));
+            self.progress.advance(1);
+            if let Some((section, part)) = unit.own_index().and_then(|index| self.units().span(index)) {
+                self.file.release(section, part);
+            }
+        });
+        self.file.release(SectionId::DebugStr, 0..usize::MAX);
+        if self.progress.is_cancelled() || collector.is_full() {
+            return None;
+        }
+        let bytes = collector.finish(identity)?;
+        tracing::debug!(bytes = bytes.len(), elapsed = ?begun.elapsed(), "a catalogue of names");
+        Some(bytes)
+    }
+
+    /// The file's units, those of types in the files that it is split into, and those that it has in common with others.
+    fn all_units(&self) -> Vec<UnitId> {
+        let own = (0..self.units().len()).map(UnitId::own);
+        let split = (0..self.split_type_units()).map(|index| UnitId::new(UnitKind::SplitType, index));
+        let common = self.supplement().map_or(0, |one| one.units().len());
+        own.chain(split).chain((0..common).map(|index| UnitId::new(UnitKind::Common, index))).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests;
