@@ -286,9 +286,12 @@ pub struct Trace {
     /// Run this program text
     #[arg(short = 'e', value_name = "PROGRAM", allow_hyphen_values = true)]
     pub text: Option<String>,
-    /// List the probes that match, and end
-    #[arg(short = 'l', value_name = "GLOB", num_args = 0..=1, default_missing_value = "*")]
-    pub list: Option<String>,
+    /// List the probes that match a pattern, or those of a script, and end
+    #[arg(short = 'l')]
+    pub list: bool,
+    /// Tell which probes there are here and what they rest on, and end
+    #[arg(long)]
+    pub info: bool,
     /// How what the script prints is written
     #[arg(short = 'f', long = "format", value_name = "FORMAT", default_value = "text")]
     pub format: TraceOutput,
@@ -323,7 +326,7 @@ pub struct Trace {
     #[command(flatten)]
     pub waiting: Waiting,
     /// The script (- for standard input) and its parameters; with -e the parameters; with --fn and --syscall a process, by
-    /// id or name
+    /// id or name; with -l a script or a pattern
     #[arg(value_name = "SCRIPT")]
     pub args: Vec<String>,
     /// Target: a program to start

@@ -67,6 +67,8 @@ pub struct SessionPlan {
 pub struct TracePlan {
     /// What to run.
     pub script: TraceScript,
+    /// `-l`: its probes are listed instead; whether each with its fields.
+    pub listed: Option<Toggle>,
     /// `$1`, `$2`..
     pub parameters: Vec<String>,
     /// Which process, where the user says.
@@ -92,6 +94,8 @@ pub enum TraceScript {
     Text(String),
     /// `-l`: nothing; probes that match are listed, with `-v` each with its fields.
     List { glob: String, fields: Toggle },
+    /// `--info`: nothing; what there is is told.
+    Info,
     /// No script: `--fn` and `--syscall`.
     Quick(QuickSpec),
 }
