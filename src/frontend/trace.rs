@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, IsTerminal, Read, Write};
 use std::time::Duration;
 
 use crossbeam_channel::{never, Receiver, RecvError};
@@ -28,6 +28,8 @@ struct Teller {
     out_name: String,
     renderer: Renderer,
     quiet: Toggle,
+    /// Whether what is printed goes to the terminal.
+    on_screen: Toggle,
     progress: Progress,
 }
 
@@ -113,7 +115,12 @@ pub fn run_trace(plan: TracePlan, options: &Options, surroundings: Surroundings,
         }
     };
     let out_name = plan.output.as_ref().map_or_else(|| "standard output".to_owned(), |path| path.display().to_string());
-    let mut teller = Teller { writer, out_name, renderer, quiet: plan.quiet, progress: Progress::new(plan.quiet) };
+    let (quiet, progress) = (plan.quiet, Progress::new(plan.quiet));
+    let on_screen = match plan.output {
+        None if io::stdout().is_terminal() => Toggle::On,
+        _ => Toggle::Off,
+    };
+    let mut teller = Teller { writer, out_name, renderer, quiet, on_screen, progress };
     let history = surroundings.history_file();
     let Surroundings { start_engine, interrupts, restore_terminal, .. } = surroundings;
     let session = start_engine().connect(ClientId(0));
@@ -314,6 +321,7 @@ fn watch(session: &Session, mut interrupts: Receiver<Interruption>, duration: Cl
             recv(interrupts) -> interruption => match interruption {
                 Ok(_) => {
                     interrupted += 1;
+                    teller.progress.interrupted(teller.quiet);
                     flow = Flow::Free;
                     if interrupted > 1 {
                         return Course::Done(INTERRUPTED);
@@ -393,8 +401,21 @@ impl Teller {
         };
     }
 
+    /// Whether an event brings something onto the terminal: what goes to a file leaves the line of progress where it is.
+    fn shows(&self, event: &Event) -> bool {
+        match event {
+            Event::TraceOutput { stream: TraceStream::Out, .. } => self.on_screen == Toggle::On,
+            Event::TraceOutput { stream: TraceStream::Err, .. } => self.quiet == Toggle::Off,
+            Event::TraceEnded { .. } | Event::Stopped { .. } | Event::Ended | Event::WaitEnded { .. } => true,
+            Event::Notice { .. } | Event::Lost { .. } | Event::WaitMethod { .. } | Event::Caught { .. } => true,
+            _ => false,
+        }
+    }
+
     fn event(&mut self, event: &Event) -> Course {
-        self.progress.give_way();
+        if self.shows(event) {
+            self.progress.give_way();
+        }
         match event {
             Event::TraceOutput { stream: TraceStream::Err, .. } if self.quiet == Toggle::On => {}
             Event::TraceOutput { stream, text } => self.writer.write(*stream, text.clone()),

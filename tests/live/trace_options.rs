@@ -1,6 +1,6 @@
 //! Options that `rdbg trace` has of bpftrace, and the signal by which a running script is asked for what it has.
 
-use crate::support::{Fixture, Output, Rdbg, LONG, SOON};
+use crate::support::{Fixture, Home, Output, Rdbg, LONG, SOON};
 
 fn run(args: &[&str]) -> Output {
     Rdbg::run(["trace"].iter().chain(args), SOON)
@@ -114,4 +114,28 @@ fn a_program_of_several_words_is_started_and_its_output_is_its_own() {
     assert_eq!((output.stdout.as_str(), output.stderr.as_str()), ("its own\n", ""));
     let written = std::fs::read_to_string(out).unwrap();
     assert!(written.contains("status 3\n"), "{written}");
+}
+
+#[test]
+fn colours_come_when_they_are_asked_for() {
+    let program = ["--syscall", "exit_group", "--", "/bin/true"];
+    let traced = |when: &str| run(&["--color", when].into_iter().chain(program).collect::<Vec<_>>()).success().stdout;
+    assert!(traced("always").contains("\x1b[33mexit_group\x1b["), "{}", traced("always"));
+    for when in ["never", "auto"] {
+        assert!(traced(when).contains("] exit_group(") && !traced(when).contains('\x1b'), "{when}");
+    }
+}
+
+#[test]
+fn the_line_of_progress_stays_while_the_calls_go_to_a_file_and_leaves_nothing_behind() {
+    let directory = tempfile::tempdir().unwrap();
+    let out = directory.path().join("out");
+    let words = ["trace", "-o", out.to_str().unwrap(), "--syscall", "nanosleep,clock_nanosleep", "--"];
+    let program = ["sh", "-c", "while :; do sleep 0.02; done"];
+    let mut tracer = Home::new().start_on_terminal(words.iter().chain(&program));
+    tracer.expect("the line, although calls are written", |line| line.text.contains(" hits, "), SOON);
+    tracer.send_bytes(b"\x03");
+    let output = tracer.wait(SOON).success();
+    assert!(output.stdout.ends_with("\r\x1b[K"), "{:?}", output.stdout);
+    assert!(std::fs::read_to_string(out).unwrap().contains("nanosleep("));
 }

@@ -55,9 +55,23 @@ pub struct Common {
     /// Print answers and events as JSON, one object a line
     #[arg(long, global = true)]
     pub json: bool,
+    /// Whether names have colours; auto: on a terminal, unless NO_COLOR is set
+    #[arg(long, value_name = "WHEN", default_value = "auto", global = true)]
+    pub color: Colours,
     /// What rdbg logs about itself on stderr, e.g. debug or rdbg::engine=trace (else RDBG_LOG)
     #[arg(long, value_name = "FILTER", global = true)]
     pub log_filter: Option<String>,
+}
+
+/// `--color`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Colours {
+    /// Where standard output is a terminal
+    Auto,
+    /// Also into a pipe or file
+    Always,
+    /// Nowhere
+    Never,
 }
 
 /// `--follow`.

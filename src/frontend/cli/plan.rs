@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::error::ErrorKind;
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
 
-use super::args::{Attach, Break, Cli, Common, Ctl, Follow, Run, Symbols, Verb, WaitMethod, Waiting};
+use super::args::{Attach, Break, Cli, Colours, Common, Ctl, Follow, Run, Symbols, Verb, WaitMethod, Waiting};
 use crate::api::{
     BreakpointAction, BreakpointSpec, Command, FollowFork, ModuleFilter, NamesQuestion, NamesRequest, QuickSpec,
     TargetSelector, Toggle, TraceFormat, Where,
@@ -132,6 +132,8 @@ pub struct Options {
     pub vtable_names: Option<PathBuf>,
     /// Text or JSON.
     pub output: OutputKind,
+    /// `--color`.
+    pub colours: Colours,
     /// `--log-filter`.
     pub log_filter: Option<String>,
 }
@@ -394,6 +396,7 @@ fn options(common: Common, matches: &ArgMatches) -> Result<Options, clap::Error>
         }),
         pin: common.pin,
         output: if common.json { OutputKind::Json } else { OutputKind::Text },
+        colours: common.color,
         log_filter: common.log_filter.or_else(|| std::env::var("RDBG_LOG").ok()),
     })
 }
