@@ -121,9 +121,20 @@ impl Types<'_> {
 
     /// Whether a unit was written in assembly: its functions have parameters that it tells nothing of.
     pub fn is_assembly(&self, entry: EntryId) -> bool {
-        let root = self.session.root(entry.unit).and_then(|root| self.session.entry(root)).ok();
-        let language = root.and_then(|root| root.get(gimli::DW_AT_language));
-        matches!(language, Some(gimli::AttributeValue::Language(gimli::DW_LANG_Mips_Assembler)))
+        self.language(entry) == Some(gimli::DW_LANG_Mips_Assembler)
+    }
+
+    /// Whether a unit was written in Rust.
+    pub fn is_rust(&self, entry: EntryId) -> bool {
+        self.language(entry) == Some(gimli::DW_LANG_Rust)
+    }
+
+    fn language(&self, entry: EntryId) -> Option<gimli::DwLang> {
+        let root = self.session.root(entry.unit).and_then(|root| self.session.entry(root)).ok()?;
+        match root.get(gimli::DW_AT_language) {
+            Some(gimli::AttributeValue::Language(language)) => Some(language),
+            _ => None,
+        }
     }
 
     pub(super) fn frame_base(&self, function: EntryId, at: FileAddr, state: &dyn FrameState) -> Option<u64> {
