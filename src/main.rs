@@ -91,9 +91,16 @@ fn start_log(filter: Option<&str>) -> anyhow::Result<()> {
 
 /// Signals to rdbg, as the front end takes them. Before any thread starts, so that all of them block these signals.
 fn take_signals(running: Arc<Mutex<Tracer>>) -> Result<Receiver<Interruption>, OsError> {
-    os::block_termination_signals()?;
+    os::block_signals()?;
     let (sender, receiver) = crossbeam_channel::unbounded();
     os::spawn_signal_thread(move |signal| {
+        if signal == Signal::USR1 {
+            // Never this process's end, which would leave the targets to the guardian.
+            if let Tracer::Runs(handle) = &*lock(&running) {
+                handle.port().tell_own_signal();
+            }
+            return;
+        }
         let interruption = if signal == Signal::INT { Interruption::Interrupt } else { Interruption::Terminate };
         // A front end that has ended takes no more signals, and rdbg is about to end.
         let _ = sender.send(interruption);

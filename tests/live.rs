@@ -54,6 +54,7 @@ mod live {
     mod stepping;
     mod survival;
     mod syscalls;
+    mod thread_locals;
     mod trace;
     mod trace_conditions;
     mod trace_envoy;
@@ -61,6 +62,7 @@ mod live {
     mod trace_filter;
     mod trace_flood;
     mod trace_investigations;
+    mod trace_options;
     mod trace_quick;
     mod trace_script;
     mod trace_usdt;

@@ -11,7 +11,7 @@ use super::rate::MaxRate;
 use super::source::SourceQuery;
 use super::stepping::{LineStepKind, SkipChange};
 use super::syscalls::SyscallSpec;
-use super::trace::TraceSpec;
+use super::trace::{ProbeList, TraceSpec};
 use super::watch::WatchSpec;
 use crate::base::{Pid, Signal};
 
@@ -38,10 +38,10 @@ pub enum Command {
     Condition { id: u32, condition: Option<String> },
     /// Begin a trace script; the answer says which processes it can concern.
     Trace { spec: Box<TraceSpec> },
-    /// The probes whose names match a pattern.
+    /// Which probes there are.
     TraceProbes {
-        /// What their names match.
-        glob: String,
+        /// Of which they are told.
+        of: ProbeList,
         /// Whether each is followed by the fields of its `args`.
         fields: Toggle,
     },

@@ -33,5 +33,5 @@ pub use session::{ClientId, Outcome, Request, Session, Subscription};
 pub use source::{SourceLine, SourceQuery, SourceText};
 pub use stepping::{LineStepKind, SkipChange, SkipRule};
 pub use syscalls::{CaughtCall, SyscallSide, SyscallSpec};
-pub use trace::{QuickSpec, TraceFormat, TraceScope, TraceSpec, TraceStream};
+pub use trace::{ProbeList, QuickSpec, TraceFormat, TraceScope, TraceSpec, TraceStream};
 pub use watch::{WatchAccess, WatchHit, WatchSpec};

@@ -29,6 +29,16 @@ pub struct TraceSpec {
     pub quick: Option<QuickSpec>,
 }
 
+/// Of which probes a list is made.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "by", rename_all = "snake_case")]
+pub enum ProbeList {
+    /// Those whose names match a pattern with `*` and `?`.
+    Matching { glob: String },
+    /// Those of a script, wildcards spelled out.
+    Script { spec: Box<TraceSpec> },
+}
+
 /// Functions and system calls to report, without a script.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QuickSpec {

@@ -372,11 +372,19 @@ impl SignalMasks {
         1u64 << (signal.0 - 1).clamp(0, 63) & !(self.ignored | self.caught | Self::HARMLESS | STOPPING) != 0
     }
 
-    /// Whether one that waits, or `delivered`, has an effect on the program. Untraced the others never reach a task:
-    /// the kernel drops them when they are sent, but keeps them where a tracer is to see them.
-    pub fn has_effect(&self, delivered: Option<Signal>) -> bool {
-        let coming = self.pending | delivered.map_or(0, |signal| 1u64 << (signal.0 - 1).clamp(0, 63));
-        coming & !(self.ignored | Self::HARMLESS & !self.caught) != 0
+    /// Whether the signal, delivered, has an effect on the program. Untraced the others never reach a task: the kernel
+    /// drops them when they are sent, but keeps them where a tracer is to see them.
+    pub fn has_effect(&self, signal: Signal) -> bool {
+        self.have_effect(1u64 << (signal.0 - 1).clamp(0, 63))
+    }
+
+    /// Whether one of those that wait has an effect on the program.
+    pub fn pending_has_effect(&self) -> bool {
+        self.have_effect(self.pending)
+    }
+
+    fn have_effect(&self, signals: u64) -> bool {
+        signals & !(self.ignored | Self::HARMLESS & !self.caught) != 0
     }
 }
 
@@ -388,11 +396,11 @@ mod tests {
     fn a_signal_that_nobody_wants_has_no_effect() {
         let chld = 1u64 << (Signal::CHLD.0 - 1);
         let quiet = SignalMasks { pending: chld, ..SignalMasks::default() };
-        assert!(!quiet.has_effect(None) && quiet.has_effect(Some(Signal::TERM)));
-        assert!(SignalMasks { caught: chld, ..quiet }.has_effect(None));
-        assert!(!SignalMasks { ignored: u64::MAX, ..quiet }.has_effect(Some(Signal::TERM)));
-        assert!(!SignalMasks::default().has_effect(Some(Signal::URG)));
-        assert!(SignalMasks::default().has_effect(Some(Signal(64))));
+        assert!(!quiet.pending_has_effect() && quiet.has_effect(Signal::TERM));
+        assert!(SignalMasks { caught: chld, ..quiet }.pending_has_effect());
+        assert!(!SignalMasks { ignored: u64::MAX, ..quiet }.has_effect(Signal::TERM));
+        assert!(!SignalMasks::default().has_effect(Signal::URG));
+        assert!(SignalMasks::default().has_effect(Signal(64)));
     }
 
     #[test]

@@ -49,6 +49,8 @@ impl Signal {
     pub const TRAP: Signal = Signal(5);
     /// Kill, which cannot be caught.
     pub const KILL: Signal = Signal(9);
+    /// For programs' own use.
+    pub const USR1: Signal = Signal(10);
     /// Invalid memory reference.
     pub const SEGV: Signal = Signal(11);
     /// Termination.

@@ -45,7 +45,7 @@ impl<I: Inferior> Engine<I> {
             Command::Detach => self.detach(),
             Command::Kill => self.kill(),
             Command::Trace { spec } => self.begin_trace(client, *spec),
-            Command::TraceProbes { glob, fields } => self.list_probes(&glob, fields),
+            Command::TraceProbes { of, fields } => self.list_probes(&of, fields),
             Command::TraceProgress => self.trace_progress(),
             Command::TraceEnd => self.end_trace_now(),
             Command::Quit { leave } => {

@@ -97,6 +97,12 @@ impl Port {
         Session { client, requests: self.requests.clone(), events: receiver, wake, progress: self.progress.clone() }
     }
 
+    /// rdbg was sent SIGUSR1: a trace can have a probe on it.
+    pub fn tell_own_signal(&self) {
+        let _ = self.inputs.send(Input::OwnSignal);
+        self.doorbell.ring();
+    }
+
     /// Makes the engine leave every process and end, whatever it is doing.
     pub fn terminate(&self, signal: Signal) {
         let _ = self.inputs.send(Input::Terminate(signal));

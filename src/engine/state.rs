@@ -33,6 +33,8 @@ pub enum Input {
     Terminate(Signal),
     /// A probe by time of the trace is due.
     Tick(super::trace::Tick),
+    /// rdbg was sent the signal that a trace can have a probe on.
+    OwnSignal,
     /// The trace is to end.
     TraceDone,
     /// Somebody may have stood for as long as `set pause-budget` says.
@@ -320,6 +322,7 @@ impl<I: Inferior> Engine<I> {
         match input {
             Input::Watch(event) => self.on_watch(event),
             Input::Tick(tick) => self.on_tick(tick),
+            Input::OwnSignal => self.on_own_signal(),
             Input::TraceDone => self.finish_trace(),
             Input::PauseOver => self.on_pause_over(),
             Input::Fetched => self.take_fetched(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crossbeam_channel::never;
 
-use super::cli::{Options, OutputKind, Plan, SessionPlan};
+use super::cli::{Colours, Options, OutputKind, Plan, SessionPlan};
 use super::render::{Format, Renderer, Style};
 use super::repl::console::Console;
 use super::repl::converse::{Conversation, Manner};
@@ -70,7 +70,15 @@ fn answer_names(request: &NamesRequest, surroundings: &Surroundings) -> Outcome 
 }
 
 fn choose_renderer(options: &Options) -> Renderer {
-    let colour = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let colour = match options.colours {
+        Colours::Always => true,
+        Colours::Never => false,
+        Colours::Auto => {
+            let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+            let unable = std::env::var_os("TERM").is_some_and(|value| value == "dumb");
+            io::stdout().is_terminal() && !unwanted && !unable
+        }
+    };
     let format = match options.output {
         OutputKind::Json => Format::Json,
         OutputKind::Text if colour => Format::Text(Style::Colour),

@@ -37,6 +37,21 @@ impl Progress {
     /// Something is about to be printed: the line goes.
     pub fn give_way(&mut self) {
         self.printed = Instant::now();
+        self.clear();
+    }
+
+    /// Ctrl-C: the terminal has put its `^C` behind the line, or where the next line is to begin.
+    pub fn interrupted(&mut self, quiet: Toggle) {
+        match self.is_up {
+            Toggle::On => self.clear(),
+            Toggle::Off if quiet == Toggle::Off && io::stderr().is_terminal() => {
+                let _ = writeln!(io::stderr().lock());
+            }
+            Toggle::Off => {}
+        }
+    }
+
+    fn clear(&mut self) {
         if std::mem::replace(&mut self.is_up, Toggle::Off) == Toggle::On {
             let _ = write!(io::stderr().lock(), "{CLEAR}");
         }

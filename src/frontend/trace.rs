@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, IsTerminal, Read, Write};
 use std::time::Duration;
 
 use crossbeam_channel::{never, Receiver, RecvError};
@@ -18,8 +18,8 @@ use super::repl::shell::Shell;
 use super::surroundings::{Interruption, Surroundings};
 use super::writer::{Rest, Writer};
 use crate::api::{
-    ApiError, ClientId, Command, Event, FollowFork, Leave, QuickSpec, Reply, Session, StopReason, TargetSelector,
-    Toggle, TraceScope, TraceSpec, TraceStream, Where,
+    ApiError, ClientId, Command, Event, FollowFork, Leave, ProbeList, QuickSpec, Reply, Session, StopReason,
+    TargetSelector, Toggle, TraceScope, TraceSpec, TraceStream, Where,
 };
 
 /// Where things are told.
@@ -28,9 +28,31 @@ struct Teller {
     out_name: String,
     renderer: Renderer,
     quiet: Toggle,
+    /// Whether what is printed goes to the terminal.
+    on_screen: Toggle,
     progress: Progress,
 }
 
+/// What `--info` tells.
+const INFO: &str = concat!(
+    "rdbg ",
+    env!("CARGO_PKG_VERSION"),
+    ", x86-64: scripts in bpftrace's language, on processes that you may ptrace
+
+Probes
+  uprobe, uretprobe, usdt: yes, by breakpoints
+  tracepoint:syscalls, tracepoint:raw_syscalls: yes, by the system call stops of ptrace
+  watchpoint: yes, 4 of them, by debug registers
+  signal: yes, by the signal stops of ptrace
+  BEGIN, END, interval, self:signal:SIGUSR1: yes
+  profile: emulated, by stopping the threads that run
+  kretprobe:inet_csk_accept: emulated, by asking the socket
+  kprobe, fentry, rawtracepoint, software, hardware, iter: no
+
+Needed: the right to ptrace. Not needed: eBPF, BTF, tracefs, kernel headers, root
+`rdbg trace -l` lists all probes, `rdbg trace -l 'uprobe:PATH:*'` those of a file
+"
+);
 /// The exit status of what was interrupted, as a shell has it.
 const INTERRUPTED: i32 = 130;
 
@@ -70,6 +92,11 @@ enum Course {
 
 /// Runs a script to its end; the exit status.
 pub fn run_trace(plan: TracePlan, options: &Options, surroundings: Surroundings, renderer: Renderer) -> i32 {
+    if plan.script == TraceScript::Info {
+        // Nobody who reads it is no failure: `| head`.
+        let _ = io::stdout().write_all(INFO.as_bytes());
+        return 0;
+    }
     let out: Box<dyn Write + Send> = match &plan.output {
         None => Box::new(io::stdout()),
         Some(path) => match File::create(path) {
@@ -88,7 +115,12 @@ pub fn run_trace(plan: TracePlan, options: &Options, surroundings: Surroundings,
         }
     };
     let out_name = plan.output.as_ref().map_or_else(|| "standard output".to_owned(), |path| path.display().to_string());
-    let mut teller = Teller { writer, out_name, renderer, quiet: plan.quiet, progress: Progress::new(plan.quiet) };
+    let (quiet, progress) = (plan.quiet, Progress::new(plan.quiet));
+    let on_screen = match plan.output {
+        None if io::stdout().is_terminal() => Toggle::On,
+        _ => Toggle::Off,
+    };
+    let mut teller = Teller { writer, out_name, renderer, quiet, on_screen, progress };
     let history = surroundings.history_file();
     let Surroundings { start_engine, interrupts, restore_terminal, .. } = surroundings;
     let session = start_engine().connect(ClientId(0));
@@ -130,36 +162,20 @@ fn conduct(
     interrupts: &Receiver<Interruption>,
     teller: &mut Teller,
 ) -> Result<Course, ApiError> {
-    let (name, text) = match &plan.script {
-        TraceScript::List { glob, fields } => return list(glob, *fields, session, teller),
-        TraceScript::Quick(_) => (String::new(), String::new()),
-        TraceScript::Text(text) => ("stdin".to_owned(), text.clone()),
-        TraceScript::File(path) => (path.display().to_string(), read_script(path)?),
-    };
+    if let TraceScript::List { glob, fields } = &plan.script {
+        return list(ProbeList::Matching { glob: glob.clone() }, *fields, session, teller);
+    }
+    let spec = Box::new(spec_of(plan, teller.renderer)?);
+    if let Some(fields) = plan.listed {
+        return list(ProbeList::Script { spec }, fields, session, teller);
+    }
     let follow = match options.follow.unwrap_or(FollowFork::Both) {
         FollowFork::Parent => "parent",
         FollowFork::Child => "child",
         FollowFork::Both => "both",
     };
     session.request(Command::Set { name: "follow-fork-mode".into(), value: follow.into() })?;
-    let pid = match &plan.target {
-        Some(TargetSelector::Pid { pid }) => Some(*pid),
-        _ => None,
-    };
-    let spec = TraceSpec {
-        environment: variables(&text),
-        name,
-        text,
-        parameters: plan.parameters.clone(),
-        format: plan.format,
-        unsafe_functions: plan.unsafe_functions,
-        pid,
-        quick: match &plan.script {
-            TraceScript::Quick(quick) => Some(QuickSpec { colours: colours(plan, teller.renderer), ..quick.clone() }),
-            _ => None,
-        },
-    };
-    let Reply::Tracing { scope, warnings, .. } = session.request(Command::Trace { spec: Box::new(spec) })? else {
+    let Reply::Tracing { scope, warnings, .. } = session.request(Command::Trace { spec })? else {
         return Err(ApiError::internal("the trace did not begin"));
     };
     warnings.iter().for_each(|warning| teller.tell(warning));
@@ -181,6 +197,31 @@ fn conduct(
         }
     }
     Ok(watch(session, interrupts.clone(), duration, teller))
+}
+
+/// What the engine is to run.
+fn spec_of(plan: &TracePlan, renderer: Renderer) -> Result<TraceSpec, ApiError> {
+    let (name, text) = match &plan.script {
+        TraceScript::Text(text) => ("stdin".to_owned(), text.clone()),
+        TraceScript::File(path) => (path.display().to_string(), read_script(path)?),
+        _ => (String::new(), String::new()),
+    };
+    Ok(TraceSpec {
+        environment: variables(&text),
+        name,
+        text,
+        parameters: plan.parameters.clone(),
+        format: plan.format,
+        unsafe_functions: plan.unsafe_functions,
+        pid: match &plan.target {
+            Some(TargetSelector::Pid { pid }) => Some(*pid),
+            _ => None,
+        },
+        quick: match &plan.script {
+            TraceScript::Quick(quick) => Some(QuickSpec { colours: colours(plan, renderer), ..quick.clone() }),
+            _ => None,
+        },
+    })
 }
 
 /// Whether calls are written in colours: where they go to the terminal that the user has for colours.
@@ -280,6 +321,7 @@ fn watch(session: &Session, mut interrupts: Receiver<Interruption>, duration: Cl
             recv(interrupts) -> interruption => match interruption {
                 Ok(_) => {
                     interrupted += 1;
+                    teller.progress.interrupted(teller.quiet);
                     flow = Flow::Free;
                     if interrupted > 1 {
                         return Course::Done(INTERRUPTED);
@@ -300,8 +342,8 @@ fn watch(session: &Session, mut interrupts: Receiver<Interruption>, duration: Cl
     }
 }
 
-fn list(glob: &str, fields: Toggle, session: &Session, teller: &mut Teller) -> Result<Course, ApiError> {
-    if let Reply::Text { text } = session.request(Command::TraceProbes { glob: glob.to_owned(), fields })? {
+fn list(of: ProbeList, fields: Toggle, session: &Session, teller: &mut Teller) -> Result<Course, ApiError> {
+    if let Reply::Text { text } = session.request(Command::TraceProbes { of, fields })? {
         teller.writer.write(TraceStream::Out, text);
     }
     Ok(Course::Done(0))
@@ -359,8 +401,21 @@ impl Teller {
         };
     }
 
+    /// Whether an event brings something onto the terminal: what goes to a file leaves the line of progress where it is.
+    fn shows(&self, event: &Event) -> bool {
+        match event {
+            Event::TraceOutput { stream: TraceStream::Out, .. } => self.on_screen == Toggle::On,
+            Event::TraceOutput { stream: TraceStream::Err, .. } => self.quiet == Toggle::Off,
+            Event::TraceEnded { .. } | Event::Stopped { .. } | Event::Ended | Event::WaitEnded { .. } => true,
+            Event::Notice { .. } | Event::Lost { .. } | Event::WaitMethod { .. } | Event::Caught { .. } => true,
+            _ => false,
+        }
+    }
+
     fn event(&mut self, event: &Event) -> Course {
-        self.progress.give_way();
+        if self.shows(event) {
+            self.progress.give_way();
+        }
         match event {
             Event::TraceOutput { stream: TraceStream::Err, .. } if self.quiet == Toggle::On => {}
             Event::TraceOutput { stream, text } => self.writer.write(*stream, text.clone()),

@@ -46,7 +46,7 @@ fn bell_signal() -> libc::c_int {
 
 impl Doorbell {
     /// Installs the bell's handler and starts the repeating thread; once per process, later calls do nothing. To be
-    /// called after [`super::signals::block_termination_signals`].
+    /// called after [`super::signals::block_signals`].
     pub fn install() -> Result<(), OsError> {
         let _once = INSTALLING.lock().unwrap_or_else(PoisonError::into_inner);
         if REPEATER.get().is_some() {

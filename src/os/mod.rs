@@ -48,7 +48,7 @@ pub use perf_map::{PerfMap, PerfMapMark};
 pub use priority::yield_to_others;
 pub use proc::{find_by_name, is_32_bit, list_processes, openable_path, read_maps, read_pids, root_of, ProcessRow};
 pub use safety_net::{net_action, net_code, net_entry, net_restorer, NET_SITES, NET_TABLE};
-pub use signals::{block_termination_signals, spawn_signal_thread};
+pub use signals::{block_signals, spawn_signal_thread};
 pub use socket::{own_uid, peer_uid, runtime_dir, set_private_mode};
 pub use spare_memory::spare_memory;
 pub use terminal::Terminal;

@@ -52,7 +52,7 @@ impl Held {
         self.socket.get_mut().write_all(line.as_bytes()).expect("the session reads");
         let mut answer = String::new();
         self.socket.read_line(&mut answer).expect("the session answers");
-        assert!(answer.contains("\"reply\""), "{answer}");
+        assert!(answer.contains("\"reply\""), "{answer} {:?}", self.rdbg.lines());
         answer
     }
 
@@ -154,6 +154,26 @@ fn a_handler_that_ran_is_seen_as_eintr_whenever_its_signal_came() {
     Guard::check(pid);
     target.close_stdin();
     assert_eq!(target.wait(SOON).success().count("woken"), 100);
+}
+
+#[test]
+fn a_signal_that_comes_while_many_threads_stand_breaks_the_call_of_the_one_that_takes_it() {
+    let mut target = start("sigcrowd", &["8"]);
+    let pid = target.pid();
+    let mut held = Held::attach(&Home::new(), pid);
+    held.ask("{\"type\":\"handle\",\"signals\":[10],\"policy\":{\"stop\":\"off\",\"print\":\"off\",\"pass\":\"on\"}}");
+    held.go_on();
+    for _ in 0..20 {
+        wait_for_call(pid, 232);
+        held.interrupt();
+        process::signal(pid, "USR1");
+        held.go_on();
+        target.expect_line("taken", SOON);
+    }
+    held.quit();
+    Guard::check(pid);
+    target.close_stdin();
+    target.wait(SOON).success();
 }
 
 #[test]

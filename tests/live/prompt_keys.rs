@@ -177,3 +177,20 @@ fn lines_that_are_typed_ahead_are_all_done() {
     rdbg.wait(SOON).success();
     unharmed(target);
 }
+
+#[test]
+fn the_prompt_tells_no_standing_time_of_a_process_that_is_gone() {
+    let target = Target::start(&Fixture::get("hits"), ["--threads", "1"]);
+    let mut rdbg = attached(&target);
+    rdbg.send_bytes(b"set pause-budget 30s\r");
+    rdbg.expect("the time it may stand", |line| line.text.contains(" of 30s] (rdbg) "), SOON);
+    target.process.signal("KILL");
+    rdbg.expect_line("was killed by SIGKILL", SOON);
+    types(&mut rdbg, "print 40 + 2\r", "= 42");
+    rdbg.expect("a prompt without time", |line| line.text.contains("(rdbg) ") && !line.text.contains(" of 30s]"), SOON);
+    let error = types(&mut rdbg, "print nothing_here + 1\r", "error:");
+    assert!(error.contains("`nothing_here` means nothing: there is no process"), "{error}");
+    prompt(&mut rdbg);
+    rdbg.send_bytes(b"quit\r");
+    rdbg.wait(SOON).success();
+}

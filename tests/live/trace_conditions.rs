@@ -35,8 +35,8 @@ fn a_condition_is_over_arguments_members_enumerators_and_globals() {
         ("retval == 1 + total - n * (n - 1) && n == 6", vec![6]),
     ] {
         let output = traced(&["--fn", "^f$", "--ret", "--if", condition]).success();
-        let numbers: Vec<String> = numbers.into_iter().map(|one: u8| format!("{one:#x}")).collect();
-        assert_eq!(argument(&output, "rsi"), numbers, "{condition}\n{}{}", output.stdout, output.stderr);
+        let numbers: Vec<String> = numbers.into_iter().map(|one: u8| one.to_string()).collect();
+        assert_eq!(argument(&output, "n"), numbers, "{condition}\n{}{}", output.stdout, output.stderr);
     }
 }
 

@@ -26,7 +26,10 @@ pub trait FrameState {
     /// Reads the process's memory; `None`: it cannot be read.
     fn read(&self, at: u64, into: &mut [u8]) -> Option<()>;
     /// The address of a thread-local variable, by its offset in the module's block.
-    fn thread_local(&self, offset: u64) -> Option<u64>;
+    ///
+    /// # Errors
+    /// Why it cannot be told, in a few words.
+    fn thread_local(&self, offset: u64) -> Result<u64, String>;
     /// What a register held when the function was entered.
     fn entry_register(&self, number: u16) -> Option<u64>;
 }
@@ -118,9 +121,20 @@ impl Types<'_> {
 
     /// Whether a unit was written in assembly: its functions have parameters that it tells nothing of.
     pub fn is_assembly(&self, entry: EntryId) -> bool {
-        let root = self.session.root(entry.unit).and_then(|root| self.session.entry(root)).ok();
-        let language = root.and_then(|root| root.get(gimli::DW_AT_language));
-        matches!(language, Some(gimli::AttributeValue::Language(gimli::DW_LANG_Mips_Assembler)))
+        self.language(entry) == Some(gimli::DW_LANG_Mips_Assembler)
+    }
+
+    /// Whether a unit was written in Rust.
+    pub fn is_rust(&self, entry: EntryId) -> bool {
+        self.language(entry) == Some(gimli::DW_LANG_Rust)
+    }
+
+    fn language(&self, entry: EntryId) -> Option<gimli::DwLang> {
+        let root = self.session.root(entry.unit).and_then(|root| self.session.entry(root)).ok()?;
+        match root.get(gimli::DW_AT_language) {
+            Some(gimli::AttributeValue::Language(language)) => Some(language),
+            _ => None,
+        }
     }
 
     pub(super) fn frame_base(&self, function: EntryId, at: FileAddr, state: &dyn FrameState) -> Option<u64> {
@@ -256,11 +270,7 @@ pub(super) fn evaluate<'a>(
             EvaluationResult::RequiresBaseType(offset) => {
                 evaluation.resume_with_base_type(base_type(open, offset).unwrap_or(ValueType::Generic))
             }
-            EvaluationResult::RequiresTls(offset) => {
-                let address =
-                    state.thread_local(offset).ok_or("its thread's block of thread-local variables is not known")?;
-                evaluation.resume_with_tls(address)
-            }
+            EvaluationResult::RequiresTls(offset) => evaluation.resume_with_tls(state.thread_local(offset)?),
             EvaluationResult::RequiresEntryValue(inner) => {
                 match register_of(inner.0.slice()).and_then(|number| state.entry_register(number)) {
                     Some(value) => evaluation.resume_with_entry_value(Value::Generic(value)),

@@ -220,6 +220,11 @@ impl<'a> Types<'a> {
         format!("{class}::{}", member.name.as_deref().unwrap_or_default())
     }
 
+    /// A class's name with its namespaces, as the compiler wrote it: not shortened, its typedefs gone.
+    pub fn whole_name(&self, id: TypeId) -> String {
+        self.view(id).id.entry.map(|entry| self.qualified_name(entry)).unwrap_or_default()
+    }
+
     /// What is written in front of an enumerator: the namespaces and classes of its enumeration, and of a scoped one its name.
     pub fn enumerator_scope(&self, id: TypeId) -> String {
         let entry = self.view(id).id.entry.and_then(|id| self.session.entry(id).ok());

@@ -11,7 +11,7 @@ use crate::base::{Inferior, MemError, Pid, ReadMem, Regs, VirtAddr};
 use crate::binary::symbols::demangle_without_parameters;
 use crate::binary::{FunctionMatch, NamePattern, SymbolKind};
 use crate::engine::state::{Engine, Space};
-use crate::lang::{Environment, LangError, Names, RegisterId, RegisterName, Type, Value};
+use crate::lang::{Environment, Fault, LangError, Names, RegisterId, RegisterName, Type, Value};
 use crate::target::breakpoint::{CleanMemory, SiteTable};
 
 /// The argument registers of the psABI by the names that conditions use: arg0 is rdi.
@@ -139,6 +139,16 @@ pub(in crate::engine) fn explain(error: &LangError, text: &str) -> ApiError {
 }
 
 impl<I: Inferior> Engine<I> {
+    /// Says what is wrong with an expression of the user's; without a process no name means anything.
+    pub(super) fn explain_here(&self, error: &LangError, text: &str) -> ApiError {
+        match (&error.fault, self.selected_pid()) {
+            (Fault::NoSymbol(name), Err(no_process)) => {
+                ApiError { message: format!("`{name}` means nothing: {}", no_process.message), ..no_process }
+            }
+            _ => explain(error, text),
+        }
+    }
+
     /// The names of a process's address space.
     pub(in crate::engine) fn names_of(&self, pid: Option<Pid>) -> TargetNames<'_> {
         let space = pid.and_then(|pid| self.processes.get(&pid)).and_then(|one| self.spaces.get(&one.space));
@@ -148,7 +158,8 @@ impl<I: Inferior> Engine<I> {
     /// Registers of the selected frame's thread, or zeros where no thread stands still: an address needs none.
     pub(super) fn evaluate(&self, text: &str) -> Result<Value, ApiError> {
         self.with_names(|names, environment| {
-            let expression = crate::lang::Expression::compile(text, names).map_err(|error| explain(&error, text))?;
+            let expression =
+                crate::lang::Expression::compile(text, names).map_err(|error| self.explain_here(&error, text))?;
             if names.plain.asked_register.get() {
                 self.selected_tid()?;
             }

@@ -1,7 +1,6 @@
 //! `printf`.
 
 use super::described_names::DescribedNames;
-use super::expressions::explain;
 use crate::api::{ApiError, Reply};
 use crate::base::{Inferior, VirtAddr};
 use crate::binary::dwarf::Shape;
@@ -65,7 +64,7 @@ impl<I: Inferior> Engine<I> {
         names: &DescribedNames<'_>,
         environment: &dyn Environment,
     ) -> Result<Value, ApiError> {
-        let failed = |error| explain(&error, argument);
+        let failed = |error| self.explain_here(&error, argument);
         let compiled = Expression::compile(argument, names).map_err(failed)?;
         if names.plain.asked_register.get() {
             self.selected_tid()?;

@@ -68,7 +68,7 @@ impl<I: Inferior> Engine<I> {
         names: &DescribedNames<'_>,
         environment: &dyn Environment,
     ) -> Result<Outcome, ApiError> {
-        let expression = Expression::compile(text, names).map_err(|error| explain(&error, text))?;
+        let expression = Expression::compile(text, names).map_err(|error| self.explain_here(&error, text))?;
         if names.plain.asked_register.get() {
             self.selected_tid()?;
         }
@@ -96,7 +96,7 @@ impl<I: Inferior> Engine<I> {
 
     /// `set EXPR = EXPR`.
     pub(in crate::engine) fn assign(&mut self, text: &str) -> Result<Reply, ApiError> {
-        let failed = |error| explain(&error, text);
+        let failed = |error| self.explain_here(&error, text);
         let tid = self.selected_tid();
         let resolved = self.with_names(|names, environment| {
             let assignment = Assignment::compile(text, names).map_err(failed)?;

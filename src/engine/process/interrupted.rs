@@ -33,6 +33,15 @@ const TIMESPEC: u64 = 16;
 /// given with this much more, so that no call ends early.
 const CLOCKS_APART: Duration = Duration::from_millis(1);
 
+/// What reaches a thread that goes on: the signals for whose sake a call stays broken off.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(in crate::engine) enum Coming {
+    /// It stays traced. What else waits is reported before it is delivered, and the user may have it dropped.
+    Delivered(Option<Signal>),
+    /// It is let go: with that one, and nobody holds back what waits.
+    All(Option<Signal>),
+}
+
 impl<I: Inferior> Engine<I> {
     /// Before a process is stopped: notes which of its threads sleep since when.
     pub(in crate::engine) fn note_sleepers(&mut self, pid: Pid) {
@@ -88,25 +97,34 @@ impl<I: Inferior> Engine<I> {
         }
     }
 
-    /// Before a thread goes on, with `signal` if one is delivered: a call that our stop alone has broken off is to be
-    /// made again. Where a signal has an effect on the program it sees EINTR by right.
-    pub(in crate::engine) fn mend_call(&mut self, tid: Tid, signal: Option<Signal>) {
+    /// Before a thread goes on: a call that our stop alone has broken off is to be made again. Where a signal has an
+    /// effect on the program it sees EINTR by right.
+    pub(in crate::engine) fn mend_call(&mut self, tid: Tid, coming: Coming) {
         let Some(thread) = self.threads.get_mut(&tid) else { return };
         match thread.broken.take() {
             Some(call) => {
-                self.redo(tid, call, signal);
+                self.redo(tid, call, coming);
                 self.settle_traced_return(tid);
             }
-            None if signal.is_some() && thread.redone.is_some() => self.undo(tid, signal),
+            None if thread.redone.is_some() && coming != Coming::Delivered(None) => self.undo(tid, coming),
             None => {}
         }
     }
 
-    fn redo(&mut self, tid: Tid, call: BrokenCall, signal: Option<Signal>) {
+    /// Whether the program is to see that a call was broken off.
+    fn has_effect(&self, tid: Tid, coming: Coming) -> bool {
+        let (Coming::Delivered(signal) | Coming::All(signal)) = coming;
+        self.inferior.signal_masks(tid).is_none_or(|masks| {
+            signal.is_some_and(|one| masks.has_effect(one))
+                || matches!(coming, Coming::All(_)) && masks.pending_has_effect()
+        })
+    }
+
+    fn redo(&mut self, tid: Tid, call: BrokenCall, coming: Coming) {
         let Ok(mut regs) = self.inferior.regs(tid) else { return };
         // The user may have written the registers.
         let as_seen = regs.rax == EINTR && regs.orig_rax == call.number && regs.pc() == call.after;
-        if !as_seen || self.inferior.signal_masks(tid).is_none_or(|masks| masks.has_effect(signal)) {
+        if !as_seen || self.has_effect(tid, coming) {
             return;
         }
         self.call_made_again(tid, &regs);
@@ -123,14 +141,14 @@ impl<I: Inferior> Engine<I> {
 
     /// A signal came after a call was told to be made again and before the thread came to it: a program that waits for
     /// the signal in that very call must see EINTR.
-    fn undo(&mut self, tid: Tid, signal: Option<Signal>) {
+    fn undo(&mut self, tid: Tid, coming: Coming) {
         let Some(call) = self.threads.get(&tid).and_then(|one| one.redone).map(|one| one.call) else { return };
         let Ok(regs) = self.inferior.regs(tid) else { return };
         let before = call.after.0.wrapping_sub(SYSCALL_LENGTH);
         if regs.rip != before || regs.rax != call.number || regs.orig_rax != u64::MAX {
             return;
         }
-        if self.inferior.signal_masks(tid).is_some_and(|masks| masks.has_effect(signal)) {
+        if self.has_effect(tid, coming) {
             let _ = self.inferior.set_regs(tid, &Regs { rax: EINTR, rip: call.after.0, ..regs });
             self.call_not_made_again(tid);
         }

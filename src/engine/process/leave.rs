@@ -1,5 +1,6 @@
 //! Leaving processes: every byte restored, every pc moved back, nothing left stopped that ran before.
 
+use super::interrupted::Coming;
 use super::remote::Wait;
 use crate::api::{Event, Leave};
 use crate::base::{Inferior, MemError, Pid, Resume, ResumeHow, Signal, Tid, VirtAddr};
@@ -110,7 +111,7 @@ impl<I: Inferior> Engine<I> {
     /// go when it reports something.
     fn release_thread(&mut self, tid: Tid) {
         self.apply_queued(tid);
-        self.mend_call(tid, self.threads.get(&tid).and_then(|one| one.owed));
+        self.mend_call(tid, Coming::All(self.threads.get(&tid).and_then(|one| one.owed)));
         let is_running = self.threads.get(&tid).is_some_and(|one| !one.is_stopped());
         let is_dead = is_running && self.is_dead(tid);
         let Some(thread) = self.threads.remove(&tid) else { return };

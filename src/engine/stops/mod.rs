@@ -12,6 +12,7 @@ pub(super) mod syscalls;
 mod world;
 
 use super::breakpoints::Verdict;
+use super::process::interrupted::Coming;
 use super::state::{Engine, World};
 use crate::api::{Event, Toggle};
 use crate::base::{
@@ -202,7 +203,7 @@ impl<I: Inferior> Engine<I> {
         self.patch_bared();
         let how = self.resume_to_call(tid, how, signal);
         self.entered.remove(&tid);
-        self.mend_call(tid, signal);
+        self.mend_call(tid, Coming::Delivered(signal));
         self.calls_go_on(tid, signal);
         if let Err(error) = self.write_registers(tid) {
             if !matches!(error, InferiorError::Gone(_)) {

@@ -27,9 +27,9 @@ use crate::trace::{run_printer, Machine, Machinery, NoTask, Printed, PrinterOpti
 struct System;
 
 /// A script that has been read.
-struct Script {
-    program: Arc<Program>,
-    files: Vec<TracedFile>,
+pub(super) struct Script {
+    pub(super) program: Arc<Program>,
+    pub(super) files: Vec<TracedFile>,
     warnings: Vec<String>,
 }
 
@@ -97,7 +97,7 @@ impl<I: Inferior> Engine<I> {
         Ok(Reply::Tracing { probes, scope, warnings })
     }
 
-    fn read_script(&mut self, spec: &TraceSpec) -> Result<Script, ApiError> {
+    pub(super) fn read_script(&mut self, spec: &TraceSpec) -> Result<Script, ApiError> {
         let source = Source { name: spec.name.clone(), text: spec.text.clone() };
         let environment = |name: &str| spec.environment.get(name).cloned();
         let safety = if spec.unsafe_functions == Toggle::On { Safety::Unsafe } else { Safety::Safe };
@@ -342,8 +342,7 @@ fn layout(spec: &TraceSpec) -> Layout {
 fn count_probes(program: &Program, files: &[TracedFile]) -> u64 {
     let functions: usize =
         files.iter().flat_map(|file| &file.places).map(|place| place.entry.len() + place.returns.len()).sum();
-    let others =
-        program.probes.iter().filter(|one| !matches!(one.point, Point::Function { .. } | Point::Usdt { .. })).count();
+    let others = program.probes.iter().filter(|one| !one.point.is_in_file()).count();
     (functions + others) as u64
 }
 
@@ -362,10 +361,9 @@ fn timed_probes(program: &Program) -> (Vec<(u32, u64)>, Vec<u32>) {
     (timed, samples)
 }
 
-fn traced_signals(program: &Program) -> Vec<(Option<i32>, u32)> {
+fn traced_signals(program: &Program) -> Vec<(Option<Signal>, u32)> {
     let wanted = |(number, probe): (usize, &crate::lang::script::program::Probe)| match &probe.point {
-        Point::Signal { name } if name == "*" => Some((None, number as u32)),
-        Point::Signal { name } => Some((Signal::find_by_name(name).map(|one| one.0), number as u32)),
+        Point::Signal { which } => Some((*which, number as u32)),
         _ => None,
     };
     program.probes.iter().enumerate().filter_map(wanted).collect()
@@ -399,7 +397,7 @@ fn scope_of(program: &Program, given: Option<Pid>) -> TraceScope {
     if let Some(pid) = given {
         return TraceScope::Process { pid };
     }
-    if program.probes.iter().all(|one| matches!(one.point, Point::Begin | Point::End | Point::Interval { .. })) {
+    if program.probes.iter().all(|one| one.point.is_of_no_task()) {
         return TraceScope::Nothing;
     }
     if let Some(pid) = scope::filtered_pid(program) {

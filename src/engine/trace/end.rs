@@ -1,4 +1,4 @@
-//! The end of a trace: END, the maps, the last record. Ticks, too.
+//! The end of a trace: END, the maps, the last record. Probes that no task hits, too: by time, and by a signal to rdbg.
 
 use super::timers::Tick;
 use crate::api::{ApiError, Outcome, Reply};
@@ -72,20 +72,34 @@ impl<I: Inferior> Engine<I> {
         if probe == super::filter::SCAN {
             return self.look_everywhere();
         }
-        let Some(mut tracing) = self.trace.take() else { return };
-        let program = std::sync::Arc::clone(tracing.machine.program());
-        let Some(known) = program.probes.get(probe as usize) else { return };
-        if matches!(known.point, Point::Profile { .. }) {
-            self.trace = Some(tracing);
-            self.sample_threads();
-            return;
+        let Some(tracing) = &self.trace else { return };
+        match tracing.machine.program().probes.get(probe as usize).map(|one| &one.point) {
+            Some(Point::Profile { .. }) => self.sample_threads(),
+            _ => self.run_without_task(probe as usize),
         }
+    }
+
+    /// rdbg was sent the signal that scripts can have a probe on.
+    pub(in crate::engine) fn on_own_signal(&mut self) {
+        let Some(tracing) = &self.trace else { return };
+        let program = std::sync::Arc::clone(tracing.machine.program());
+        for (at, probe) in program.probes.iter().enumerate() {
+            if probe.point == Point::OwnSignal {
+                self.run_without_task(at);
+            }
+        }
+    }
+
+    /// Runs a probe that no task has hit.
+    fn run_without_task(&mut self, probe: usize) {
+        let Some(tracing) = &mut self.trace else { return };
+        let program = std::sync::Arc::clone(tracing.machine.program());
+        let Some(known) = program.probes.get(probe) else { return };
         let child = tracing.child.map_or(0, |pid| pid.0 as u64);
-        tracing.machine.run(probe as usize, &NoTask { probe: known.text.clone(), child });
+        tracing.machine.run(probe, &NoTask { probe: known.text.clone(), child });
         if tracing.machine.exit().is_some() {
             self.end_trace_soon();
         }
-        self.trace = Some(tracing);
     }
 
     /// Stops for a moment each thread that is on a processor, or waits for one.

@@ -9,7 +9,6 @@ use super::TracedFile;
 use crate::base::{Inferior, Pid};
 use crate::engine::state::Engine;
 use crate::lang::operator::{BinaryOp, Logical};
-use crate::lang::script::point::Point;
 use crate::lang::script::program::{Builtin, Code, Program};
 
 /// How often new processes are looked for.
@@ -30,16 +29,13 @@ pub(in crate::engine) struct ScanClock(#[allow(dead_code)] Option<Timers>);
 
 impl Filter {
     fn of(program: &Program, traced: &[TracedFile]) -> Filter {
-        let mut probes = program
-            .probes
-            .iter()
-            .filter(|one| !matches!(one.point, Point::Begin | Point::End | Point::Interval { .. }));
+        let mut probes = program.probes.iter().filter(|one| !one.point.is_of_no_task());
         let comm = probes.clone().next().and_then(|one| required_comm(one.predicate.as_ref()?));
         let all_ask = |wanted: &String| {
             probes.clone().all(|one| one.predicate.as_ref().and_then(required_comm).as_ref() == Some(wanted))
         };
         let comm = comm.filter(all_ask);
-        let in_files = probes.all(|one| matches!(one.point, Point::Function { .. } | Point::Usdt { .. }));
+        let in_files = probes.all(|one| one.point.is_in_file());
         let files = in_files.then(|| {
             let identity =
                 |file: &TracedFile| std::fs::metadata(file.module.path()).ok().map(|one| (one.dev(), one.ino()));

@@ -145,7 +145,7 @@ impl<I: Inferior> Engine<I> {
         let Some(mut tracing) = self.trace.take() else { return };
         for at in 0..tracing.signals.len() {
             let (wanted, probe) = tracing.signals[at];
-            if wanted.is_none_or(|number| number == signal.0) {
+            if wanted.is_none_or(|one| one == signal) {
                 self.run_probe(&mut tracing, tid, probe, At::Signal(signal.0 as u64));
             }
         }

@@ -28,7 +28,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs::File;
 use std::sync::Arc;
 
-use crate::base::{FileAddr, Pid, Regs, Tid, VirtAddr};
+use crate::base::{FileAddr, Pid, Regs, Signal, Tid, VirtAddr};
 use crate::binary::{Module, UsdtProbe};
 use crate::lang::script::point::Side;
 use crate::target::task::SpaceId;
@@ -55,7 +55,7 @@ pub(super) struct Tracing {
     /// The breakpoints that watch bytes, and the probe of each.
     watches: HashMap<u32, u32>,
     /// Probes of signals: the signal, or any, and the probe.
-    signals: Vec<(Option<i32>, u32)>,
+    signals: Vec<(Option<Signal>, u32)>,
     /// Probes by time: the probe, and whether it samples threads.
     samples: Vec<u32>,
     /// Threads that are being stopped for a sample.

@@ -84,16 +84,8 @@ impl Tracing {
         }
         let program = self.machine.program();
         let named = |probe: &u32| {
-            let name = match program.probes.get(*probe as usize).map(|one| &one.point) {
-                Some(Point::Function { path, place: Place::Line { .. }, .. }) => {
-                    format!("uprobe:{path}@{}", traced.name)
-                }
-                Some(Point::Function { path, side: Side::Entry, .. }) => format!("uprobe:{path}:{}", traced.name),
-                Some(Point::Function { path, .. }) => format!("uretprobe:{path}:{}", traced.name),
-                Some(Point::Usdt { path, .. }) => format!("usdt:{path}:{}", traced.name),
-                _ => String::new(),
-            };
-            (*probe, name.into())
+            let point = program.probes.get(*probe as usize).map(|one| &one.point);
+            (*probe, point.map(|one| spelled_out(one, &traced.name)).unwrap_or_default().into())
         };
         let site = TracedSite {
             name: traced.name.clone(),
@@ -105,6 +97,17 @@ impl Tracing {
         self.sites.push(site);
         self.site_numbers.insert(key, number);
         number
+    }
+}
+
+/// An attach point in a file with the name of one place that it means.
+pub(super) fn spelled_out(point: &Point, name: &str) -> String {
+    match point {
+        Point::Function { path, place: Place::Line { .. }, .. } => format!("uprobe:{path}@{name}"),
+        Point::Function { path, side: Side::Entry, .. } => format!("uprobe:{path}:{name}"),
+        Point::Function { path, .. } => format!("uretprobe:{path}:{name}"),
+        Point::Usdt { path, .. } => format!("usdt:{path}:{name}"),
+        _ => String::new(),
     }
 }
 

@@ -9,7 +9,7 @@ use crate::lang::script::program::{Action, Builtin, Code, Function, Program};
 pub(super) fn filtered_pid(program: &Program) -> Option<Pid> {
     let mut found = None;
     for probe in &program.probes {
-        if matches!(probe.point, Point::Begin | Point::End | Point::Interval { .. }) {
+        if probe.point.is_of_no_task() {
             continue;
         }
         let pid = required_pid(probe.predicate.as_ref()?)?;

@@ -55,9 +55,23 @@ pub struct Common {
     /// Print answers and events as JSON, one object a line
     #[arg(long, global = true)]
     pub json: bool,
+    /// Whether names have colours; auto: on a terminal, unless NO_COLOR is set
+    #[arg(long, value_name = "WHEN", default_value = "auto", global = true)]
+    pub color: Colours,
     /// What rdbg logs about itself on stderr, e.g. debug or rdbg::engine=trace (else RDBG_LOG)
     #[arg(long, value_name = "FILTER", global = true)]
     pub log_filter: Option<String>,
+}
+
+/// `--color`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Colours {
+    /// Where standard output is a terminal
+    Auto,
+    /// Also into a pipe or file
+    Always,
+    /// Nowhere
+    Never,
 }
 
 /// `--follow`.
@@ -286,9 +300,12 @@ pub struct Trace {
     /// Run this program text
     #[arg(short = 'e', value_name = "PROGRAM", allow_hyphen_values = true)]
     pub text: Option<String>,
-    /// List the probes that match, and end
-    #[arg(short = 'l', value_name = "GLOB", num_args = 0..=1, default_missing_value = "*")]
-    pub list: Option<String>,
+    /// List the probes that match a pattern, or those of a script, and end
+    #[arg(short = 'l')]
+    pub list: bool,
+    /// Tell which probes there are here and what they rest on, and end
+    #[arg(long)]
+    pub info: bool,
     /// How what the script prints is written
     #[arg(short = 'f', long = "format", value_name = "FORMAT", default_value = "text")]
     pub format: TraceOutput,
@@ -323,7 +340,7 @@ pub struct Trace {
     #[command(flatten)]
     pub waiting: Waiting,
     /// The script (- for standard input) and its parameters; with -e the parameters; with --fn and --syscall a process, by
-    /// id or name
+    /// id or name; with -l a script or a pattern
     #[arg(value_name = "SCRIPT")]
     pub args: Vec<String>,
     /// Target: a program to start

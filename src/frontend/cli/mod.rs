@@ -7,4 +7,5 @@ mod trace_plan;
 #[cfg(test)]
 mod tests;
 
+pub use args::Colours;
 pub use plan::{parse_args, AtEntry, Batch, Options, OutputKind, Plan, Scripted, SessionPlan, TracePlan, TraceScript};

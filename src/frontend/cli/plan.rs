@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::error::ErrorKind;
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
 
-use super::args::{Attach, Break, Cli, Common, Ctl, Follow, Run, Symbols, Verb, WaitMethod, Waiting};
+use super::args::{Attach, Break, Cli, Colours, Common, Ctl, Follow, Run, Symbols, Verb, WaitMethod, Waiting};
 use crate::api::{
     BreakpointAction, BreakpointSpec, Command, FollowFork, ModuleFilter, NamesQuestion, NamesRequest, QuickSpec,
     TargetSelector, Toggle, TraceFormat, Where,
@@ -67,6 +67,8 @@ pub struct SessionPlan {
 pub struct TracePlan {
     /// What to run.
     pub script: TraceScript,
+    /// `-l`: its probes are listed instead; whether each with its fields.
+    pub listed: Option<Toggle>,
     /// `$1`, `$2`..
     pub parameters: Vec<String>,
     /// Which process, where the user says.
@@ -92,6 +94,8 @@ pub enum TraceScript {
     Text(String),
     /// `-l`: nothing; probes that match are listed, with `-v` each with its fields.
     List { glob: String, fields: Toggle },
+    /// `--info`: nothing; what there is is told.
+    Info,
     /// No script: `--fn` and `--syscall`.
     Quick(QuickSpec),
 }
@@ -128,6 +132,8 @@ pub struct Options {
     pub vtable_names: Option<PathBuf>,
     /// Text or JSON.
     pub output: OutputKind,
+    /// `--color`.
+    pub colours: Colours,
     /// `--log-filter`.
     pub log_filter: Option<String>,
 }
@@ -390,6 +396,7 @@ fn options(common: Common, matches: &ArgMatches) -> Result<Options, clap::Error>
         }),
         pin: common.pin,
         output: if common.json { OutputKind::Json } else { OutputKind::Text },
+        colours: common.color,
         log_filter: common.log_filter.or_else(|| std::env::var("RDBG_LOG").ok()),
     })
 }

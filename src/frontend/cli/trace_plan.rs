@@ -16,10 +16,11 @@ const WHOLE_STACK: u32 = 128;
 /// What `rdbg trace` is to do.
 pub(super) fn trace_plan(mut args: Trace) -> Result<TracePlan, clap::Error> {
     let (mut named, mut summary) = (None, None);
-    let script = match (&args.list, args.text) {
-        (Some(glob), None) => TraceScript::List { glob: glob.clone(), fields: on(args.verbose > 0) },
-        (Some(_), Some(_)) => return Err(wrong("-l lists probes; it runs no program")),
-        (None, text) if is_quick(&args.quick) => {
+    let listed = args.list.then(|| on(args.verbose > 0));
+    let script = match (listed, args.text) {
+        _ if args.info => TraceScript::Info,
+        (Some(fields), None) => listed_probes(&mut args.args, fields)?,
+        (_, text) if is_quick(&args.quick) => {
             if text.is_some() || args.args.len() > 1 {
                 return Err(wrong("--fn and --syscall take a process to trace, and no script"));
             }
@@ -27,7 +28,7 @@ pub(super) fn trace_plan(mut args: Trace) -> Result<TracePlan, clap::Error> {
             summary = args.quick.summary;
             TraceScript::Quick(quick_spec(args.quick, args.format)?)
         }
-        (None, Some(text)) => TraceScript::Text(text),
+        (_, Some(text)) => TraceScript::Text(text),
         (None, None) if args.args.is_empty() => {
             return Err(wrong("say what to trace: --fn RE, --syscall NAMES, a script, or a program with -e"));
         }
@@ -45,6 +46,9 @@ pub(super) fn trace_plan(mut args: Trace) -> Result<TracePlan, clap::Error> {
         (Some(_), Some(_)) => return Err(wrong("one process to trace, not two")),
         (target, named) => target.or(named),
     };
+    if listed.is_some() && matches!(script, TraceScript::Quick(_)) {
+        return Err(wrong("-l lists the probes of scripts; `rdbg symbols FILE RE` lists functions"));
+    }
     if target.is_none() && matches!(script, TraceScript::Quick(_)) {
         return Err(wrong("name a process: NAME, PID, --waitfor NAME, or -- PROGRAM ARGS"));
     }
@@ -61,6 +65,7 @@ pub(super) fn trace_plan(mut args: Trace) -> Result<TracePlan, clap::Error> {
     }
     Ok(TracePlan {
         script,
+        listed,
         parameters: args.args,
         target,
         format,
@@ -69,6 +74,20 @@ pub(super) fn trace_plan(mut args: Trace) -> Result<TracePlan, clap::Error> {
         unsafe_functions: on(args.allow_unsafe),
         duration: args.duration.as_deref().map(parse_duration).transpose()?,
     })
+}
+
+/// What `-l` is asked for: a script that is there, else a pattern, as bpftrace decides it.
+fn listed_probes(words: &mut Vec<String>, fields: Toggle) -> Result<TraceScript, clap::Error> {
+    let Some(word) = words.first() else {
+        return Ok(TraceScript::List { glob: "*".to_owned(), fields });
+    };
+    if PathBuf::from(word).is_file() {
+        return Ok(TraceScript::File(PathBuf::from(words.remove(0))));
+    }
+    match words.as_slice() {
+        [glob] => Ok(TraceScript::List { glob: glob.clone(), fields }),
+        _ => Err(wrong("-l takes one pattern; quote it, so that the shell leaves it whole")),
+    }
 }
 
 /// A process by its id or name.

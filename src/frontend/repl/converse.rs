@@ -8,7 +8,7 @@ use super::parse::{parse_line, Detail, Parsed};
 use super::reader::{Line, LineReader};
 use super::shell::{Motion, Shell};
 use super::table::Repeat;
-use crate::api::{Command, Leave, Toggle};
+use crate::api::{Command, Event, Leave, Toggle};
 use crate::base::show_span;
 use crate::frontend::surroundings::Interruption;
 
@@ -72,6 +72,9 @@ impl<'a> Conversation<'a> {
                 recv(self.shell.session.events) -> event => match event {
                     Ok(event) => {
                         self.shell.take_event(&event);
+                        if matches!(event, Event::Exited { .. } | Event::Detached { .. }) {
+                            self.shell.settle_when_gone();
+                        }
                         if self.shell.motion != Motion::Running {
                             self.interrupted = false;
                         }

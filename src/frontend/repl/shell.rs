@@ -223,6 +223,13 @@ impl Shell {
         Some((since.elapsed(), self.budget))
     }
 
+    /// A process has gone while the target stood: nothing stands any more if it was the last.
+    pub fn settle_when_gone(&mut self) {
+        if self.motion == Motion::Stopped {
+            self.is_settled();
+        }
+    }
+
     fn follow_up(&mut self, command: &Command, reply: &Reply) {
         match (reply, command) {
             (Reply::Done, Command::Set { name, value }) if name == "pause-budget" => {

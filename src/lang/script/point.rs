@@ -3,6 +3,7 @@
 use super::ast::RawPoint;
 use super::error::Diagnostic;
 use super::lexer::parse_integer;
+use crate::base::Signal;
 
 /// What a probe hangs on.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -64,9 +65,11 @@ pub enum Point {
     },
     /// A signal is delivered.
     Signal {
-        /// Its name or number, `*` for any.
-        name: String,
+        /// Which; any where it is `None`.
+        which: Option<Signal>,
     },
+    /// `self:signal:SIGUSR1`: rdbg itself is sent the signal.
+    OwnSignal,
 }
 
 /// The entry or the return of a function or call.
@@ -110,6 +113,16 @@ pub enum Place {
 }
 
 impl Point {
+    /// Whether it is hit by no task: it runs by itself, whatever is traced.
+    pub fn is_of_no_task(&self) -> bool {
+        matches!(self, Point::Begin | Point::End | Point::Interval { .. } | Point::OwnSignal)
+    }
+
+    /// Whether it hangs on places of a file.
+    pub fn is_in_file(&self) -> bool {
+        matches!(self, Point::Function { .. } | Point::Usdt { .. })
+    }
+
     /// The kind, as `probetype` gives it.
     pub fn kind(&self) -> &'static str {
         match self {
@@ -123,10 +136,13 @@ impl Point {
             Point::Accepted => "kretprobe",
             Point::Watch { .. } => "watchpoint",
             Point::Signal { .. } => "signal",
+            Point::OwnSignal => "self",
         }
     }
 }
 
+/// The signal to rdbg that a script can have a probe on, as in bpftrace: the others end the trace.
+const OWN_SIGNAL: &str = "SIGUSR1";
 /// Kernel functions that are emulated.
 const EMULATED: &str = "kretprobe:inet_csk_accept";
 
@@ -163,8 +179,16 @@ pub(super) fn parse(raw: &RawPoint) -> Result<Point, Diagnostic> {
             _ => Err(wrong("2 or 3")),
         },
         "signal" => match arguments {
-            [name] => Ok(Point::Signal { name: (*name).to_owned() }),
+            ["*"] => Ok(Point::Signal { which: None }),
+            [name] => signal(raw, name).map(|one| Point::Signal { which: Some(one) }),
             _ => Err(wrong("1")),
+        },
+        "self" => match arguments {
+            ["signal", OWN_SIGNAL] => Ok(Point::OwnSignal),
+            ["signal", name] => Err(Diagnostic::error(raw.span, format!("{name} is not a supported signal"))
+                .with_hint(format!("{OWN_SIGNAL} is, sent to rdbg; signal:NAME is for signals to the program"))),
+            [other, _] => Err(Diagnostic::error(raw.span, format!("{other} is not a supported trigger"))),
+            _ => Err(wrong("2")),
         },
         "kretprobe" | "kr" if arguments == ["inet_csk_accept"] => Ok(Point::Accepted),
         _ => Err(refuse(raw, provider)),
@@ -179,16 +203,26 @@ fn refuse(raw: &RawPoint, provider: &str) -> Diagnostic {
         "rawtracepoint" | "rt" => "use tracepoint:raw_syscalls:sys_enter or tracepoint:syscalls:sys_enter_NAME".into(),
         "software" | "s" | "hardware" | "h" => "use interval:ms:N, or profile:hz:N for samples of the program".into(),
         "iter" | "it" => "`rdbg ps` lists processes".into(),
-        "self" => "interval:s:N runs by time; Ctrl-C ends the trace and runs END".into(),
         "bench" | "test" => "BEGIN runs once".into(),
         _ => {
-            let kinds = "BEGIN, END, uprobe, uretprobe, usdt, tracepoint:syscalls, watchpoint, interval, profile, signal";
+            let kinds = "BEGIN, END, uprobe, uretprobe, usdt, tracepoint:syscalls, watchpoint, interval, profile, signal, self";
             return Diagnostic::error(raw.span, format!("Invalid probe type: {provider}"))
                 .with_hint(format!("there are {kinds}"));
         }
     };
     Diagnostic::error(raw.span, format!("probe type {provider} is not supported without the kernel's help"))
         .with_hint(instead)
+}
+
+/// A signal by its name or number.
+fn signal(raw: &RawPoint, name: &str) -> Result<Signal, Diagnostic> {
+    match Signal::find_by_name(name) {
+        Some(Signal::KILL) => Err(Diagnostic::error(raw.span, "no tracer sees SIGKILL before it is delivered")
+            .with_hint("tracepoint:syscalls:sys_enter_kill shows who sends it")),
+        Some(signal) => Ok(signal),
+        None => Err(Diagnostic::error(raw.span, format!("{name} is not a valid signal"))
+            .with_hint("SIGTERM, TERM, 15 and SIGRTMIN+1 are; * is any")),
+    }
 }
 
 /// `PATH@FILE:LINE`: the path, and the place in it.
@@ -358,6 +392,9 @@ mod tests {
         assert_eq!(point("interval:hz:100"), Ok(Point::Interval { period: 10_000_000 }));
         assert_eq!(point("i:5ms"), Ok(Point::Interval { period: 5_000_000 }));
         assert_eq!(point("kretprobe:inet_csk_accept"), Ok(Point::Accepted));
+        assert_eq!(point("self:signal:SIGUSR1"), Ok(Point::OwnSignal));
+        assert_eq!(point("signal:TERM"), Ok(Point::Signal { which: Some(Signal::TERM) }));
+        assert_eq!(point("signal:*"), Ok(Point::Signal { which: None }));
         assert_eq!(point("t:syscalls:sys_exit_dup"), Ok(Point::Syscall { name: "dup".into(), side: Side::Return }));
     }
 
@@ -370,6 +407,11 @@ mod tests {
             ("tracepoint:sched:wakeup", "No matches for tracepoint sched:wakeup."),
             ("kprobe:vfs_read", "probe type kprobe is not supported without the kernel's help"),
             ("nonsense:x", "Invalid probe type: nonsense"),
+            ("signal:SIGFOO", "SIGFOO is not a valid signal"),
+            ("signal:KILL", "no tracer sees SIGKILL before it is delivered"),
+            ("self:signal:SIGTERM", "SIGTERM is not a supported signal"),
+            ("self:time:1", "time is not a supported trigger"),
+            ("self:signal", "self probe type requires 2 arguments, found 1"),
         ];
         for (text, message) in messages {
             assert_eq!(point(text).unwrap_err(), message, "{text}");

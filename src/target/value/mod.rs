@@ -1,6 +1,7 @@
-//! Arguments at a function's entry, without debug info: from the mangled name their types, from the psABI their places.
+//! Arguments at a function's entry: their types from the debug information or the mangled name, from the psABI their places.
 
 mod class;
+mod described;
 mod membership;
 mod plan;
 mod plausible;

@@ -1,5 +1,6 @@
 //! How a function's arguments are read, decided once; nothing is parsed at a hit.
 
+use super::described;
 use super::membership::{self, Membership};
 use super::plausible::fit;
 use super::reader::ArgumentReader;
@@ -59,6 +60,8 @@ enum Source {
     Forward { signature: &'static Signature, places: Vec<ArgumentPlace> },
     /// A function of libc.
     C { signature: &'static Signature, places: Vec<ArgumentPlace>, certainty: Certainty },
+    /// The debug information.
+    Described { parameters: Vec<described::Parameter>, certainty: Certainty },
     /// Nothing: the registers.
     Raw,
 }
@@ -104,10 +107,18 @@ impl CallPlan {
         CallPlan::of_names(symbol, Some(&loaded.module), if is_libc { Certainty::Certain } else { Certainty::Guess })
     }
 
-    /// The plan for the function at `at` that is shown as `name`: a recovered name says nothing of parameters, but a
-    /// method that hands them on to a function of libc has that one's.
+    /// The plan for the function at `at` that is shown as `name`. What is known of libc's functions says more than debug
+    /// information; that says more than a name. A recovered name says nothing of parameters, but a method that hands them
+    /// on to a function of libc has that one's.
     pub fn at(name: &str, loaded: &LoadedModule, at: VirtAddr) -> CallPlan {
         let plan = CallPlan::new(name, loaded);
+        if matches!(plan.source, Source::C { certainty: Certainty::Certain, .. }) {
+            return plan;
+        }
+        if let Some(parameters) = described::parameters(&loaded.module, loaded.to_file(at)) {
+            let certainty = altered(name);
+            return CallPlan { source: Source::Described { parameters, certainty }, ..plan };
+        }
         if !matches!(plan.source, Source::Raw) || !loaded.module.is_stripped() {
             return plan;
         }
@@ -171,6 +182,9 @@ impl CallPlan {
     pub fn read(&self, reader: &ArgumentReader<'_>) -> Vec<DecodedArgument> {
         match &self.source {
             Source::Raw => raw(reader),
+            Source::Described { parameters, certainty } => {
+                parameters.iter().map(|one| one.read(reader, *certainty)).collect()
+            }
             Source::C { signature, places, certainty } => c_arguments(signature, places, *certainty, reader),
             Source::Forward { signature, places } => {
                 let this = ArgumentPlace::Integer(IntegerRegister(0));
@@ -196,6 +210,7 @@ impl CallPlan {
             Source::Raw => {
                 (0..REGISTERS.len() as u8).map(|at| Some(ArgumentPlace::Integer(IntegerRegister(at)))).collect()
             }
+            Source::Described { parameters, .. } => parameters.iter().map(|one| one.place).collect(),
             Source::C { places, .. } => places.iter().copied().map(Some).collect(),
             Source::Forward { places, .. } => {
                 let this = ArgumentPlace::Integer(IntegerRegister(0));

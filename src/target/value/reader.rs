@@ -2,12 +2,15 @@
 
 use std::cell::OnceCell;
 
-use super::shape::{Shape, Sign, ViewOrder};
+use super::shape::{EnumerationNames, RecordField, Shape, Sign, ViewOrder};
 use super::text_object::read_text;
 use crate::arch::{integer_argument, ArgumentPlace, IntegerRegister, SseRegister};
 use crate::base::{ReadMem, Regs, VectorRegs, VirtAddr};
 use crate::target::syscalls::{c_text, pointer};
 use crate::target::AddressSpace;
+
+/// Of a record in the caller's frame so much is read, bytes.
+const RECORD_SIZE: usize = 256;
 
 /// What a hit gives to read arguments from.
 pub struct ArgumentReader<'a> {
@@ -34,9 +37,38 @@ impl<'a> ArgumentReader<'a> {
 
     /// The argument at `place` as text.
     pub fn read(&self, shape: &Shape, place: ArgumentPlace) -> String {
-        match self.value(place) {
-            Some(value) => self.show(shape, value),
-            None => "<unreadable>".to_owned(),
+        let shown = match (shape, place) {
+            (Shape::Record(fields), ArgumentPlace::Stack { offset }) => self.record_at(fields, shape.size(), offset),
+            _ => self.value(place).map(|value| self.show(shape, value)),
+        };
+        shown.unwrap_or_else(|| "<unreadable>".to_owned())
+    }
+
+    /// A record in the caller's frame, so many bytes above the stack pointer.
+    fn record_at(&self, fields: &[RecordField], size: usize, offset: u64) -> Option<String> {
+        let mut bytes = vec![0; size.min(RECORD_SIZE)];
+        self.mem.read_exact(self.regs.sp().offset(offset), &mut bytes).ok()?;
+        Some(self.record(fields, &bytes))
+    }
+
+    fn record(&self, fields: &[RecordField], bytes: &[u8]) -> String {
+        let one = |field: &RecordField| {
+            let end = field.offset.saturating_add(field.size);
+            let text = match (bytes.get(field.offset..end), &field.shape) {
+                (Some(part), Shape::Record(inner)) => self.record(inner, part),
+                (Some(part), shape) if part.len() <= 16 && *shape != Shape::Unknown => {
+                    self.show(shape, part.iter().rev().fold(0, |value, byte| value << 8 | u128::from(*byte)))
+                }
+                _ => "..".to_owned(),
+            };
+            match field.name.as_str() {
+                "" => text,
+                name => format!("{name}={text}"),
+            }
+        };
+        match fields {
+            [] => "{..}".to_owned(),
+            fields => format!("{{{}}}", fields.iter().map(one).collect::<Vec<_>>().join(", ")),
         }
     }
 
@@ -108,6 +140,8 @@ impl<'a> ArgumentReader<'a> {
             Shape::Optional(inner) => self.optional(inner, value),
             Shape::Empty => "{}".to_owned(),
             Shape::Unknown => unknown(low),
+            Shape::Enumeration(bytes, names) => enumerator(low, *bytes, names),
+            Shape::Record(fields) => self.record(fields, &value.to_le_bytes()),
         }
     }
 
@@ -155,6 +189,28 @@ impl<'a> ArgumentReader<'a> {
             Ok(()) => format!("@{at:#x}: {}", self.show(inner, u128::from_le_bytes(bytes))),
         }
     }
+}
+
+/// An enumeration's value by its name; of flags the names of all that are set.
+fn enumerator(value: u64, bytes: u8, names: &EnumerationNames) -> String {
+    let text = integer(value, bytes, names.sign);
+    let number: i128 = text.parse().unwrap_or_default();
+    if let Some((_, name)) = names.values.iter().find(|(one, _)| *one == number) {
+        return name.clone();
+    }
+    let is_flag = |flag: i128| flag >= 0 && flag & flag.wrapping_sub(1) == 0;
+    if number <= 0 || names.values.iter().any(|(flag, _)| !is_flag(*flag)) {
+        return text;
+    }
+    let set = names.values.iter().filter(|(flag, _)| number & flag != 0);
+    let (rest, mut shown) = set.fold((number, Vec::new()), |(rest, mut shown), (flag, name)| {
+        shown.push(name.clone());
+        (rest & !flag, shown)
+    });
+    if rest != 0 {
+        shown.push(format!("{rest:#x}"));
+    }
+    shown.join("|")
 }
 
 fn integer(value: u64, bytes: u8, sign: Sign) -> String {

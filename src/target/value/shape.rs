@@ -1,5 +1,7 @@
 //! What the text of a C++ type says of the type's size, place and meaning.
 
+use std::sync::Arc;
+
 use super::class;
 use super::text_object::TextLayout;
 use crate::arch::{FloatWidth, ParameterClass};
@@ -69,6 +71,32 @@ pub enum Shape {
     Empty,
     /// An enumeration or a class of unknown size.
     Unknown,
+    /// An enumeration of so many bytes whose names are known.
+    Enumeration(u8, Arc<EnumerationNames>),
+    /// A record that is passed itself, not by its address; without members it is not shown.
+    Record(Arc<[RecordField]>),
+}
+
+/// The names of an enumeration's values.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct EnumerationNames {
+    /// Whether the values have a sign.
+    pub sign: Sign,
+    /// Each value with its name.
+    pub values: Vec<(i128, String)>,
+}
+
+/// A member of a record.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RecordField {
+    /// Its name; empty for an anonymous one.
+    pub name: String,
+    /// From the record's start, bytes.
+    pub offset: usize,
+    /// Bytes.
+    pub size: usize,
+    /// What it is.
+    pub shape: Shape,
 }
 
 impl Shape {
@@ -89,7 +117,8 @@ impl Shape {
     /// How many bytes a value takes in memory.
     pub fn size(&self) -> usize {
         match self {
-            Shape::Integer(bytes, _) | Shape::Character(bytes) => usize::from(*bytes),
+            Shape::Integer(bytes, _) | Shape::Character(bytes) | Shape::Enumeration(bytes, _) => usize::from(*bytes),
+            Shape::Record(fields) => fields.iter().map(|one| one.offset + one.size).max().unwrap_or(0),
             Shape::Bool | Shape::Empty => 1,
             Shape::Float => 4,
             Shape::Optional(inner) => inner.size() * 2,
