@@ -54,6 +54,7 @@ mod live {
     mod stepping;
     mod survival;
     mod syscalls;
+    mod thread_locals;
     mod trace;
     mod trace_conditions;
     mod trace_envoy;

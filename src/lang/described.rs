@@ -153,6 +153,10 @@ impl Compiler<'_> {
                 let origin = Some(DebugType { id: ty.id.pointer(), ..ty });
                 Ok(Operand { kind: OperandKind::Value, ty: Type::CODE, span, origin })
             }
+            (OperandKind::Held(index), _) => match self.held.get(index as usize).map(|(value, _)| &value.place) {
+                Some(Held::Unknown(reason)) => Err(Fault::Unknown(reason.clone()).at(span)),
+                _ => Err(Fault::NoAddress.at(span)),
+            },
             _ => Err(Fault::NoAddress.at(span)),
         }
     }

@@ -10,6 +10,7 @@ pub(crate) mod fake_memory;
 pub mod stop;
 pub mod syscalls;
 pub mod task;
+pub mod thread_locals;
 pub mod unwind;
 pub mod value;
 

@@ -125,8 +125,8 @@ impl FrameState for Anything {
         self.read_exact(VirtAddr(at), into).ok()
     }
 
-    fn thread_local(&self, offset: u64) -> Option<u64> {
-        Some(offset)
+    fn thread_local(&self, offset: u64) -> Result<u64, String> {
+        Ok(offset)
     }
 
     fn entry_register(&self, number: u16) -> Option<u64> {

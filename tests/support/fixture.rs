@@ -73,7 +73,7 @@ pub struct Fixture {
 
 impl Fixture {
     /// Compiles `fixtures/NAME` unless it is there already. NAME is a file without its suffix (`hits`), a directory
-    /// (`mini_envoy`, `pilot-agent`), or `plugin` (a shared object).
+    /// (`mini_envoy`, `pilot-agent`), or `plugin..` (a shared object).
     #[track_caller]
     pub fn build(name: &str, variant: Variant) -> Fixture {
         let built = BUILT.get_or_init(Mutex::default);
@@ -112,7 +112,7 @@ static BUILT: OnceLock<Mutex<HashMap<(String, &'static str), PathBuf>>> = OnceLo
 fn build(name: &str, variant: Variant) -> Result<PathBuf, String> {
     let sources = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fixtures");
     let (mut command, inputs) = compiler(&sources, name, variant)?;
-    let file = if name == "plugin" { "plugin.so" } else { name };
+    let file = if is_library(name) { format!("{name}.so") } else { name.to_owned() };
 
     let mut hasher = std::collections::hash_map::DefaultHasher::new();
     hasher.write(format!("{command:?} {}", variant.strip).as_bytes());
@@ -122,7 +122,7 @@ fn build(name: &str, variant: Variant) -> Result<PathBuf, String> {
     }
     let root = super::target_dir().join("fixtures");
     let place = root.join(format!("{name}-{}-{:016x}", variant.name, hasher.finish()));
-    let path = place.join(file);
+    let path = place.join(&file);
     if path.exists() {
         return Ok(path);
     }
@@ -130,7 +130,7 @@ fn build(name: &str, variant: Variant) -> Result<PathBuf, String> {
     // Compiled in a directory of its own and moved into place whole: another process may be doing the same.
     fs::create_dir_all(&root).map_err(|e| format!("{}: {e}", root.display()))?;
     let scratch = tempfile::Builder::new().prefix(".build-").tempdir_in(&root).map_err(|e| e.to_string())?;
-    let output = scratch.path().join(file);
+    let output = scratch.path().join(&file);
     command.arg("-o").arg(&output);
     if name == "pilot-agent" {
         command.arg(".");
@@ -159,6 +159,11 @@ fn build(name: &str, variant: Variant) -> Result<PathBuf, String> {
     } else {
         Err(format!("{} did not come into being", path.display()))
     }
+}
+
+/// Whether a fixture is a shared object.
+fn is_library(name: &str) -> bool {
+    name.starts_with("plugin")
 }
 
 /// Abseil comes in some seventy archives that need each other.
@@ -212,7 +217,7 @@ fn compiler(sources: &Path, name: &str, variant: Variant) -> Result<(Command, Ve
     if plus_plus && variant.clang {
         command.arg("-stdlib=libc++");
     }
-    if name == "plugin" {
+    if is_library(name) {
         command.args(["-shared", "-fPIC"]);
     }
     Ok((command, inputs))

@@ -26,7 +26,10 @@ pub trait FrameState {
     /// Reads the process's memory; `None`: it cannot be read.
     fn read(&self, at: u64, into: &mut [u8]) -> Option<()>;
     /// The address of a thread-local variable, by its offset in the module's block.
-    fn thread_local(&self, offset: u64) -> Option<u64>;
+    ///
+    /// # Errors
+    /// Why it cannot be told, in a few words.
+    fn thread_local(&self, offset: u64) -> Result<u64, String>;
     /// What a register held when the function was entered.
     fn entry_register(&self, number: u16) -> Option<u64>;
 }
@@ -267,11 +270,7 @@ pub(super) fn evaluate<'a>(
             EvaluationResult::RequiresBaseType(offset) => {
                 evaluation.resume_with_base_type(base_type(open, offset).unwrap_or(ValueType::Generic))
             }
-            EvaluationResult::RequiresTls(offset) => {
-                let address =
-                    state.thread_local(offset).ok_or("its thread's block of thread-local variables is not known")?;
-                evaluation.resume_with_tls(address)
-            }
+            EvaluationResult::RequiresTls(offset) => evaluation.resume_with_tls(state.thread_local(offset)?),
             EvaluationResult::RequiresEntryValue(inner) => {
                 match register_of(inner.0.slice()).and_then(|number| state.entry_register(number)) {
                     Some(value) => evaluation.resume_with_entry_value(Value::Generic(value)),

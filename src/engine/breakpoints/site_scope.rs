@@ -2,22 +2,27 @@
 //! for conditions that are compiled once.
 
 use crate::arch::{ArgumentPlace, Register};
-use crate::base::{FileAddr, VirtAddr};
+use crate::base::{FileAddr, ReadMem, VirtAddr};
 use crate::binary::dwarf::{FrameState, Instance, Passed, Piece, Source, Types, Variable};
 use crate::binary::CfaRule;
 use crate::lang::typed::{Held, TypedValue};
 use crate::lang::{DebugType, Found, RegisterId, RegisterName, Type};
-use crate::target::address_space::LoadedModule;
+use crate::target::address_space::{AddressSpace, LoadedModule};
+use crate::target::thread_locals;
 
 /// Registers are told apart in an address by numbers that no address has: they are this many bits up.
 const TAG_SHIFT: u32 = 48;
 /// The tag of the CFA; registers have their DWARF numbers plus one.
 const CFA_TAG: u64 = 100;
+/// The tag of the thread pointer.
+const THREAD_TAG: u64 = 101;
 /// DWARF's numbers of the argument registers.
 pub(in crate::engine) const ARGUMENTS: [u16; 6] = [5, 4, 1, 2, 8, 9];
 
 /// An address in a function.
 pub(in crate::engine) struct SiteScope<'a> {
+    pub(in crate::engine) modules: &'a AddressSpace,
+    pub(in crate::engine) memory: &'a dyn ReadMem,
     pub(in crate::engine) loaded: &'a LoadedModule,
     pub(in crate::engine) at: FileAddr,
     /// The function, and what is inlined there, the innermost last.
@@ -25,10 +30,16 @@ pub(in crate::engine) struct SiteScope<'a> {
 }
 
 impl<'a> SiteScope<'a> {
-    /// Of an address that a module holds.
-    pub(in crate::engine) fn new(loaded: &'a LoadedModule, at: VirtAddr) -> Self {
+    /// Of an address that one of the modules holds.
+    pub(in crate::engine) fn new(modules: &'a AddressSpace, memory: &'a dyn ReadMem, at: VirtAddr) -> Option<Self> {
+        let loaded = modules.module_at(at)?;
         let at = loaded.to_file(at);
-        Self { loaded, at, chain: loaded.module.dwarf().instances_at(at) }
+        Some(Self { modules, memory, loaded, at, chain: loaded.module.dwarf().instances_at(at) })
+    }
+
+    /// For what a module has outside of functions.
+    pub(in crate::engine) fn outside_of_functions(&self, loaded: &'a LoadedModule) -> Self {
+        Self { loaded, at: FileAddr(0), chain: Vec::new(), ..*self }
     }
 
     /// Where a variable will be, of a type that the module numbered `module` has.
@@ -100,6 +111,10 @@ impl<'a> SiteScope<'a> {
             });
         }
         let distance = at.wrapping_sub(tag << TAG_SHIFT) as i64;
+        if tag == THREAD_TAG {
+            let register = RegisterName { id: RegisterId(Register::find("fs_base")?.number()), ty: Type::ULONG };
+            return Some(Found::Relative { register, offset: distance, ty });
+        }
         if tag != CFA_TAG {
             return Some(Found::Relative { register: named(u16::try_from(tag - 1).ok()?)?, offset: distance, ty });
         }
@@ -132,8 +147,13 @@ impl FrameState for SiteScope<'_> {
         None
     }
 
-    fn thread_local(&self, _: u64) -> Option<u64> {
-        None
+    fn thread_local(&self, offset: u64) -> Result<u64, String> {
+        let below = thread_locals::below_thread_pointer(self.modules, self.loaded, self.memory);
+        let below = below.map_err(|reason| reason.to_string())?.ok_or_else(|| {
+            let name = self.loaded.name();
+            format!("{name} is loaded late, so each thread has its thread-local variables elsewhere")
+        })?;
+        Ok((THREAD_TAG << TAG_SHIFT).wrapping_sub(below).wrapping_add(offset))
     }
 
     fn entry_register(&self, number: u16) -> Option<u64> {

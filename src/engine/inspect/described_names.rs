@@ -168,7 +168,11 @@ impl<'a> DescribedNames<'a> {
         match types.global(name, near)? {
             Global::Enumerator(id, number) => Some(Found::Constant { ty: DebugType { module, id }, number }),
             Global::Variable(variable) => {
-                let scope = StaticScope { loaded, memory: self.memory, fs_base: self.fs_base };
+                if let InScope::Site(scope) = self.scope {
+                    return Some(scope.outside_of_functions(loaded).find(types, module, &variable));
+                }
+                let modules = &self.plain.space?.modules;
+                let scope = StaticScope { modules, loaded, memory: self.memory, fs_base: self.fs_base };
                 Some(Found::Value { value: scope.value(types, &variable), module })
             }
         }
@@ -346,9 +350,8 @@ impl<I: Inferior> Engine<I> {
         at: VirtAddr,
     ) -> Result<Expression, ApiError> {
         let plain = self.names_of(Some(pid));
-        let loaded = plain.space.and_then(|space| space.modules.module_at(at));
-        let scope = loaded.map(|loaded| SiteScope::new(loaded, at));
         let raw = RawMemory { inferior: &self.inferior, pid };
+        let scope = plain.space.and_then(|space| SiteScope::new(&space.modules, &raw, at));
         let scope = scope.as_ref().map_or(InScope::Static, InScope::Site);
         let names = DescribedNames::new(plain, scope, &raw, 0);
         let compiled = Expression::compile(text, &names).map_err(|error| explain(&error, text))?;

@@ -12,8 +12,9 @@ use crate::binary::dwarf::{
 use crate::engine::breakpoints::site_scope::ARGUMENTS;
 use crate::engine::state::{Engine, Space};
 use crate::lang::typed::{Held, TypedValue};
-use crate::target::address_space::LoadedModule;
+use crate::target::address_space::{AddressSpace, LoadedModule};
 use crate::target::breakpoint::CleanMemory;
+use crate::target::thread_locals;
 use crate::target::unwind::{Frame, FrameRegs};
 
 /// A value that is put together from parts is not larger than this, bytes.
@@ -250,7 +251,7 @@ impl FrameState for FrameScope<'_> {
         self.module.read(at, into)
     }
 
-    fn thread_local(&self, offset: u64) -> Option<u64> {
+    fn thread_local(&self, offset: u64) -> Result<u64, String> {
         self.module.thread_local(offset)
     }
 
@@ -278,6 +279,7 @@ impl FrameState for FrameScope<'_> {
 /// Where a value may be looked for: in a frame, or in the module's static memory only.
 #[derive(Clone, Copy)]
 pub(super) struct StaticScope<'a> {
+    pub(super) modules: &'a AddressSpace,
     pub(super) loaded: &'a LoadedModule,
     pub(super) memory: &'a dyn ReadMem,
     /// The thread pointer of the selected thread; 0 where there is none.
@@ -301,11 +303,9 @@ impl FrameState for StaticScope<'_> {
         self.memory.read_exact(VirtAddr(at), into).ok()
     }
 
-    fn thread_local(&self, offset: u64) -> Option<u64> {
-        // Of the program itself; where a library's block is only the dynamic loader knows.
-        let size = self.loaded.module.thread_local_size()?;
-        let is_known = self.fs_base != 0 && self.loaded.module.interpreter().is_some();
-        is_known.then(|| self.fs_base.wrapping_sub(size).wrapping_add(offset))
+    fn thread_local(&self, offset: u64) -> Result<u64, String> {
+        let block = thread_locals::block(self.modules, self.loaded, self.fs_base, self.memory);
+        Ok(block.map_err(|reason| reason.to_string())?.offset(offset).0)
     }
 
     fn entry_register(&self, _: u16) -> Option<u64> {
@@ -352,7 +352,7 @@ impl<I: Inferior> Engine<I> {
         let caller =
             caller.and_then(|caller| Some((caller, space.modules.module_at(caller.address.address_for_lookup())?)));
         let scope = FrameScope {
-            module: StaticScope { loaded, memory: &memory, fs_base: regs.fs_base },
+            module: StaticScope { modules: &space.modules, loaded, memory: &memory, fs_base: regs.fs_base },
             at_entry: in_prologue || (innermost && start == Some(at)),
             chain,
             frame,
