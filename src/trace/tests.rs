@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::printer::OutputFormat;
 use super::*;
+use crate::lang::script::point::Side;
 use crate::lang::script::program::Clock;
 use crate::lang::script::{compile, CompileOptions, Program, Safety, Source};
 
@@ -61,6 +62,9 @@ impl Hit for FakeTask {
     }
     fn argument(&self, number: u8) -> u64 {
         self.arguments[usize::from(number)]
+    }
+    fn whole_arguments(&self, _: Side) -> Text {
+        Text::new(format!("{{ .fildes = {} }}", self.arguments[0]).as_bytes())
     }
     fn return_value(&self) -> u64 {
         self.returned
