@@ -48,7 +48,7 @@ pub fn block_signals() -> Result<(), OsError> {
 }
 
 /// Calls `f` on a thread of its own for each of the signals that [`block_signals`] has blocked (sigwait(3)).
-pub fn spawn_signal_thread(f: impl Fn(Signal) + Send + 'static) -> Result<(), OsError> {
+pub fn spawn_signal_thread(mut f: impl FnMut(Signal) + Send + 'static) -> Result<(), OsError> {
     let set = taken_set();
     let wait = move || loop {
         let mut signal = 0;

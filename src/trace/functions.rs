@@ -43,6 +43,7 @@ pub(super) fn call(machine: &mut Machine, function: &Function, arguments: &[Code
             let text = frame.hit.named_argument(name).unwrap_or_default().text;
             Value::text(at_most(text.bytes(), limit))
         }
+        Function::WholeArguments(side) => Value::Text(frame.hit.whole_arguments(*side)),
         Function::Buf => {
             let length = (argument(machine, 1).number() as usize).min(limit);
             Value::Bytes(match &first {

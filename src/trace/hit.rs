@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::value::{StackValue, Text};
+use crate::lang::script::point::Side;
 
 /// A system call at its entry or return.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -49,6 +50,10 @@ pub trait Hit {
     /// An argument of a function at its entry, by its name or number.
     fn named_argument(&self, _name: &str) -> Option<FunctionArgument> {
         None
+    }
+    /// All of `args` as one text, at a call's entry or return.
+    fn whole_arguments(&self, _side: Side) -> Text {
+        Text::default()
     }
     /// What a function or system call returned.
     fn return_value(&self) -> u64;

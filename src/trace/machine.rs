@@ -38,6 +38,7 @@ pub struct Machine {
     turns: u64,
     /// Maps that were told to be full.
     told_full: Vec<bool>,
+    told_endless: bool,
 }
 
 /// Whether a probe wants its hit to be a stop.
@@ -82,6 +83,7 @@ impl Machine {
             stop: StopWish::GoOn,
             turns: 0,
             told_full,
+            told_endless: false,
         }
     }
 
@@ -173,8 +175,7 @@ impl Machine {
     fn turn(&mut self) -> bool {
         self.turns += 1;
         if self.turns == TURNS {
-            let text = format!("a loop was ended after {TURNS} rounds: the task stands while it runs");
-            self.output.send(Record::Warning(text));
+            self.tell_endless();
         }
         self.turns < TURNS
     }
@@ -324,6 +325,14 @@ impl Machine {
         let room = self.program.maps[usize::from(map.0)].room;
         if self.maps[usize::from(map.0)].set(key, value, room).is_err() {
             self.tell_full(map);
+        }
+    }
+
+    /// Says once that a loop was ended: it is at every hit.
+    fn tell_endless(&mut self) {
+        if !std::mem::replace(&mut self.told_endless, true) {
+            let text = format!("a loop was ended after {TURNS} rounds: the task stands while it runs");
+            self.output.send_surely(Record::Warning(text));
         }
     }
 

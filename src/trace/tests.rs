@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::printer::OutputFormat;
 use super::*;
+use crate::lang::script::point::Side;
 use crate::lang::script::program::Clock;
 use crate::lang::script::{compile, CompileOptions, Program, Safety, Source};
 
@@ -61,6 +62,9 @@ impl Hit for FakeTask {
     }
     fn argument(&self, number: u8) -> u64 {
         self.arguments[usize::from(number)]
+    }
+    fn whole_arguments(&self, _: Side) -> Text {
+        Text::new(format!("{{ .fildes = {} }}", self.arguments[0]).as_bytes())
     }
     fn return_value(&self) -> u64 {
         self.returned
@@ -236,6 +240,14 @@ fn loops_end_and_flow_out_as_they_are_told() {
         printed.ends_with("uuu 1=2\n") && printed.contains("0 1 3 ") && printed.contains("a loop was ended"),
         "{printed}"
     );
+}
+
+#[test]
+fn a_map_can_be_used_as_a_whole_before_the_probe_that_fills_it() {
+    let script = r#"interval:s:1 { print(@seen); print(len(@seen)); for ($kv : @seen) { print($kv.0.1); } clear(@seen); zero(@zeroed); }
+        BEGIN { @seen[1, "a"] = count(); @zeroed[2] = 3; }
+        interval:s:2 { for ($kv : @seen) { print($kv); } print(@seen); }"#;
+    assert_eq!(run(script), "0\n((1, a), 1)\n@seen[1, a]: 1\n@seen[1, a]: 1\n@zeroed[2]: 3\n");
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Options that `rdbg trace` has of bpftrace, and the signal by which a running script is asked for what it has.
 
+use std::process::Command;
+
 use crate::support::{Fixture, Home, Output, Rdbg, LONG, SOON};
 
 fn run(args: &[&str]) -> Output {
@@ -138,4 +140,24 @@ fn the_line_of_progress_stays_while_the_calls_go_to_a_file_and_leaves_nothing_be
     let output = tracer.wait(SOON).success();
     assert!(output.stdout.ends_with("\r\x1b[K"), "{:?}", output.stdout);
     assert!(std::fs::read_to_string(out).unwrap().contains("nanosleep("));
+}
+
+#[test]
+fn two_interrupts_at_once_are_one_and_the_maps_are_printed() {
+    let mut tracer = Rdbg::start(["trace", "-e", "BEGIN { @ = 7; }"]);
+    tracer.expect_line("Attached 1 probe", SOON);
+    // As timeout(1) does it.
+    let pid = tracer.debugger_pid();
+    let sent = Command::new("sh").args(["-c", &format!("kill -INT {pid}; kill -INT {pid}")]).status();
+    assert!(sent.unwrap().success());
+    let output = tracer.process.wait(SOON).success();
+    assert!(output.stdout.contains("@: 7\n"), "{}", output.stdout);
+}
+
+#[test]
+fn an_endless_loop_is_ended_at_each_hit_and_told_once() {
+    let script = "interval:ms:1 { while (1) { } @ended++; if (@ended == 3) { exit(); } }";
+    let output = run(&["-e", script]).success();
+    assert_eq!(output.stderr.matches("a loop was ended").count(), 1, "{}", output.stderr);
+    assert!(output.stdout.contains("@ended: 3\n"), "{}", output.stdout);
 }

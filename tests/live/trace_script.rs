@@ -142,3 +142,22 @@ fn macros_series_and_bounded_maps_run_at_hits() {
     }
     assert!(output.stderr.contains(": ERROR: 3 left\n"), "{}", output.stderr);
 }
+
+#[test]
+fn all_arguments_are_printed_as_one_structure() {
+    let fixture = Fixture::build("variables", Variant::O0);
+    let script = "uprobe:PROGRAM:f { print(args); } tracepoint:syscalls:sys_enter_write /args.fd == 1/ { print(args); }
+        tracepoint:syscalls:sys_exit_write { printf(\"left %s\\n\", args); }";
+    let output = trace(script, &["-q"], &fixture, &[]).success();
+    for n in 0..10 {
+        let kind = if n == 4 { "GREEN" } else { "RED" };
+        let wanted = format!(", .n = {n}, .k = {kind} }}");
+        let found = output.stdout.lines().any(|line| line.starts_with("{ .p = 0x") && line.ends_with(&wanted));
+        assert!(found, "no {wanted} in {}", output.stdout);
+    }
+    assert!(
+        output.stdout.contains("{ .fd = 1, .buf = \"103\\n\"") && output.stdout.contains("left { .ret = 4 }\n"),
+        "{}",
+        output.stdout
+    );
+}

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
+use super::whole_arguments::structure;
 use crate::arch::ArgumentPlace;
 use crate::base::{FileAddr, Regs, VectorRegs, VirtAddr};
 use crate::binary::symbols::parse_signature;
@@ -11,7 +12,7 @@ use crate::binary::Module;
 use crate::target::breakpoint::CleanMemory;
 use crate::target::syscalls::{c_text, find_signature};
 use crate::target::task::SpaceId;
-use crate::target::value::{ArgumentReader, CallPlan};
+use crate::target::value::{ArgumentReader, CallPlan, Certainty};
 use crate::target::AddressSpace;
 use crate::trace::{FunctionArgument, Text};
 
@@ -30,6 +31,15 @@ impl SiteArguments {
         let loaded = space.module_at(at)?;
         let described = described(&loaded.module, loaded.to_file(at));
         Some(SiteArguments { plan: CallPlan::at(symbol, loaded, at), described })
+    }
+
+    /// All arguments as one text; one without a name by its number, as `args` has it.
+    pub(super) fn whole(&self, task: &Standing<'_>) -> Text {
+        let reader = ArgumentReader::new(task.space, task.memory, task.regs, task.vectors);
+        structure(self.plan.read(&reader).into_iter().enumerate().map(|(at, one)| {
+            let mark = if one.certainty == Certainty::Guess { "?" } else { "" };
+            (one.name.unwrap_or_else(|| at.to_string()), one.text + mark)
+        }))
     }
 
     /// The argument of that name, or that number.

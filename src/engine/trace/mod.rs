@@ -22,6 +22,7 @@ mod timers;
 mod usdt;
 mod valve;
 mod watches;
+mod whole_arguments;
 
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap, HashSet};

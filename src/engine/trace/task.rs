@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::arguments::{SiteArguments, Standing};
+use super::whole_arguments::of_call;
 use super::{At, Caches, TracedSite};
 use crate::arch::Register;
 use crate::base::{Inferior, Pid, ReadMem, Regs, Tid, VirtAddr};
@@ -16,6 +17,7 @@ use crate::engine::inspect::memory::{CachedMemory, RawMemory};
 use crate::engine::state::{Engine, Space};
 use crate::lang::script::point::Side;
 use crate::target::breakpoint::CleanMemory;
+use crate::target::syscalls::CallMemory;
 use crate::target::task::SpaceId;
 use crate::target::unwind::walk;
 use crate::trace::{control_group_of, describe_address, FunctionArgument, Hit, StackValue, SyscallHit, Text};
@@ -76,6 +78,20 @@ impl<I: Inferior> TracedTask<'_, I> {
         let loaded = self.space.modules.module_at(self.regs().pc())?;
         let address = |name: &str| Some(loaded.to_virt(loaded.module.symbols().find_exact(name)?.address));
         operand.read(self.regs(), &memory, &address)
+    }
+
+    /// Does something with the function's arguments, at its entry.
+    fn with_arguments<T>(&self, use_them: impl FnOnce(&SiteArguments, &Standing<'_>) -> T) -> Option<T> {
+        let At::Function { regs, site, side: Side::Entry, .. } = self.at else { return None };
+        let known = {
+            let mut known = self.caches.arguments.borrow_mut();
+            let made = || SiteArguments::of(&self.space.modules, regs.pc(), &site.name).map(Rc::new);
+            known.entry((self.space_id, regs.pc())).or_insert_with(made).clone()?
+        };
+        let raw = RawMemory { inferior: self.inferior, pid: self.pid };
+        let memory = CleanMemory { raw: &raw, sites: &self.space.sites };
+        let vectors = || self.inferior.vector_regs(self.tid).ok();
+        Some(use_them(&known, &Standing { space: &self.space.modules, memory: &memory, regs, vectors: &vectors }))
     }
 
     fn clean_read(&self, at: VirtAddr, buf: &mut [u8]) -> usize {
@@ -178,16 +194,18 @@ impl<I: Inferior> Hit for TracedTask<'_, I> {
     }
 
     fn named_argument(&self, name: &str) -> Option<FunctionArgument> {
-        let At::Function { regs, site, side: Side::Entry, .. } = self.at else { return None };
-        let known = {
-            let mut known = self.caches.arguments.borrow_mut();
-            let made = || SiteArguments::of(&self.space.modules, regs.pc(), &site.name).map(Rc::new);
-            known.entry((self.space_id, regs.pc())).or_insert_with(made).clone()?
+        self.with_arguments(|known, task| known.read(name, task)).flatten()
+    }
+
+    fn whole_arguments(&self, side: Side) -> Text {
+        let At::Syscall { call, returned, .. } = self.at else {
+            return self.with_arguments(SiteArguments::whole).unwrap_or_default();
         };
         let raw = RawMemory { inferior: self.inferior, pid: self.pid };
         let memory = CleanMemory { raw: &raw, sites: &self.space.sites };
-        let vectors = || self.inferior.vector_regs(self.tid).ok();
-        known.read(name, &Standing { space: &self.space.modules, memory: &memory, regs, vectors: &vectors })
+        let function_name =
+            |at| self.space.modules.find_name(at).filter(|one| one.offset == 0).map(|one| one.name.into_owned());
+        of_call(call, side, returned, &CallMemory { mem: &memory, function_name: &function_name })
     }
 
     fn return_value(&self) -> u64 {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::ast::{Step, StepOrder, WhenFull};
 use super::format::Format;
-use super::point::Point;
+use super::point::{Point, Side};
 use super::types::{Aggregate, Sign, StackMode, Ty, Types};
 use crate::lang::operator::{BinaryOp, Logical};
 
@@ -271,6 +271,8 @@ pub enum Function {
     NamedArgument(Arc<str>),
     /// `str(args.NAME)`: the text of a pointer, a `std::string` or a view.
     ArgumentText(Arc<str>),
+    /// `args` as a whole, as text.
+    WholeArguments(Side),
     /// `buf(pointer, length)`.
     Buf,
     /// `ntop(family, address)`: the family may be 0, which the size of the address decides then.

@@ -52,7 +52,15 @@ impl Checker<'_> {
             return Ok(Operand::value(Code::Integer(value), ty));
         }
         match name {
-            "args" => Err(Diagnostic::error(span, "args has fields: args.NAME")),
+            "args" => {
+                let (Point::Function { side: side @ Side::Entry, .. }
+                | Point::Syscall { side, .. }
+                | Point::AnySyscall { side }) = self.context.point
+                else {
+                    return Err(wrong_probe("args", &self.context.point, span));
+                };
+                Ok(Operand::value(Code::Call(Function::WholeArguments(side), Vec::new()), Ty::Text))
+            }
             _ if is_function(name) => self.call(name, &[], span),
             _ => Err(Diagnostic::error(span, format!("Unknown identifier: '{name}'"))),
         }
