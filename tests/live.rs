@@ -51,6 +51,7 @@ mod live {
     mod source;
     mod stacks;
     mod startup;
+    mod step_sequences;
     mod stepping;
     mod survival;
     mod syscalls;

@@ -243,6 +243,14 @@ fn loops_end_and_flow_out_as_they_are_told() {
 }
 
 #[test]
+fn a_map_can_be_used_as_a_whole_before_the_probe_that_fills_it() {
+    let script = r#"interval:s:1 { print(@seen); print(len(@seen)); for ($kv : @seen) { print($kv.0.1); } clear(@seen); zero(@zeroed); }
+        BEGIN { @seen[1, "a"] = count(); @zeroed[2] = 3; }
+        interval:s:2 { for ($kv : @seen) { print($kv); } print(@seen); }"#;
+    assert_eq!(run(script), "0\n((1, a), 1)\n@seen[1, a]: 1\n@seen[1, a]: 1\n@zeroed[2]: 3\n");
+}
+
+#[test]
 fn exit_ends_the_run_at_once() {
     assert_eq!(run("BEGIN { printf(\"a\"); exit(); printf(\"b\"); } BEGIN { printf(\"c\"); }"), "a");
 }

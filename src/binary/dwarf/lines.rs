@@ -73,6 +73,8 @@ impl LineTable {
         let files = read_files(dwarf, unit, program.header());
         let mut table = LineTable { rows: Vec::new(), sequences: Vec::new(), files };
         let mut first = 0;
+        // Whether the line that the rows are in has been parted by discriminators.
+        let mut is_parted = false;
         let mut rows = program.rows();
         while let Some((_, row)) = rows.next_row()? {
             let addr = FileAddr(row.address());
@@ -84,7 +86,7 @@ impl LineTable {
             if table.rows.len() >= ROW_LIMIT {
                 break;
             }
-            table.rows.push(LineRow {
+            let decoded = LineRow {
                 addr,
                 line: row.line().map_or(0, |line| u32::try_from(line.get()).unwrap_or(u32::MAX)),
                 file: u32::try_from(row.file_index()).unwrap_or(u32::MAX),
@@ -94,7 +96,14 @@ impl LineTable {
                 },
                 is_stmt: row.is_stmt(),
                 prologue_end: row.prologue_end(),
-            });
+            };
+            let last = table.rows[first..].last();
+            let goes_on = last.is_some_and(|last| (last.line, last.file) == (decoded.line, decoded.file));
+            is_parted = row.discriminator() != 0 || (is_parted && goes_on);
+            // Parts of a line that discriminators tell apart, for profilers, are one place to stop, as gdb has it.
+            if !(goes_on && is_parted) || decoded.prologue_end {
+                table.rows.push(decoded);
+            }
         }
         table.rows.truncate(first);
         table.rows.shrink_to_fit();

@@ -80,6 +80,7 @@ pub fn compile(source: &Source, options: &CompileOptions<'_>) -> Result<Compiled
         declared: &parsed.script.maps,
         map_ids: HashMap::new(),
         assigned: Vec::new(),
+        key_uses: Vec::new(),
         phase: Phase::Infer,
         changed: false,
         errors: Vec::new(),
@@ -135,6 +136,8 @@ struct Checker<'a> {
     map_ids: HashMap<String, MapId>,
     /// Whether anything is ever put into a map, by its number.
     assigned: Vec<bool>,
+    /// Whether one of its values is ever used, by its number.
+    key_uses: Vec<typing::KeyUse>,
     phase: Phase,
     changed: bool,
     errors: Vec<Diagnostic>,

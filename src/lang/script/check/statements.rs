@@ -6,7 +6,6 @@ use super::super::error::Diagnostic;
 use super::super::program::{Action, Code, Key, MapId};
 use super::super::types::{Aggregate, Series, SeriesValue, Sign, Ty};
 use super::operand::Operand;
-use super::typing::FirstUse;
 use super::Checker;
 use crate::lang::operator::BinaryOp;
 
@@ -143,7 +142,6 @@ impl Checker<'_> {
 
     /// A map's number and its key's code.
     pub(super) fn map_key(&mut self, name: &str, keys: &[Expr], span: Span) -> Result<(MapId, Key), Diagnostic> {
-        let first = if self.map_ids.contains_key(name) { FirstUse::No } else { FirstUse::Yes };
         let mut types = Vec::new();
         let mut codes = Vec::new();
         for key in keys {
@@ -160,7 +158,7 @@ impl Checker<'_> {
             types = parts.to_vec();
         }
         let id = self.map(name);
-        self.use_keys(id, first, types, span)?;
+        self.use_keys(id, types, span)?;
         let key = match codes.len() {
             0 => None,
             1 => codes.pop().map(Box::new),

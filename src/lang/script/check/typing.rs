@@ -46,23 +46,19 @@ impl Checker<'_> {
         let room = room.unwrap_or(Room { limit: self.config.max_map_keys, when_full: WhenFull::Refuse });
         self.maps.push(super::MapInfo { name: name.to_owned(), key: Vec::new(), value: Ty::Unknown, room });
         self.assigned.push(false);
+        self.key_uses.push(KeyUse::None);
         self.map_ids.insert(name.to_owned(), id);
         self.changed = true;
-        // Whether it has keys is decided by its first use.
         id
     }
 
-    /// Notes the types of a map's keys.
-    pub(super) fn use_keys(
-        &mut self,
-        id: MapId,
-        first_use: FirstUse,
-        keys: Vec<Ty>,
-        span: Span,
-    ) -> Result<(), Diagnostic> {
+    /// Notes the types of a map's keys. Whether it has keys is decided by the first use of one of its values; `print(@x)`
+    /// or a loop over it decides nothing.
+    pub(super) fn use_keys(&mut self, id: MapId, keys: Vec<Ty>, span: Span) -> Result<(), Diagnostic> {
         let at = usize::from(id.0);
         let info = self.maps[at].clone();
-        if first_use == FirstUse::Yes {
+        if std::mem::replace(&mut self.key_uses[at], KeyUse::Some) == KeyUse::None {
+            self.changed = true;
             self.maps[at].key = keys;
             return Ok(());
         }
@@ -160,11 +156,13 @@ impl Checker<'_> {
     }
 }
 
-/// Whether a map's keys are noted for the first time.
+/// Whether one of a map's values has been used yet.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum FirstUse {
-    Yes,
-    No,
+pub(super) enum KeyUse {
+    /// None: nobody knows its keys.
+    None,
+    /// One.
+    Some,
 }
 
 fn merge_integers(a: (u8, Sign), b: (u8, Sign)) -> Ty {
