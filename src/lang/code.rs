@@ -34,6 +34,8 @@ pub(super) enum Op {
     StringsEqual,
     /// Compares the string at the top with a literal.
     EqualsLiteral(u32),
+    /// Compares the string object whose address is at the top with a literal.
+    ObjectEquals(TextForm, u32),
     /// The length of the string at the top.
     StringLength,
     /// Replaces an object's address by that of its virtual base, whose offset is so many bytes before the address point
@@ -41,6 +43,23 @@ pub(super) enum Op {
     VirtualBase(u32),
     /// Pops.
     Drop,
+}
+
+/// Where a string object has its text: distances from its start, bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum TextForm {
+    /// A pointer and a length.
+    Pair { data: u16, length: u16 },
+    /// libc++'s std::string: a pointer and a length, or a text in place. The lowest bit of the byte `flag` tells, and the
+    /// others are the length in place; in its alternate layout the highest bit.
+    InPlace { data: u16, length: u16, text: u16, flag: u16, layout: InPlaceLayout },
+}
+
+/// See [`TextForm::InPlace`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum InPlaceLayout {
+    Usual,
+    Alternate,
 }
 
 impl Op {

@@ -168,6 +168,10 @@ impl<'a> Compiler<'a> {
                 Infix::Logical(Logical::And) => self.short_circuit(left, level, Op::JumpIfFalse(0))?,
                 Infix::Logical(Logical::Or) => self.short_circuit(left, level, Op::JumpIfTrue(0))?,
                 Infix::Binary(op) => {
+                    if let Some(compared) = self.text_comparison(left, op)? {
+                        left = compared;
+                        continue;
+                    }
                     let left = self.rvalue(left)?;
                     let right = self.deeper(|compiler| compiler.binary(level + 1))?;
                     let right = self.rvalue(right)?;

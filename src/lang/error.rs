@@ -113,8 +113,8 @@ pub enum Fault {
         /// How many it takes.
         wanted: usize,
     },
-    /// A string literal outside `$_streq` and `$_strlen`.
-    #[error("a string literal can only be compared, with $_streq(pointer, \"text\")")]
+    /// A string literal that is neither compared with a string object nor in `$_streq` or `$_strlen`.
+    #[error("a string literal can only be compared: a C++ string with == \"text\", a pointer with $_streq(pointer, \"text\")")]
     StringAsValue,
     /// `*1.5`, `*(void*)p`.
     #[error("attempt to take the contents of a value of type `{0}`")]

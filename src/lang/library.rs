@@ -3,6 +3,7 @@
 
 use crate::binary::dwarf::{Member, MemberKind, Shape, TypeId, Types};
 
+use super::code::{InPlaceLayout, TextForm};
 use super::compiler::Compiler;
 use super::debug::DebugType;
 use super::described::Step;
@@ -35,6 +36,15 @@ const ELEMENTS: Table = &[
     ("initializer_list", &["_M_array", "__begin_"]),
     ("unique_ptr", POINTERS),
 ];
+const TEXTS: Table = &[("basic_string", &[]), ("basic_string_view", &[]), ("string_view", &[])];
+/// The members of strings that are a pointer and a length.
+const TEXT_MEMBERS: &[(&str, &str)] = &[
+    ("_M_p", "_M_string_length"),
+    ("_M_str", "_M_len"),
+    ("__data", "__size"),
+    ("__data_", "__size_"),
+    ("ptr_", "length_"),
+];
 const TARGETS: Table = &[
     ("unique_ptr", POINTERS),
     ("shared_ptr", &["_M_ptr", "__ptr_"]),
@@ -62,6 +72,51 @@ impl Compiler<'_> {
         self.add(member.offset, span)?;
         self.in_memory(DebugType { id: member.ty, ..ty }, span).map(Some)
     }
+}
+
+impl Compiler<'_> {
+    /// Where an object of a class of strings, of libstdc++, libc++ or Abseil, has its text.
+    pub(super) fn text_form(&self, ty: DebugType) -> Option<TextForm> {
+        let ty = self.defined(ty);
+        self.look(ty, text_form_of).flatten()
+    }
+}
+
+fn text_form_of(types: &Types<'_>, id: TypeId) -> Option<TextForm> {
+    let (to_class, class, _) = class_in(types, id, TEXTS, DEPTH)?;
+    let start = distance(&to_class)?;
+    let place = |class: TypeId, name: &str| {
+        let (steps, member) = member_in(types, class, name, &|_| true, DEPTH)?;
+        Some((distance(&steps)?.checked_add(member.offset)?, member))
+    };
+    let is_narrow =
+        |pointer: &Member| matches!(types.view(pointer.ty).shape, Shape::Pointer(to) if types.size(to) == 1);
+    let narrow = |at: u64| u16::try_from(start.checked_add(at)?).ok();
+    let Some(((long_at, long), (short_at, short))) = place(class, "__l").zip(place(class, "__s")) else {
+        return TEXT_MEMBERS.iter().find_map(|(data, length)| {
+            let ((data, pointer), (length, _)) = (place(class, data)?, place(class, length)?);
+            is_narrow(&pointer).then_some(TextForm::Pair { data: narrow(data)?, length: narrow(length)? })
+        });
+    };
+    let ((data, pointer), (length, _)) = (place(long.ty, "__data_")?, place(long.ty, "__size_")?);
+    let (text, _) = place(short.ty, "__data_")?;
+    let layout = if text == 0 { InPlaceLayout::Alternate } else { InPlaceLayout::Usual };
+    let flag = if text == 0 { types.size(class).checked_sub(1)? } else { 0 };
+    is_narrow(&pointer).then_some(TextForm::InPlace {
+        data: narrow(long_at + data)?,
+        length: narrow(long_at + length)?,
+        text: narrow(short_at + text)?,
+        flag: narrow(flag)?,
+        layout,
+    })
+}
+
+/// How far a way leads; `None`: it goes through a virtual base.
+fn distance(steps: &[Step]) -> Option<u64> {
+    steps.iter().try_fold(0u64, |sum, step| match step {
+        Step::Offset(offset) => sum.checked_add(*offset),
+        Step::VirtualBase(_) => None,
+    })
 }
 
 fn part_of(types: &Types<'_>, id: TypeId, used: Use) -> Option<(Vec<Step>, Member)> {

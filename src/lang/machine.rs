@@ -3,6 +3,7 @@
 use crate::base::VirtAddr;
 
 use super::code::{Code, Op, STACK};
+use super::string_functions::object_equals;
 use super::{Environment, Fault, LangError, Type, Value};
 
 /// How far a string is followed before its NUL is given up on, bytes.
@@ -71,6 +72,10 @@ fn step(op: Op, code: &Code, stack: &mut Stack, env: &dyn Environment) -> Result
         Op::EqualsLiteral(index) => {
             let text = code.texts.get(index as usize).ok_or(Fault::BadCode)?;
             truth(equals_literal(stack.pop()?.as_addr(), text, env)?)
+        }
+        Op::ObjectEquals(form, index) => {
+            let text = code.texts.get(index as usize).ok_or(Fault::BadCode)?;
+            truth(object_equals(stack.pop()?.as_addr(), form, text, env)?)
         }
         Op::VirtualBase(before) => {
             let object = stack.pop()?.as_addr();

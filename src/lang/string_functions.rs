@@ -1,10 +1,14 @@
-//! The functions of expressions that look at C strings: `$_streq` and `$_strlen`.
+//! What expressions have of text: `$_streq` and `$_strlen` of C strings, and comparisons of string objects.
 
-use super::code::Op;
+use crate::base::VirtAddr;
+
+use super::arith::UnaryOp;
+use super::code::{InPlaceLayout, Op, TextForm};
 use super::compiler::Compiler;
 use super::emitter::{Operand, OperandKind};
 use super::lexer::TokenKind;
-use super::{Fault, LangError, Span, Type, Value};
+use super::operator::BinaryOp;
+use super::{Environment, Fault, LangError, Span, Type, Value};
 
 impl Compiler<'_> {
     /// One argument of a string function: a literal, or an address that is left on the stack.
@@ -54,6 +58,23 @@ impl Compiler<'_> {
         Ok(Operand { kind: OperandKind::Value, ty: Type::INT, span, origin: None })
     }
 
+    /// `object == "text"` and `object != "text"`, of a string object whose address is on the stack and a literal that is
+    /// next; `None`: it is something else.
+    pub(super) fn text_comparison(&mut self, object: Operand, op: BinaryOp) -> Result<Option<Operand>, LangError> {
+        let TokenKind::Text(text) = &self.token().kind else { return Ok(None) };
+        let is_comparison = matches!(op, BinaryOp::Eq | BinaryOp::Ne) && object.kind == OperandKind::Memory;
+        let form = object.origin.filter(|_| is_comparison).and_then(|ty| self.text_form(ty));
+        let Some(form) = form else { return Ok(None) };
+        let index = self.emitter.text(text.clone());
+        let span = object.span.to(self.span());
+        self.at += 1;
+        self.emitter.emit(Op::ObjectEquals(form, index), span)?;
+        if op == BinaryOp::Ne {
+            self.emitter.emit(Op::Unary(UnaryOp::Not), span)?;
+        }
+        Ok(Some(Operand { kind: OperandKind::Value, ty: Type::INT, span, origin: None }))
+    }
+
     /// `$_strlen(A)`.
     pub(super) fn strlen(&mut self, start: Span) -> Result<Operand, LangError> {
         self.require("(", "`(`")?;
@@ -70,4 +91,41 @@ impl Compiler<'_> {
 /// A C string ends at its first NUL.
 fn until_nul(text: &[u8]) -> &[u8] {
     text.split(|byte| *byte == 0).next().unwrap_or(&[])
+}
+
+/// Whether a string object has exactly this text.
+pub(super) fn object_equals(at: VirtAddr, form: TextForm, text: &[u8], env: &dyn Environment) -> Result<bool, Fault> {
+    let word = |distance: u16| -> Result<u64, Fault> {
+        let mut word = [0; 8];
+        env.read(at.offset(distance.into()), &mut word)?;
+        Ok(u64::from_le_bytes(word))
+    };
+    let (start, length) = match form {
+        TextForm::Pair { data, length } => (VirtAddr(word(data)?), word(length)?),
+        TextForm::InPlace { data, length, text, flag, layout } => {
+            let mut byte = [0];
+            env.read(at.offset(flag.into()), &mut byte)?;
+            let (is_long, in_place) = match layout {
+                InPlaceLayout::Usual => (byte[0] & 1 != 0, byte[0] >> 1),
+                InPlaceLayout::Alternate => (byte[0] & 0x80 != 0, byte[0]),
+            };
+            match is_long {
+                true => (VirtAddr(word(data)?), word(length)?),
+                false => (at.offset(text.into()), in_place.into()),
+            }
+        }
+    };
+    if length != text.len() as u64 {
+        return Ok(false);
+    }
+    // Piece by piece: nothing is allocated where a condition is judged.
+    let mut piece = [0; 64];
+    for (index, wanted) in text.chunks(piece.len()).enumerate() {
+        let piece = &mut piece[..wanted.len()];
+        env.read(start.offset(index as u64 * 64), piece)?;
+        if piece != wanted {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }

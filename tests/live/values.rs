@@ -346,6 +346,39 @@ fn a_condition_reads_variables_where_they_are_at_its_place() {
 }
 
 #[test]
+fn strings_of_both_libraries_are_compared_with_texts() {
+    let source = std::fs::read_to_string("fixtures/values/values.cpp").expect("the source");
+    let locals = source
+        .lines()
+        .enumerate()
+        .skip_while(|(_, line)| !line.contains("std::string_view view"))
+        .find(|(_, line)| line.contains("stop_here();"));
+    let at_locals = format!("tbreak values.cpp:{}", locals.expect("the stop").0 + 1);
+    for variant in [Variant::O0, Variant::CLANG_O0] {
+        let fixture = Fixture::build("values", variant);
+        let commands = [
+            "break entered if reference == \"a string that is longer than what fits in placE\"",
+            "break entered if reference == \"a string that is longer than what fits in place\" && reference != \"\"",
+            "continue",
+            "delete",
+            &at_locals,
+            "continue",
+            "print text == \"text\"",
+            "print text != \"text\"",
+            "print text == \"tex\" || text == \"\"",
+            "print shortest == \"\"",
+            "print view == \"text\" && words[1] == \"b\"",
+            "print longer == \"x\"",
+            "print text == 5",
+        ];
+        let output = batch(&fixture, &[], &commands);
+        assert!(output.stdout.contains("Breakpoint 2, entered("), "{}{}", output.stdout, output.stderr);
+        assert_eq!(printed(&output.stdout), ["1", "0", "0", "1", "1", "0"], "{}{}", output.stdout, output.stderr);
+        assert!(output.stderr.contains("is not a number: `text` in `text == 5`"), "{}", output.stderr);
+    }
+}
+
+#[test]
 fn what_is_corrupt_is_shown_as_far_as_it_goes() {
     let fixture = Fixture::build("values", Variant::O0);
     let to_damaged = ["break damaged", "continue"];

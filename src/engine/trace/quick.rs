@@ -17,7 +17,8 @@ use crate::engine::state::Engine;
 use crate::lang::script::program::{Config, Program};
 use crate::os::{clock_nanoseconds, Clock};
 use crate::target::breakpoint::CleanMemory;
-use crate::target::syscalls::{decode, find_kernel_call, find_signature, kernel_call, kernel_calls, CallMemory};
+use crate::target::syscalls::{decode, decode_call, find_kernel_call, kernel_call, kernel_calls, CallMemory};
+use crate::target::value::DecodedArgument;
 use crate::trace::call::{Call, CallArgument, CallCounts, Callee, Certainty, Outcome, SOCKET_CALLS};
 use crate::trace::{Hit, Record, SyscallHit};
 
@@ -295,17 +296,10 @@ impl<I: Inferior> Engine<I> {
 
     fn call_arguments(&self, tid: Tid, call: SyscallHit) -> Vec<CallArgument> {
         self.with_call_memory(tid, |memory| {
-            let name = call_name(call.number);
-            if let Some(signature) = find_signature(&name) {
-                let one = |(at, parameter): (usize, &crate::target::syscalls::Parameter)| {
-                    known(parameter.name, decode(parameter.kind, at, &call.arguments, memory))
-                };
-                return signature.parameters.iter().enumerate().map(one).collect();
-            }
-            let parameters = kernel_call(call.number).map_or("", |one| one.parameters);
-            let names = parameters.split(", ").filter(|one| !one.is_empty());
-            let name = |one: &str| one.rsplit([' ', '*']).next().unwrap_or_default().to_owned();
-            names.zip(call.arguments).map(|(one, value)| known(&name(one), format!("{value:#x}"))).collect()
+            let decoded = decode_call(call.number, &call.arguments, memory).arguments;
+            let one =
+                |one: DecodedArgument| CallArgument { name: one.name, text: one.text, certainty: Certainty::Known };
+            decoded.into_iter().map(one).collect()
         })
     }
 
@@ -401,10 +395,6 @@ fn find_calls(names: &[String]) -> Result<HashSet<u64>, ApiError> {
 
 fn call_name(number: u64) -> String {
     kernel_call(number).map_or_else(|| format!("syscall_{number}"), |one| one.name.to_owned())
-}
-
-fn known(name: &str, text: String) -> CallArgument {
-    CallArgument { name: Some(name.to_owned()), text, certainty: Certainty::Known }
 }
 
 fn argument(decoded: api::Argument) -> CallArgument {

@@ -1,7 +1,7 @@
 //! `print(args)`: all arguments of a call as one text, in the form in which bpftrace prints structures.
 
 use crate::lang::script::point::Side;
-use crate::target::syscalls::{decode, find_signature, kernel_call, CallMemory};
+use crate::target::syscalls::{decode_call, kernel_call, CallMemory};
 use crate::trace::{SyscallHit, Text};
 
 /// A text longer than this is cut, bytes.
@@ -22,17 +22,11 @@ pub(super) fn of_call(call: SyscallHit, side: Side, returned: u64, memory: &Call
     if side == Side::Return {
         return structure([("ret".to_owned(), (returned as i64).to_string())]);
     }
-    let Some(known) = kernel_call(call.number) else {
-        return structure(call.arguments.iter().enumerate().map(|(at, value)| (at.to_string(), format!("{value:#x}"))));
-    };
-    let signature = find_signature(known.name).map_or(&[][..], |one| one.parameters);
-    let declared = known.parameters.split(", ").filter(|one| !one.is_empty());
-    structure(declared.enumerate().map(|(at, declared)| {
-        let name = declared.rsplit([' ', '*']).next().unwrap_or_default();
-        let text = match signature.get(at) {
-            Some(parameter) => decode(parameter.kind, at, &call.arguments, memory),
-            None => format!("{:#x}", call.arguments.get(at).copied().unwrap_or_default()),
-        };
-        (name.to_owned(), text)
+    let decoded = decode_call(call.number, &call.arguments, memory).arguments;
+    let parameters = kernel_call(call.number).map_or("", |one| one.parameters);
+    let mut names = parameters.split(", ").map(|one| one.rsplit([' ', '*']).next().unwrap_or_default());
+    structure(decoded.into_iter().enumerate().map(|(at, one)| {
+        let name = names.next().filter(|name| !name.is_empty()).map_or_else(|| at.to_string(), str::to_owned);
+        (name, one.text)
     }))
 }

@@ -3,11 +3,12 @@
 
 use super::errno::{errno_name, error_of};
 use super::signature::{Kind, Signature};
+use super::table::find_kernel_signature;
 use super::{decode, find_signature, kernel_call, pointer, CallMemory, KernelCall};
 use crate::target::value::{Certainty, DecodedArgument, DecodedCall};
 
 /// Calls whose parameters are those of a function of libc with another name.
-const SAME_AS: [(&str, &str); 9] = [
+const SAME_AS: [(&str, &str); 10] = [
     ("exit_group", "_exit"),
     ("pread64", "pread"),
     ("pwrite64", "pwrite"),
@@ -17,9 +18,10 @@ const SAME_AS: [(&str, &str); 9] = [
     ("rt_sigprocmask", "sigprocmask"),
     ("eventfd2", "eventfd"),
     ("pselect6", "pselect"),
+    ("prlimit64", "prlimit"),
 ];
 /// Calls whose parameters are not those of the function of libc with their name.
-const NOT_AS: [&str; 3] = ["clone", "signalfd", "signalfd4"];
+const NOT_AS: [&str; 2] = ["signalfd", "signalfd4"];
 /// Calls that return an address.
 const RETURN_ADDRESS: [u64; 4] = [9, 12, 25, 30];
 /// Parameters by which the kernel is given a NUL-terminated text.
@@ -100,6 +102,9 @@ fn declared(call: &KernelCall, values: &[u64; 6], memory: &CallMemory<'_>) -> Ve
 
 fn signature_of(call: &KernelCall) -> Option<&'static Signature> {
     let name = program_name(call);
+    if let Some(own) = find_kernel_signature(name) {
+        return Some(own);
+    }
     let alias = SAME_AS.iter().find(|(own, _)| *own == call.name).map(|(_, alias)| *alias);
     find_signature(alias.unwrap_or(name)).filter(|_| !NOT_AS.contains(&name))
 }
@@ -169,10 +174,35 @@ mod tests {
         assert_eq!(call(425, &[8, 0x20], &mem), "io_uring_setup(entries=8, params=0x20)");
         assert_eq!(
             call(56, &[0x11, 0, 0, 0, 0], &mem),
-            "clone(clone_flags=0x11, newsp=0x0, parent_tidptr=NULL, child_tidptr=NULL, tls=0x0)"
+            "clone(flags=SIGCHLD, newsp=NULL, parent_tid=NULL, child_tid=NULL, tls=NULL)"
+        );
+        assert_eq!(
+            call(61, &[u64::MAX, 0, 0x4000_0001, 0], &mem),
+            "wait4(pid=-1, wstatus=NULL, options=WNOHANG|__WALL, rusage=NULL)"
         );
         assert_eq!(call(39, &[1, 2], &mem), "getpid()");
         assert_eq!(call(4000, &[1], &mem), "syscall_4000(0x1, 0x0, 0x0, 0x0, 0x0, 0x0)");
+    }
+
+    #[test]
+    fn threads_and_their_locks_read_as_strace_shows_them() {
+        let mem = FakeMemory::default()
+            .with_words(0x7000, &[0x3d0f00, 0, 0x10, 0x20, 0, 0x3000, 0x8000, 0x40])
+            .with_words(0x8000, &[3, 500]);
+        assert_eq!(
+            call(435, &[0x7000, 88], &mem),
+            "clone3(cl_args={flags=CLONE_VM|CLONE_FS|CLONE_FILES|CLONE_SIGHAND|CLONE_THREAD|CLONE_SYSVSEM|CLONE_SETTLS|\
+             CLONE_PARENT_SETTID|CLONE_CHILD_CLEARTID, child_tid=0x10, parent_tid=0x20, exit_signal=0, stack=0x3000, \
+             stack_size=32768, tls=0x40}, size=88)"
+        );
+        assert_eq!(
+            call(202, &[0x9000, 0x80, 2, 0x8000, 0, 0], &mem),
+            "futex(uaddr=0x9000, futex_op=FUTEX_WAIT|FUTEX_PRIVATE_FLAG, val=2, timeout={tv_sec=3, tv_nsec=500}, \
+             uaddr2=NULL, val3=0)"
+        );
+        assert!(call(202, &[0x9000, 0x81, 1, 0x8000, 0, 0], &mem)
+            .contains("FUTEX_WAKE|FUTEX_PRIVATE_FLAG, val=1, timeout=-,"));
+        assert!(call(202, &[0x9000, 3, 1, 7, 0, 0], &mem).contains("FUTEX_REQUEUE, val=1, timeout=7,"));
     }
 
     #[test]

@@ -56,6 +56,9 @@ fn number(kind: Kind, value: u64, values: &[u64]) -> Option<String> {
         Kind::Protocol(domain) => protocol(low(other(values, domain)), value),
         Kind::OptionName(level) => option::option_name(low(other(values, level)), low(value)),
         Kind::Signal => signed_one_of(value, constant::SIGNALS),
+        Kind::CloneFlags => clone_flags(value),
+        Kind::FutexOp => futex_op(value),
+        Kind::FutexTimeout(op) => return futex_number(other(values, op), value),
         Kind::FcntlArgument(command) => fcntl_argument(low(other(values, command)), value),
         _ => return None,
     };
@@ -84,7 +87,8 @@ fn pointee(kind: Kind, value: u64, values: &[u64], memory: &CallMemory<'_>) -> O
         Kind::EmptyIovecs(count) => structure::iovecs(mem, at, low(other(values, count)), Buffers::Empty),
         Kind::Message => structure::message(mem, at),
         Kind::PollFds(count) => structure::poll_fds(mem, at, other(values, count)),
-        Kind::Timespec => structure::time(mem, at, "tv_nsec"),
+        Kind::CloneArgs => structure::clone_args(mem, at),
+        Kind::Timespec | Kind::FutexTimeout(_) => structure::time(mem, at, "tv_nsec"),
         Kind::Timeval => structure::time(mem, at, "tv_usec"),
         Kind::TimerSpec => structure::timer(mem, at),
         Kind::PrctlArgument(option) if low(other(values, option)) == PR_SET_NAME => structure::c_text(mem, at),
@@ -127,6 +131,36 @@ fn socket_type(value: u64) -> String {
         kind
     } else {
         format!("{kind}|{}", any_of(flags, constant::SOCKET_FLAGS))
+    }
+}
+
+/// The signal of the end is where strace puts it: behind the flags.
+fn clone_flags(value: u64) -> String {
+    let (flags, signal) = (low(value) & !0xff, low(value) & 0xff);
+    match (flags, signal) {
+        (_, 0) => any_of(flags, constant::CLONE_FLAGS),
+        (0, signal) => one_of(signal, constant::SIGNALS),
+        _ => format!("{}|{}", any_of(flags, constant::CLONE_FLAGS), one_of(signal, constant::SIGNALS)),
+    }
+}
+
+fn futex_op(value: u64) -> String {
+    let (op, flags) = (low(value) & 0x7f, low(value) & !0x7f);
+    let op = one_of(op, constant::FUTEX_OPS);
+    if flags == 0 {
+        op
+    } else {
+        format!("{op}|{}", any_of(flags, constant::FUTEX_FLAGS))
+    }
+}
+
+/// futex(2): the requeueing operations and FUTEX_WAKE_OP have a number in place of the time, those that wait on nothing have
+/// neither. `None` where it is a time.
+fn futex_number(op: u64, value: u64) -> Option<String> {
+    match low(op) & 0x7f {
+        0 | 6 | 9 | 11 | 13 => None,
+        3 | 4 | 5 | 12 => Some((value as u32).to_string()),
+        _ => Some("-".to_owned()),
     }
 }
 

@@ -84,6 +84,14 @@ pub enum Kind {
     TimerSpec,
     /// A signal's number.
     Signal,
+    /// clone(2)'s flags, whose low byte is the signal that tells of the end.
+    CloneFlags,
+    /// clone3(2)'s `struct clone_args`.
+    CloneArgs,
+    /// futex(2)'s operation and its flags.
+    FutexOp,
+    /// futex(2)'s fourth argument, of the operation at this position: a time, a number, or nothing.
+    FutexTimeout(u8),
     /// `fcntl`'s third argument, of the command at this position.
     FcntlArgument(u8),
     /// `prctl`'s second argument, of the option at this position.

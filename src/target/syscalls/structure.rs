@@ -1,6 +1,7 @@
 //! Bytes, texts and small structures in memory, as text.
 
-use super::constant::{any_of, EPOLL_EVENTS, POLL_EVENTS};
+use super::constant::{any_of, one_of, CLONE_FLAGS, EPOLL_EVENTS, POLL_EVENTS, SIGNALS};
+use super::decode::pointer;
 use super::sockaddr::sockaddr;
 use crate::base::{ReadMem, VirtAddr};
 
@@ -158,6 +159,25 @@ pub fn time(mem: &dyn ReadMem, at: VirtAddr, fraction: &str) -> Option<String> {
 pub fn timer(mem: &dyn ReadMem, at: VirtAddr) -> Option<String> {
     let (interval, value) = (time(mem, at, "tv_nsec")?, time(mem, at.offset(16), "tv_nsec")?);
     Some(format!("{{it_interval={interval}, it_value={value}}}"))
+}
+
+/// `struct clone_args` of clone3(2), of its first version: 64 bytes.
+pub fn clone_args(mem: &dyn ReadMem, at: VirtAddr) -> Option<String> {
+    let mut words = [0; 8];
+    for (index, word) in words.iter_mut().enumerate() {
+        *word = mem.read_u64(at.offset(index as u64 * 8)).ok()?;
+    }
+    let [flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls] = words;
+    let pidfd = if flags & 0x1000 != 0 { format!("pidfd={pidfd:#x}, ") } else { String::new() };
+    Some(format!(
+        "{{flags={}, {pidfd}child_tid={}, parent_tid={}, exit_signal={}, stack={}, stack_size={stack_size}, tls={}}}",
+        any_of(flags, CLONE_FLAGS),
+        pointer(child_tid),
+        pointer(parent_tid),
+        one_of(exit_signal, SIGNALS),
+        pointer(stack),
+        pointer(tls)
+    ))
 }
 
 /// `struct msghdr` of sendmsg(2): the name's length is an `int` with a gap after it.

@@ -124,7 +124,7 @@ const MEMORY: &[Signature] = signatures! {
     mmap(addr: Pointer, length: Size, prot: AnyOf(c::PROTECTION), flags: AnyOf(c::MAP_FLAGS), fd: FD, offset: Pointer);
     munmap(addr: Pointer, length: Size);
     mprotect(addr: Pointer, len: Size, prot: AnyOf(c::PROTECTION));
-    madvise(addr: Pointer, length: Size, advice: Int);
+    madvise(addr: Pointer, length: Size, advice: OneOf(c::ADVICE));
     malloc(size: Size);
     calloc(nmemb: Size, size: Size);
     realloc(ptr: Pointer, size: Size);
@@ -150,8 +150,13 @@ const PROCESSES: &[Signature] = signatures! {
     posix_spawn(pid: Pointer, path: Text, file_actions: Pointer, attrp: Pointer, argv: Texts, envp: Pointer);
     posix_spawnp(pid: Pointer, file: Text, file_actions: Pointer, attrp: Pointer, argv: Texts, envp: Pointer);
     system(command: Text);
-    waitpid(pid: Int, wstatus: Pointer, options: Int);
-    wait4(pid: Int, wstatus: Pointer, options: Int, rusage: Pointer);
+    waitpid(pid: Int, wstatus: Pointer, options: AnyOf(c::WAIT_OPTIONS));
+    wait4(pid: Int, wstatus: Pointer, options: AnyOf(c::WAIT_OPTIONS), rusage: Pointer);
+    waitid(idtype: OneOf(c::WAIT_KINDS), id: Uint, infop: Pointer, options: AnyOf(c::WAIT_OPTIONS));
+    getrlimit(resource: OneOf(c::RESOURCES), rlim: Pointer);
+    setrlimit(resource: OneOf(c::RESOURCES), rlim: Pointer);
+    prlimit(pid: Int, resource: OneOf(c::RESOURCES), new_limit: Pointer, old_limit: Pointer);
+    getrandom(buf: Pointer, buflen: Size, flags: AnyOf(c::RANDOM_FLAGS));
     kill(pid: Int, sig: Signal);
     raise(sig: Signal);
     tgkill(tgid: Int, tid: Int, sig: Signal);
@@ -220,6 +225,18 @@ const TEXTS: &[Signature] = signatures! {
     perror(s: Text);
 };
 
+/// Calls of the kernel that libc has under no name, or declares otherwise.
+const KERNEL: &[Signature] = signatures! {
+    clone(flags: CloneFlags, newsp: Pointer, parent_tid: Pointer, child_tid: Pointer, tls: Pointer);
+    clone3(cl_args: CloneArgs, size: Size);
+    futex(uaddr: Pointer, futex_op: FutexOp, val: Uint, timeout: FutexTimeout(1), uaddr2: Pointer, val3: Uint);
+};
+
+/// The signature of one of the kernel's calls that is no function of libc.
+pub fn find_kernel_signature(name: &str) -> Option<&'static Signature> {
+    KERNEL.iter().find(|signature| signature.name == name)
+}
+
 /// The signature of a function of libc, whatever internal prefix or version its symbol has.
 pub fn find_signature(symbol: &str) -> Option<&'static Signature> {
     let name = symbol.split('@').next().unwrap_or(symbol);
@@ -253,11 +270,12 @@ mod tests {
 
     #[test]
     fn a_parameter_depends_only_on_one_that_exists() {
-        for signature in SIGNATURES.iter().flat_map(|group| group.iter()) {
+        for signature in SIGNATURES.iter().flat_map(|group| group.iter()).chain(KERNEL) {
             for parameter in signature.parameters {
                 let on = match parameter.kind {
                     Bytes(on) | CreateMode(on) | Protocol(on) | OptionName(on) | OptionValue(on) | Sockaddr(on) => on,
                     Iovecs(on) | EmptyIovecs(on) | PollFds(on) | FcntlArgument(on) | PrctlArgument(on) => on,
+                    FutexTimeout(on) => on,
                     _ => 0,
                 };
                 let count = signature.parameters.len();
