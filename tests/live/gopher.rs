@@ -3,6 +3,47 @@
 use super::source::batch;
 use crate::support::{Fixture, Variant};
 
+#[test]
+fn a_go_functions_arguments_are_right_at_its_entry() {
+    let fixture = Fixture::build("gopher", Variant::O0);
+    let entry = format!("tbreak main.go:{}", line_of("func shown("));
+    let at_line = format!("break main.go:{}", line_of("// line: stepped"));
+    let commands = [
+        "tbreak main.shown",
+        "continue",
+        "info args",
+        &entry,
+        "continue",
+        "info args",
+        "tbreak main.square2 if n == 9",
+        &at_line,
+        "continue",
+        "next",
+        "continue",
+        "info args",
+        "finish",
+        "next",
+        "info locals",
+        "continue",
+    ];
+    let output = batch(&fixture, &[], &commands);
+    for shown in [
+        "\ntext = \"hello\"\n",
+        "\nraw = []uint8(len=5, cap=5) = \"raw\\000\\377\"\n",
+        "\ntable = map[string]int(len=2) = {[\"a\"] = 1, [\"b\"] = 2}\n",
+        "\nheld = (*main.square) 0x",
+        "\nbare = 36.600000000000001\n",
+        "\nboth = {Small = 7, Ratio = 0.5}\n",
+        "\nthree = {1, -2, 3}\n",
+    ] {
+        let times = output.stdout.matches(shown).count();
+        assert_eq!(times, 2, "`{shown}` in:\n{}\n{}", output.stdout, output.stderr);
+    }
+    for shown in ["\nfirst = 9\n", "\nsecond = 81\n", "\nn = 9\n", " main.stepped+", " exited with status 0\n"] {
+        assert!(output.stdout.contains(shown), "no `{shown}` in:\n{}\n{}", output.stdout, output.stderr);
+    }
+}
+
 fn line_of(mark: &str) -> usize {
     let source = std::fs::read_to_string("fixtures/gopher/main.go").expect("the source");
     source.lines().position(|line| line.contains(mark)).expect("the mark") + 1

@@ -18,6 +18,7 @@ mod members;
 mod mentions;
 mod methods;
 mod passing;
+mod passing_go;
 mod places;
 mod recent;
 mod scopes;

@@ -65,9 +65,12 @@ impl Eightbyte {
 
 impl<'a> Types<'a> {
     /// Where a function's arguments are at its first instruction, in the order of its parameters. Those of no class that
-    /// takes a place (empty C++ objects) are left out.
+    /// takes a place (empty C++ objects) are left out, and all of a Go function (`go_argument`).
     pub fn arguments_at_entry(&self, function: EntryId) -> Vec<PassedArgument> {
         let session = &self.session;
+        if self.is_go(function) {
+            return Vec::new();
+        }
         let Ok(entry) = session.entry(function) else { return Vec::new() };
         let result = session.inherited(&entry, gimli::DW_AT_type).and_then(|(id, value)| session.target(id, value));
         let mut classes = Vec::new();

@@ -49,7 +49,10 @@ impl<'a> SiteScope<'a> {
             return found;
         }
         let function = self.chain.first().map(|one| one.entry);
-        let pieces = types.locate(variable.entry, function, self.at, self);
+        let pieces = match self.go_passed(types, variable) {
+            Some(pieces) => Ok(pieces),
+            None => types.locate(variable.entry, function, self.at, self),
+        };
         let unknown = |reason: &str| Found::Value {
             value: TypedValue { ty: variable.ty, place: Held::Unknown(reason.to_owned()) },
             module,
@@ -71,6 +74,15 @@ impl<'a> SiteScope<'a> {
             Ok(_) => unknown("it is in several pieces at the breakpoint"),
             Err(reason) => unknown(reason),
         }
+    }
+
+    /// A Go function's argument before the frame is made.
+    fn go_passed(&self, types: &Types<'_>, variable: &Variable) -> Option<Vec<Piece>> {
+        let function = self.chain.first()?;
+        let body = self.loaded.module.dwarf().body_of(self.at);
+        let before = self.at == function.start() || body.is_some_and(|body| self.at <= body);
+        let is_asked = before && self.chain.len() == 1 && types.is_go(function.entry) && types.is_fixed(variable.entry);
+        types.go_argument(function.entry, variable.entry, self.cfa().filter(|_| is_asked)?)
     }
 
     /// An argument of unoptimised code before the prologue's end.

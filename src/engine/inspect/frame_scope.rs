@@ -57,7 +57,11 @@ impl FrameScope<'_> {
             None => {
                 let function = self.chain.first().map(|one| one.entry);
                 types.settle_bounds(variable.ty, BoundsScope { function, at: self.lookup(), state: self });
-                match types.locate(variable.entry, function, self.lookup(), self) {
+                let located = match self.go_passed(types, variable) {
+                    Some(pieces) => Ok(pieces),
+                    None => types.locate(variable.entry, function, self.lookup(), self),
+                };
+                match located {
                     Ok(pieces) => self.held(types, &pieces, variable.ty),
                     Err(reason) => Held::Unknown(reason),
                 }
@@ -83,6 +87,14 @@ impl FrameScope<'_> {
             [Piece { source: Source::Register(number), bits: None, .. }] => Some(*number).filter(|one| *one < 16),
             _ => None,
         }
+    }
+
+    /// The same of a Go function's.
+    fn go_passed(&self, types: &Types<'_>, variable: &Variable) -> Option<Vec<Piece>> {
+        let function = self.chain.first()?.entry;
+        let is_asked =
+            self.at_entry && self.chain.len() == 1 && types.is_go(function) && types.is_fixed(variable.entry);
+        types.go_argument(function, variable.entry, self.cfa().filter(|_| is_asked)?)
     }
 
     /// An argument where the caller put it: the slot that unoptimised code gives it holds nothing before the prologue's
@@ -348,12 +360,15 @@ impl<I: Inferior> Engine<I> {
         let innermost = frame.pc == regs.pc();
         let in_prologue =
             innermost && start.is_some_and(|start| start <= at) && dwarf.body_of(at).is_some_and(|body| at < body);
+        // Go's compiler marks the row before the frame is made and the arguments are stored.
+        let is_go_body = || chain.first().is_some_and(|one| dwarf.types().is_go(one.entry));
+        let at_body = innermost && dwarf.body_of(at) == Some(at) && is_go_body();
         let vectors = || self.inferior.vector_regs(tid).ok();
         let caller =
             caller.and_then(|caller| Some((caller, space.modules.module_at(caller.address.address_for_lookup())?)));
         let scope = FrameScope {
             module: StaticScope { modules: &space.modules, loaded, memory: &memory, fs_base: regs.fs_base },
-            at_entry: in_prologue || (innermost && start == Some(at)),
+            at_entry: in_prologue || at_body || (innermost && start == Some(at)),
             chain,
             frame,
             innermost: (&regs).into(),

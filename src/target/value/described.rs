@@ -42,8 +42,8 @@ pub(super) fn parameters(module: &Module, at: FileAddr) -> Option<Vec<Parameter>
     let chain = dwarf.instances_at(at);
     let function = chain.first().filter(|one| one.start() == at)?;
     let types = dwarf.types();
-    // Rust's own calling convention is not the psABI's.
-    if types.is_assembly(function.entry) || types.is_rust(function.entry) {
+    // Rust's own calling convention is not the psABI's, and Go's neither.
+    if types.is_assembly(function.entry) || types.is_rust(function.entry) || types.is_go(function.entry) {
         return None;
     }
     let passed = types.arguments_at_entry(function.entry);
