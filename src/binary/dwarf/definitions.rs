@@ -73,9 +73,10 @@ impl Dwarf {
             return *known;
         }
         let begun = Instant::now();
-        let found = match self.catalogued(wanted, name) {
-            Some(known) => known,
-            None => self.find_mentioned(wanted, name),
+        let indexed = if self.has_catalogue() { None } else { self.find_indexed(wanted, name) };
+        let found = match indexed {
+            Some(entry) => Some(entry),
+            None => self.catalogued(wanted, name).unwrap_or_else(|| self.find_mentioned(wanted, name)),
         };
         tracing::debug!(name, ?found, elapsed = ?begun.elapsed(), "a definition");
         if self.progress.is_cancelled() {
@@ -87,6 +88,18 @@ impl Dwarf {
         }
         kept.answers.push((wanted, name.to_owned(), found));
         found
+    }
+
+    /// By the units that an index in the file names.
+    pub(super) fn find_indexed(&self, wanted: Wanted, name: &str) -> Option<EntryId> {
+        let (scope, leaf) = split_scope(name);
+        let search = Search { wanted, scope: scope.unwrap_or_default(), leaf, elsewhere: Vec::new() };
+        self.indexed_units(wanted, name).into_iter().find_map(|unit| {
+            match search.in_unit(&self.types(), unit, &Places::Anywhere) {
+                Ok(Judged::Defined(entry)) => Some(entry),
+                _ => None,
+            }
+        })
     }
 
     /// What the catalogue leads to; `None`: there is none, or the entries are not what it says.

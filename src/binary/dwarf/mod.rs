@@ -10,6 +10,7 @@ mod definitions;
 mod dynamic;
 mod entry;
 mod functions;
+mod gdb_index;
 mod imports;
 mod lines;
 mod location;

@@ -113,6 +113,12 @@ impl DebugFile {
         }
     }
 
+    /// The content of a section that is none of DWARF's, as it is in the file; empty where there is none, or it is compressed.
+    pub(super) fn plain_section(&self, name: &str) -> &[u8] {
+        let found = self.image.sections.iter().find(|section| section.name == name && !section.compressed);
+        found.map_or(&[], |section| self.image.slice(&section.bytes))
+    }
+
     /// How many bytes each section has in the file.
     pub(super) fn section_sizes(&self) -> Vec<u64> {
         let size = |source: &Source| match source {

@@ -254,24 +254,42 @@ impl Dwarf {
         ask(&*self.catalogue()?)
     }
 
-    /// What there is, what was kept, else a new one.
-    fn catalogue(&self) -> Option<Arc<Catalogue>> {
+    /// Whether there is a catalogue already: then nothing else is faster.
+    pub(super) fn has_catalogue(&self) -> bool {
+        self.known_catalogue().is_some()
+    }
+
+    /// What there is, or was kept.
+    fn known_catalogue(&self) -> Option<Arc<Catalogue>> {
         let lock = || self.catalogue.catalogue.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = lock().clone() {
             return Some(known);
         }
-        let is_large = self.file.section(SectionId::DebugInfo).len() >= WORTH_KEEPING;
-        let store = self.catalogue.store.as_ref().filter(|_| is_large);
+        let store = self.catalogue_store().filter(|_| !self.catalogue.is_refused.load(Ordering::Relaxed))?;
+        let identity = self.catalogue_identity(store.file_id());
+        let kept = Catalogue::open(store.load(&identity)?, &identity)?;
+        Some(lock().get_or_insert(Arc::new(kept)).clone())
+    }
+
+    /// What there is, what was kept, else a new one.
+    fn catalogue(&self) -> Option<Arc<Catalogue>> {
+        if let Some(known) = self.known_catalogue() {
+            return Some(known);
+        }
+        let store = self.catalogue_store();
         let identity = self.catalogue_identity(store.map_or("", |store| store.file_id()));
-        let trusted = store.filter(|_| !self.catalogue.is_refused.load(Ordering::Relaxed));
-        let kept = trusted.and_then(|store| Catalogue::open(store.load(&identity)?, &identity));
         // No lock is held meanwhile: other questions can come up on the threads that do this.
-        let made = kept.map(Arc::new).or_else(|| {
-            let bytes = self.gather(&identity)?;
-            store.filter(|_| self.is_by_itself()).into_iter().for_each(|store| store.keep(&identity, &bytes));
-            Catalogue::open(Arc::new(bytes), &identity).map(Arc::new)
-        })?;
-        Some(lock().get_or_insert(made).clone())
+        let bytes = self.gather(&identity)?;
+        store.filter(|_| self.is_by_itself()).into_iter().for_each(|store| store.keep(&identity, &bytes));
+        let made = Arc::new(Catalogue::open(Arc::new(bytes), &identity)?);
+        let mut kept = self.catalogue.catalogue.lock().unwrap_or_else(PoisonError::into_inner);
+        Some(kept.get_or_insert(made).clone())
+    }
+
+    /// The place where a catalogue of this file is worth keeping.
+    fn catalogue_store(&self) -> Option<&dyn CatalogueStore> {
+        let is_large = self.file.section(SectionId::DebugInfo).len() >= WORTH_KEEPING;
+        self.catalogue.store.as_deref().filter(|_| is_large)
     }
 
     /// The file, and what tells debug information from other of the same build: the sizes of its sections.
