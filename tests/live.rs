@@ -20,6 +20,7 @@ mod live {
     mod families;
     mod forks;
     mod formats;
+    mod gopher;
     mod guarded;
     mod guards;
     mod hits;

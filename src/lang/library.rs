@@ -35,7 +35,10 @@ const ELEMENTS: Table = &[
     ("Span", &["ptr_"]),
     ("initializer_list", &["_M_array", "__begin_"]),
     ("unique_ptr", POINTERS),
+    (GO_SLICE, &["array"]),
 ];
+/// Go names a slice by its elements: `[]int`.
+const GO_SLICE: &str = "[]";
 const TEXTS: Table = &[("basic_string", &[]), ("basic_string_view", &[]), ("string_view", &[])];
 /// The members of strings that are a pointer and a length.
 const TEXT_MEMBERS: &[(&str, &str)] = &[
@@ -145,7 +148,10 @@ fn class_in(
         return None;
     }
     let name = view.name.as_deref().unwrap_or_default();
-    let template = name.split('<').next().unwrap_or_default();
+    let template = match name.starts_with(GO_SLICE) {
+        true => GO_SLICE,
+        false => name.split('<').next().unwrap_or_default(),
+    };
     // A vector of bool has bits for elements.
     if let Some((_, members)) = table.iter().find(|(one, _)| *one == template && !name.starts_with("vector<bool")) {
         return Some((Vec::new(), id, members));

@@ -132,7 +132,7 @@ fn build(name: &str, variant: Variant) -> Result<PathBuf, String> {
     let scratch = tempfile::Builder::new().prefix(".build-").tempdir_in(&root).map_err(|e| e.to_string())?;
     let output = scratch.path().join(&file);
     command.arg("-o").arg(&output);
-    if name == "pilot-agent" {
+    if is_go(name) {
         command.arg(".");
         if std::env::var_os("GOCACHE").is_none() {
             command.env("GOCACHE", root.join("go-cache"));
@@ -147,7 +147,7 @@ fn build(name: &str, variant: Variant) -> Result<PathBuf, String> {
         }
     }
     run(&mut command)?;
-    if variant.strip && name != "pilot-agent" {
+    if variant.strip && !is_go(name) {
         run(Command::new("strip").arg("--strip-all").arg(&output))?;
     }
     let scratch = scratch.keep();
@@ -159,6 +159,11 @@ fn build(name: &str, variant: Variant) -> Result<PathBuf, String> {
     } else {
         Err(format!("{} did not come into being", path.display()))
     }
+}
+
+/// Whether a fixture is a Go module.
+fn is_go(name: &str) -> bool {
+    matches!(name, "pilot-agent" | "gopher")
 }
 
 /// Whether a fixture is a shared object.
@@ -179,9 +184,11 @@ fn abseil_libraries() -> Vec<String> {
 
 fn compiler(sources: &Path, name: &str, variant: Variant) -> Result<(Command, Vec<PathBuf>), String> {
     let directory = sources.join(name);
-    if name == "pilot-agent" {
+    if is_go(name) {
         let mut command = Command::new("go");
-        command.args(["build", "-buildvcs=false", "-trimpath"]).current_dir(&directory).env("CGO_ENABLED", "0");
+        // What is debugged is built so that all of it is there, and names its sources as they lie here.
+        let how: &[&str] = if name == "gopher" { &["-gcflags=-N -l"] } else { &["-trimpath"] };
+        command.args(["build", "-buildvcs=false"]).args(how).current_dir(&directory).env("CGO_ENABLED", "0");
         return Ok((command, vec![directory.join("main.go"), directory.join("go.mod")]));
     }
     if name == "rusty" {

@@ -48,7 +48,9 @@ impl Inspector<'_, '_> {
             "atomic" => self.show_atomic(value, view, depth),
             "duration" => self.show_duration(value, view),
             "function" => self.show_function(value, view),
-            _ => self.show_rust(value, name, depth).or_else(|| self.show_abseil(value, view, template, depth)),
+            _ => (self.show_rust(value, name, depth))
+                .or_else(|| self.show_go(value, name, depth))
+                .or_else(|| self.show_abseil(value, view, template, depth)),
         }
     }
 

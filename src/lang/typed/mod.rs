@@ -3,6 +3,7 @@
 mod abseil;
 mod containers;
 mod describe;
+mod go;
 mod hashed;
 mod member_pointer;
 mod numbers;

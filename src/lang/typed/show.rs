@@ -51,6 +51,9 @@ impl Inspector<'_, '_> {
 
     /// A pointer to an object with a virtual table is shown by the object's own class.
     fn pointer_alone(&self, value: &TypedValue, to: TypeId) -> String {
+        if let Some(map) = self.show_go_map(value, to, 0) {
+            return map;
+        }
         let at = VirtAddr(self.scalar(value).unwrap_or(0) as u64);
         let declared = self.types.name(value.ty);
         let name = match self.dynamic_class(to, at) {
@@ -83,7 +86,7 @@ impl Inspector<'_, '_> {
             Shape::Incomplete => self.show_incomplete(value, &view, depth),
             Shape::Base(encoding) => self.show_number(value, encoding, &view),
             Shape::Enumeration(encoding) => self.show_enumeration(value, &view, encoding),
-            Shape::Pointer(to) => self.show_pointer(value, to),
+            Shape::Pointer(to) => self.show_go_map(value, to, depth).unwrap_or_else(|| self.show_pointer(value, to)),
             Shape::Reference(_) => self.show_reference(value, depth),
             Shape::Array(of, count) => self.show_array(value, of, count.unwrap_or(0), depth),
             Shape::Record | Shape::Union => self.show_record(value, &view, depth),

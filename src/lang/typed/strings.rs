@@ -37,7 +37,7 @@ impl Inspector<'_, '_> {
         match name.split('<').next().unwrap_or(name) {
             "basic_string" => self.show_string(value),
             "basic_string_view" => self.show_string_view(value),
-            "&str" | "String" => self.show_foreign_text(value, name),
+            "&str" | "String" | "string" => self.show_foreign_text(value, name),
             _ => None,
         }
     }
