@@ -16,6 +16,7 @@ mod live {
     mod displays;
     mod eintr;
     mod envoy;
+    mod expressions;
     mod families;
     mod forks;
     mod formats;

@@ -34,6 +34,18 @@ pub enum Found {
         /// What is there.
         ty: DebugType,
     },
+    /// A value in memory, at a distance from where a pointer points, which is at a distance from what a register holds
+    /// when the expression is evaluated.
+    Pointed {
+        /// The register.
+        register: RegisterName,
+        /// Where the pointer is, bytes from there.
+        offset: i64,
+        /// Where the value is, bytes from where the pointer points.
+        distance: i64,
+        /// What is there.
+        ty: DebugType,
+    },
     /// A value in a register when the expression is evaluated.
     Register {
         /// The register.

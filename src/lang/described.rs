@@ -59,6 +59,13 @@ impl Compiler<'_> {
                 self.add(offset as u64, span)?;
                 self.in_memory(ty, span)
             }
+            Found::Pointed { register, offset, distance, ty } => {
+                self.emitter.emit(Op::Register(super::RegisterName { id: register.id, ty: Type::ULONG }), span)?;
+                self.add(offset as u64, span)?;
+                self.emitter.emit(Op::Load(Type::ULONG), span)?;
+                self.add(distance as u64, span)?;
+                self.in_memory(ty, span)
+            }
             Found::Value { value, module } => self.value_of(value, module, span),
         }
     }

@@ -1,5 +1,7 @@
 //! Variables that are in scope at an address, and those of a name.
 
+use gimli::AttributeValue;
+
 use super::entry::{Descend, Entry, EntryId};
 use super::types::{integer, TypeId, Types};
 use super::{Instance, UnitId};
@@ -108,6 +110,22 @@ impl<'a> Types<'a> {
         }
         let ty = self.type_of(&entry);
         Some(Global::Variable(Variable { name: name.to_owned(), ty, kind: VariableKind::Global, entry: entry.id }))
+    }
+
+    /// Whether code at `near` can name it: it is of the unit there, or the linker joins it with what other files name
+    /// (`DW_AT_external`; DWARF 5, 4.1).
+    pub fn is_within_reach(&self, global: &Global, near: Option<FileAddr>) -> bool {
+        let session = &self.session;
+        let of_unit = |entry: EntryId| near.and_then(|at| session.owner.units().unit_at(at)) == Some(entry.unit);
+        match global {
+            // An enumeration of one file is as good as that of another: headers bring them.
+            Global::Enumerator(..) => true,
+            Global::Variable(variable) => {
+                let entry = session.entry(variable.entry);
+                let flag = entry.ok().and_then(|entry| session.inherited(&entry, gimli::DW_AT_external));
+                of_unit(variable.entry) || matches!(flag, Some((_, AttributeValue::Flag(true))))
+            }
+        }
     }
 
     /// Of the top entries of one unit.

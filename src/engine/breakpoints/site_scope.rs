@@ -1,6 +1,8 @@
 //! Where the variables of a function are at one of its addresses, before any thread is there: as registers and distances,
 //! for conditions that are compiled once.
 
+use std::cell::Cell;
+
 use crate::arch::{ArgumentPlace, Register};
 use crate::base::{FileAddr, ReadMem, VirtAddr};
 use crate::binary::dwarf::{FrameState, Instance, Passed, Piece, Source, Types, Variable};
@@ -16,6 +18,8 @@ const TAG_SHIFT: u32 = 48;
 const CFA_TAG: u64 = 100;
 /// The tag of the thread pointer.
 const THREAD_TAG: u64 = 101;
+/// The tag of what the pointer that a location reads points to.
+const POINTER_TAG: u64 = 102;
 /// DWARF's numbers of the argument registers.
 pub(in crate::engine) const ARGUMENTS: [u16; 6] = [5, 4, 1, 2, 8, 9];
 
@@ -49,9 +53,10 @@ impl<'a> SiteScope<'a> {
             return found;
         }
         let function = self.chain.first().map(|one| one.entry);
+        let asked = Asked { scope: self, pointer: Cell::new(Pointer::Unread) };
         let pieces = match self.go_passed(types, variable) {
             Some(pieces) => Ok(pieces),
-            None => types.locate(variable.entry, function, self.at, self),
+            None => types.locate(variable.entry, function, self.at, &asked),
         };
         let unknown = |reason: &str| Found::Value {
             value: TypedValue { ty: variable.ty, place: Held::Unknown(reason.to_owned()) },
@@ -63,7 +68,8 @@ impl<'a> SiteScope<'a> {
                 None => unknown("it is in a vector register at the breakpoint"),
             },
             Ok([Piece { source: Source::Memory(at), bits: None, .. }]) => {
-                self.relative(*at, ty).unwrap_or_else(|| unknown("no register tells where it is at the breakpoint"))
+                let found = self.relative(*at, asked.pointer.get(), ty);
+                found.unwrap_or_else(|| unknown("no register tells where it is at the breakpoint"))
             }
             Ok([Piece { source: Source::Bytes(bytes), bits: None, .. }]) => {
                 Found::Value { value: TypedValue { ty: variable.ty, place: Held::Bytes(bytes.clone()) }, module }
@@ -72,6 +78,9 @@ impl<'a> SiteScope<'a> {
                 Found::Value { value: TypedValue { ty: variable.ty, place: Held::OptimisedOut }, module }
             }
             Ok(_) => unknown("it is in several pieces at the breakpoint"),
+            Err(_) if asked.pointer.get() == Pointer::Beyond => {
+                unknown("its place there depends on more memory than one pointer")
+            }
             Err(reason) => unknown(reason),
         }
     }
@@ -82,7 +91,7 @@ impl<'a> SiteScope<'a> {
         let body = self.loaded.module.dwarf().body_of(self.at);
         let before = self.at == function.start() || body.is_some_and(|body| self.at <= body);
         let is_asked = before && self.chain.len() == 1 && types.is_go(function.entry) && types.is_fixed(variable.entry);
-        types.go_argument(function.entry, variable.entry, self.cfa().filter(|_| is_asked)?)
+        is_asked.then(|| types.go_argument(function.entry, variable.entry, CFA_TAG << TAG_SHIFT))?
     }
 
     /// An argument of unoptimised code before the prologue's end.
@@ -103,37 +112,66 @@ impl<'a> SiteScope<'a> {
                     Passed::ByReference => Found::Relative { register, offset: 0, ty },
                 })
             }
-            (ArgumentPlace::Stack { offset }, Passed::ByValue) => {
-                let register = named(crate::target::unwind::RSP)?;
+            (ArgumentPlace::Stack { offset }, means) => {
                 // As at the first instruction, where rsp is eight below the CFA.
-                let Found::Relative { offset: cfa, .. } = self.relative(CFA_TAG << TAG_SHIFT, ty)? else { return None };
-                Some(Found::Relative { register, offset: cfa - 8 + offset as i64, ty })
+                let (register, cfa) = self.cfa_register()?;
+                let offset = cfa.checked_sub(8)?.checked_add_unsigned(offset)?;
+                Some(match means {
+                    Passed::ByValue => Found::Relative { register, offset, ty },
+                    Passed::ByReference => Found::Pointed { register, offset, distance: 0, ty },
+                })
             }
             _ => None,
         }
     }
 
-    /// From a tagged address to a register and a distance.
-    fn relative(&self, at: u64, ty: DebugType) -> Option<Found> {
-        let tag = at.wrapping_add(1 << (TAG_SHIFT - 1)) >> TAG_SHIFT;
-        if tag == 0 {
-            return Some(Found::Value {
+    /// From a tagged address to what it is told by when a thread is there.
+    fn relative(&self, at: u64, pointer: Pointer, ty: DebugType) -> Option<Found> {
+        let (tag, distance) = untagged(at);
+        match (tag, pointer) {
+            (0, _) => Some(Found::Value {
                 value: TypedValue { ty: ty.id, place: Held::Memory(VirtAddr(at)) },
                 module: ty.module,
-            });
+            }),
+            (POINTER_TAG, Pointer::Read(from)) => {
+                let (tag, offset) = untagged(from);
+                let (register, offset) = self.register_of(tag, offset)?;
+                Some(Found::Pointed { register, offset, distance, ty })
+            }
+            _ => {
+                let (register, offset) = self.register_of(tag, distance)?;
+                Some(Found::Relative { register, offset, ty })
+            }
         }
-        let distance = at.wrapping_sub(tag << TAG_SHIFT) as i64;
-        if tag == THREAD_TAG {
-            let register = RegisterName { id: RegisterId(Register::find("fs_base")?.number()), ty: Type::ULONG };
-            return Some(Found::Relative { register, offset: distance, ty });
+    }
+
+    /// The register of a tag, and how far from what it holds a place is, bytes.
+    fn register_of(&self, tag: u64, distance: i64) -> Option<(RegisterName, i64)> {
+        match tag {
+            THREAD_TAG => {
+                let id = RegisterId(Register::find("fs_base")?.number());
+                Some((RegisterName { id, ty: Type::ULONG }, distance))
+            }
+            CFA_TAG => {
+                let (register, offset) = self.cfa_register()?;
+                Some((register, distance.checked_add(offset)?))
+            }
+            _ => Some((named(u16::try_from(tag.checked_sub(1)?).ok()?)?, distance)),
         }
-        if tag != CFA_TAG {
-            return Some(Found::Relative { register: named(u16::try_from(tag - 1).ok()?)?, offset: distance, ty });
-        }
+    }
+
+    /// The register that tells the CFA at the address, and how far below the CFA it is.
+    fn cfa_register(&self) -> Option<(RegisterName, i64)> {
         let row = self.loaded.module.unwind().row_at(self.at).ok()??;
         let CfaRule::RegisterOffset { register, offset } = row.cfa else { return None };
-        Some(Found::Relative { register: named(register)?, offset: distance.checked_add(offset)?, ty })
+        Some((named(register)?, offset))
     }
+}
+
+/// The tag of an address, 0 for one that is known, and its distance from what the tag stands for.
+fn untagged(at: u64) -> (u64, i64) {
+    let tag = at.wrapping_add(1 << (TAG_SHIFT - 1)) >> TAG_SHIFT;
+    (tag, at.wrapping_sub(tag << TAG_SHIFT) as i64)
 }
 
 /// A general register as expressions read it.
@@ -142,7 +180,24 @@ pub(in crate::engine) fn named(dwarf: u16) -> Option<RegisterName> {
     Some(RegisterName { id: RegisterId(register.number()), ty: Type::ULONG })
 }
 
-impl FrameState for SiteScope<'_> {
+/// Which pointer a location reads on its way.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Pointer {
+    /// None so far.
+    Unread,
+    /// The one at this tagged address.
+    Read(u64),
+    /// What no single pointer tells.
+    Beyond,
+}
+
+/// One question for a place, which notes the pointer that the answer goes through.
+struct Asked<'s, 'a> {
+    scope: &'s SiteScope<'a>,
+    pointer: Cell<Pointer>,
+}
+
+impl FrameState for Asked<'_, '_> {
     fn register(&self, number: u16) -> Option<u64> {
         (number < 16).then(|| (u64::from(number) + 1) << TAG_SHIFT)
     }
@@ -152,25 +207,33 @@ impl FrameState for SiteScope<'_> {
     }
 
     fn bias(&self) -> u64 {
-        self.loaded.to_virt(FileAddr(0)).0
+        self.scope.loaded.to_virt(FileAddr(0)).0
     }
 
-    fn read(&self, _: u64, _: &mut [u8]) -> Option<()> {
-        None
+    /// What is read is known when a thread is there: a tag stands for it.
+    fn read(&self, at: u64, into: &mut [u8]) -> Option<()> {
+        let is_tagged = !matches!(untagged(at).0, 0 | POINTER_TAG);
+        let (Pointer::Unread, true, Ok(word)) = (self.pointer.get(), is_tagged, <&mut [u8; 8]>::try_from(into)) else {
+            self.pointer.set(Pointer::Beyond);
+            return None;
+        };
+        self.pointer.set(Pointer::Read(at));
+        *word = (POINTER_TAG << TAG_SHIFT).to_le_bytes();
+        Some(())
     }
 
     fn thread_local(&self, offset: u64) -> Result<u64, String> {
-        let below = thread_locals::below_thread_pointer(self.modules, self.loaded, self.memory);
+        let below = thread_locals::below_thread_pointer(self.scope.modules, self.scope.loaded, self.scope.memory);
         let below = below.map_err(|reason| reason.to_string())?.ok_or_else(|| {
-            let name = self.loaded.name();
+            let name = self.scope.loaded.name();
             format!("{name} is loaded late, so each thread has its thread-local variables elsewhere")
         })?;
         Ok((THREAD_TAG << TAG_SHIFT).wrapping_sub(below).wrapping_add(offset))
     }
 
     fn entry_register(&self, number: u16) -> Option<u64> {
-        let start = self.chain.first().map(Instance::start);
-        if start == Some(self.at) {
+        let start = self.scope.chain.first().map(Instance::start);
+        if start == Some(self.scope.at) {
             return self.register(number);
         }
         None

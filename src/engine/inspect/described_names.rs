@@ -40,6 +40,15 @@ pub(super) enum InScope<'a> {
     Static,
 }
 
+/// From where a variable can be named.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reach {
+    /// From the file that defines it at least.
+    File,
+    /// From every file, as the linker has it.
+    Program,
+}
+
 /// Names as they are in one address space, and in a frame of it.
 pub(in crate::engine) struct DescribedNames<'a> {
     pub(in crate::engine) plain: TargetNames<'a>,
@@ -114,31 +123,39 @@ impl<'a> DescribedNames<'a> {
         }
     }
 
-    /// A variable or enumerator outside of functions: of the scope's module first, and in its namespaces.
+    /// A variable or enumerator outside of functions: of the scope's unit and its namespaces, then what its module shares
+    /// with others, then the program's. What a library keeps to one of its files comes last: while a thread sleeps in
+    /// libc, `state` is hardly libc's own.
     fn global(&self, name: &str) -> Option<Found> {
         let here = self.here();
         if let Some((module, at)) = here {
             let types = self.types(module)?;
             let mut scope = self.enclosing(types);
             while !scope.is_empty() {
-                if let Some(found) = self.global_in(module, &format!("{scope}{name}"), Some(at)) {
+                if let Some(found) = self.global_in(module, &format!("{scope}{name}"), Some(at), Reach::File) {
                     return Some(found);
                 }
                 scope = outer_scope(&scope).to_owned();
             }
-            if let Some(found) = self.global_in(module, name, Some(at)) {
+            if let Some(found) = self.global_in(module, name, Some(at), Reach::Program) {
                 return Some(found);
             }
             let meanings = self.meanings(types, name);
-            if let Some(found) = meanings.iter().find_map(|one| self.global_in(module, one, Some(at))) {
+            if let Some(found) = meanings.iter().find_map(|one| self.global_in(module, one, Some(at), Reach::File)) {
                 return Some(found);
             }
         }
         let modules = self.plain.space?.modules.modules();
-        (0..modules.len() as u16).filter(|index| here.is_none_or(|(own, _)| own != *index)).find_map(|index| {
-            let is_described = !modules[usize::from(index)].module.dwarf().is_empty();
-            is_described.then(|| self.global_in(index, name, None)).flatten()
-        })
+        let find = |index: u16, reach| {
+            let loaded = modules.get(usize::from(index)).filter(|one| !one.module.dwarf().is_empty());
+            loaded.and_then(|_| self.global_in(index, name, None, reach))
+        };
+        // The kernel maps the program below its libraries.
+        let own = here.map(|(module, _)| module);
+        let first = find(0, Reach::File).or_else(|| find(own?, Reach::File));
+        let others = || (1..modules.len() as u16).filter(|index| own != Some(*index));
+        let shared = || others().find_map(|index| find(index, Reach::Program));
+        first.or_else(shared).or_else(|| others().find_map(|index| find(index, Reach::File)))
     }
 
     /// The function of the scope, the innermost that is inlined there.
@@ -162,10 +179,15 @@ impl<'a> DescribedNames<'a> {
         self.function().map(meanings).unwrap_or_default()
     }
 
-    fn global_in(&self, module: u16, name: &str, near: Option<FileAddr>) -> Option<Found> {
+    /// Of one module; of the unit that covers `near` whatever its reach.
+    fn global_in(&self, module: u16, name: &str, near: Option<FileAddr>, least: Reach) -> Option<Found> {
         let types = self.types(module)?;
         let loaded = self.plain.space?.modules.modules().get(usize::from(module))?;
-        match types.global(name, near)? {
+        let global = types.global(name, near)?;
+        if least == Reach::Program && !types.is_within_reach(&global, near) {
+            return None;
+        }
+        match global {
             Global::Enumerator(id, number) => Some(Found::Constant { ty: DebugType { module, id }, number }),
             Global::Variable(variable) => {
                 if let InScope::Site(scope) = self.scope {
