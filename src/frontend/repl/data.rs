@@ -31,6 +31,11 @@ pub const COMMANDS: &[CommandSpec] = &[
     })
     .completing(Completes::Symbols),
     row(G, "ptype", &["pt"], "ptype EXPR|TYPE", "The definition of a type, or of an expression's", |rest| {
+        if let Some(spec) = rest.format {
+            return Err(rest.wrong(format!(
+                "ptype has no `/{spec}`; `print &((T *)0)->member` tells an offset, `print sizeof(T)` a size"
+            )));
+        }
         engine(Command::TypeOf { expression: rest.needed("the expression")?, detail: TypeDetail::Definition })
     })
     .completing(Completes::Symbols),

@@ -185,6 +185,7 @@ fn data_commands() {
     }
     assert!(parse_line("p").is_err());
     assert!(parse_line("p/xx 1").is_err());
+    assert!(matches!(parse_line("ptype/o struct S"), Err(ParseError::Usage { .. })));
 }
 
 #[test]
