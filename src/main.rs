@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crossbeam_channel::Receiver;
 use rdbg::api::{ClientId, Command, Leave, Session};
@@ -20,9 +20,6 @@ use tracing_subscriber::EnvFilter;
 
 /// How long the front end gets to end by itself once rdbg is told to.
 const PATIENCE: Duration = Duration::from_secs(3);
-
-/// A second SIGINT within so long is the same one: timeout(1) sends it to its child and to its process group.
-const DOUBLED: Duration = Duration::from_millis(200);
 
 /// The tracer thread, as main knows it.
 #[derive(Default)]
@@ -96,14 +93,7 @@ fn start_log(filter: Option<&str>) -> anyhow::Result<()> {
 fn take_signals(running: Arc<Mutex<Tracer>>) -> Result<Receiver<Interruption>, OsError> {
     os::block_signals()?;
     let (sender, receiver) = crossbeam_channel::unbounded();
-    let mut last = None;
     os::spawn_signal_thread(move |signal| {
-        if signal == Signal::INT {
-            if last.is_some_and(|one: Instant| one.elapsed() < DOUBLED) {
-                return;
-            }
-            last = Some(Instant::now());
-        }
         if signal == Signal::USR1 {
             // Never this process's end, which would leave the targets to the guardian.
             if let Tracer::Runs(handle) = &*lock(&running) {

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, IsTerminal, Read, Write};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{never, Receiver, RecvError};
 
@@ -286,9 +286,13 @@ fn variables(text: &str) -> BTreeMap<String, String> {
     names.filter_map(|name| Some((name.to_owned(), std::env::var(name).ok()?))).collect()
 }
 
+/// A signal that comes again within so long ends no trace without its maps: timeout(1) sends it to its child and to its process
+/// group.
+const DOUBLED: Duration = Duration::from_millis(200);
+
 /// Hands on what is printed until the trace has ended. Ctrl-C ends it; a second one does not wait for its maps.
 fn watch(session: &Session, mut interrupts: Receiver<Interruption>, duration: Clock, teller: &mut Teller) -> Course {
-    let mut interrupted = 0;
+    let mut interrupted: Option<Instant> = None;
     // The time runs from when there is a process.
     let clock = || duration.limit.map_or_else(never, crossbeam_channel::after);
     let has_process =
@@ -319,11 +323,11 @@ fn watch(session: &Session, mut interrupts: Receiver<Interruption>, duration: Cl
                 Err(_) => return Course::Done(1),
             },
             recv(interrupts) -> interruption => match interruption {
+                Ok(_) if interrupted.is_some_and(|first| first.elapsed() < DOUBLED) => {}
                 Ok(_) => {
-                    interrupted += 1;
                     teller.progress.interrupted(teller.quiet);
                     flow = Flow::Free;
-                    if interrupted > 1 {
+                    if interrupted.replace(Instant::now()).is_some() {
                         return Course::Done(INTERRUPTED);
                     }
                     // A trace that is ending by itself refuses; its maps are on the way.
