@@ -53,6 +53,7 @@ Needed: the right to ptrace. Not needed: eBPF, BTF, tracefs, kernel headers, roo
 `rdbg trace -l` lists all probes, `rdbg trace -l 'uprobe:PATH:*'` those of a file
 "
 );
+
 /// The exit status of what was interrupted, as a shell has it.
 const INTERRUPTED: i32 = 130;
 

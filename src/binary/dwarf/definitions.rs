@@ -92,8 +92,7 @@ impl Dwarf {
 
     /// By the units that an index in the file names.
     pub(super) fn find_indexed(&self, wanted: Wanted, name: &str) -> Option<EntryId> {
-        let (scope, leaf) = split_scope(name);
-        let search = Search { wanted, scope: scope.unwrap_or_default(), leaf, elsewhere: Vec::new() };
+        let search = Search::new(wanted, name);
         self.indexed_units(wanted, name).into_iter().find_map(|unit| {
             match search.in_unit(&self.types(), unit, &Places::Anywhere) {
                 Ok(Judged::Defined(entry)) => Some(entry),
@@ -108,8 +107,7 @@ impl Dwarf {
         if entries.is_empty() {
             return Some(None);
         }
-        let (scope, leaf) = split_scope(name);
-        let search = Search { wanted, scope: scope.unwrap_or_default(), leaf, elsewhere: Vec::new() };
+        let search = Search::new(wanted, name);
         let proved = entries.into_iter().find(|entry| search.proves(&self.types(), *entry).is_ok_and(|is_it| is_it));
         proved.map(Some)
     }
@@ -117,7 +115,8 @@ impl Dwarf {
     /// By the units that mention the name.
     pub(super) fn find_mentioned(&self, wanted: Wanted, name: &str) -> Option<EntryId> {
         let lock = || self.definitions.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        let (scope, leaf) = split_scope(name);
+        let search = Search::new(wanted, name);
+        let leaf = search.leaf;
         let known = lock().mentions.iter().find(|(of, _)| of == leaf).map(|(_, mentions)| mentions.clone());
         let mentions = known.unwrap_or_else(|| {
             let found = Arc::new(self.mentions(leaf));
@@ -133,7 +132,6 @@ impl Dwarf {
         });
         let stage = format!("looking for {name} in {}", file_name(self.file.path()));
         self.progress.stage(&stage, mentions.units().len() as u64);
-        let search = Search { wanted, scope: scope.unwrap_or_default(), leaf, elsewhere: Vec::new() };
         self.find_in_units(search, &mentions)
     }
 
@@ -204,7 +202,12 @@ struct Open {
     is_scope: bool,
 }
 
-impl Search<'_> {
+impl<'n> Search<'n> {
+    fn new(wanted: Wanted, name: &'n str) -> Self {
+        let (scope, leaf) = split_scope(name);
+        Search { wanted, scope: scope.unwrap_or_default(), leaf, elsewhere: Vec::new() }
+    }
+
     /// Whether an entry is the definition, read as if the catalogue's word were a mention.
     fn proves(&self, types: &Types<'_>, id: EntryId) -> gimli::Result<bool> {
         let session = &types.session;

@@ -43,6 +43,8 @@ const WORTH_KEEPING: usize = 16 << 20;
 
 /// Keeps a file's catalogue for later sessions.
 pub trait CatalogueStore: Send + Sync {
+    /// Whether there is memory to make one of so much debug information, bytes.
+    fn has_room(&self, size: u64) -> bool;
     /// What names the file: its build-id, or what changes when the file does.
     fn file_id(&self) -> &str;
     /// What was kept for debug information of this identity.
@@ -243,8 +245,8 @@ impl Dwarf {
         self
     }
 
-    /// Asks the catalogue. A question that it cannot answer since it is damaged goes to a new one; `None`: that was cancelled, or
-    /// there are too many names.
+    /// Asks the catalogue. A question that it cannot answer since it is damaged goes to a new one; `None`: that was cancelled,
+    /// memory is short, or there are too many names.
     pub(super) fn ask_catalogue<T>(&self, ask: impl Fn(&Catalogue) -> Option<T>) -> Option<T> {
         if let Some(answer) = ask(&*self.catalogue()?) {
             return Some(answer);
@@ -277,6 +279,10 @@ impl Dwarf {
             return Some(known);
         }
         let store = self.catalogue_store();
+        let size = self.file.section(SectionId::DebugInfo).len() as u64;
+        if store.is_some_and(|store| !store.has_room(size)) {
+            return None;
+        }
         let identity = self.catalogue_identity(store.map_or("", |store| store.file_id()));
         // No lock is held meanwhile: other questions can come up on the threads that do this.
         let bytes = self.gather(&identity)?;
