@@ -54,6 +54,17 @@ pub enum ArchError {
         /// How many were allowed.
         limit: u32,
     },
+    /// The arguments of a call that need the stack do not fit into what it has for them.
+    #[error("the arguments take {bytes} bytes of the stack, and a call from here has {room} for them")]
+    TooManyArguments {
+        /// What they take.
+        bytes: usize,
+        /// What there is.
+        room: usize,
+    },
+    /// The image of a thread's vector registers is shorter than the CPU writes it.
+    #[error("the thread's vector registers cannot be kept: the kernel gives {0} bytes of them")]
+    NoExtendedState(usize),
     /// An operand's memory could not be read or written.
     #[error(transparent)]
     Memory(#[from] MemError),

@@ -3,6 +3,7 @@
 
 mod alu;
 pub mod body;
+pub mod call_frame;
 pub mod calling;
 pub mod disassemble;
 pub mod emulate;
@@ -20,6 +21,7 @@ mod test_memory;
 mod vector;
 
 pub use body::{read_body, Body, Call, CallKind, CallTarget, Extent};
+pub use call_frame::{lay_out_call, CallFrame, CallOperand, CallSpec, Interrupted};
 pub use calling::{
     integer_argument, integer_result, place_arguments, syscall_argument, ArgumentPlace, FloatWidth, IntegerRegister,
     ParameterClass, SseRegister,

@@ -227,6 +227,12 @@ pub trait Inferior {
     /// The SSE registers.
     fn vector_regs(&self, tid: Tid) -> Result<VectorRegs, InferiorError>;
 
+    /// All registers but the general ones, as XSAVE writes them in its standard format (PTRACE_GETREGSET, NT_X86_XSTATE).
+    fn extended_state(&self, tid: Tid) -> Result<Vec<u8>, InferiorError>;
+
+    /// Writes them, see [`Inferior::extended_state`].
+    fn set_extended_state(&mut self, tid: Tid, image: &[u8]) -> Result<(), InferiorError>;
+
     /// What the task's syscall-stop is (PTRACE_GET_SYSCALL_INFO). What makes no system calls stands in none.
     fn syscall_stop(&self, _tid: Tid) -> Result<SyscallStop, InferiorError> {
         Ok(SyscallStop::Other)

@@ -93,6 +93,11 @@ impl Progress {
         current != 0 && current == self.0.cancelled.load(Ordering::Relaxed)
     }
 
+    /// Whether the user no longer waits for the work of this ticket, whatever is being done now.
+    pub fn was_cancelled(&self, ticket: Ticket) -> bool {
+        ticket.0 != 0 && ticket.0 == self.0.cancelled.load(Ordering::Relaxed)
+    }
+
     /// How the work of this ticket fares; `None` where it is not being done, or has not said.
     pub fn look(&self, ticket: Ticket) -> Option<Stage> {
         if self.0.current.load(Ordering::Relaxed) != ticket.0 {

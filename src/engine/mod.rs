@@ -3,6 +3,7 @@
 //! One loop ([`Engine::run`]) handles one thing at a time to its end. Nothing here calls a front end.
 
 mod breakpoints;
+mod calls;
 mod commands;
 mod inspect;
 mod names;

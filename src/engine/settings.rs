@@ -27,6 +27,8 @@ pub struct Settings {
     pub pause_budget: Option<Duration>,
     /// Whether a target gets a handler of SIGTRAP, for when rdbg is killed.
     pub safety_net: Toggle,
+    /// Whether expressions may call functions of the program.
+    pub allow_calls: Toggle,
     /// Whether `step` passes over the C++ and Rust libraries.
     pub skip_std: Toggle,
     /// Where separate files with names are.
@@ -80,6 +82,7 @@ impl Default for Settings {
             scheduler_locking: SchedulerLocking::Off,
             stop_on_exec: Toggle::Off,
             skip_std: Toggle::On,
+            allow_calls: Toggle::Off,
             safety_net: Toggle::Off,
             pause_budget: None,
             max_rate: MaxRate::Fit,
@@ -93,7 +96,8 @@ impl Default for Settings {
 }
 
 /// The names that lldb gives to the same settings, and ours.
-const NAMES: [(&str, &str); 18] = [
+const NAMES: [(&str, &str); 19] = [
+    ("allow-calls", "allow-calls"),
     ("max-rate", "max-rate"),
     ("pause-budget", "pause-budget"),
     ("safety-net", "safety-net"),
@@ -136,6 +140,7 @@ impl Settings {
                 }
             }
             "print object" => self.print_object = parse_toggle(value)?,
+            "allow-calls" => self.allow_calls = parse_toggle(value)?,
             "skip-std" => self.skip_std = parse_toggle(value)?,
             name if names::SETTINGS.contains(&name) => self.names.set(name, value)?,
             "non-stop" => self.non_stop = parse_toggle(value)?,
@@ -172,6 +177,7 @@ impl Settings {
             ("pause-budget", &self.pause_budget.map_or_else(|| "off".to_owned(), show_span)),
             ("safety-net", toggle_name(self.safety_net)),
             ("skip-std", toggle_name(self.skip_std)),
+            ("allow-calls", toggle_name(self.allow_calls)),
             ("scheduler-locking", self.scheduler_locking.name()),
             ("stop-on-exec", toggle_name(self.stop_on_exec)),
             ("vtable-names", &table),

@@ -7,6 +7,7 @@ use crossbeam_channel::{Receiver, Sender};
 use rustc_hash::FxHashMap;
 
 use super::breakpoints::Breakpoint;
+use super::calls::{Asked, Calling};
 use super::settings::Settings;
 use crate::api::{ApiError, ClientId, DisplayRow, Event, Request, StopReason, Subscription};
 use crate::base::{Inferior, InferiorError, Pid, Progress, Signal, TaskUid, Tid, VirtAddr, WaitStatus};
@@ -41,6 +42,8 @@ pub enum Input {
     PauseOver,
     /// A debuginfod server has answered.
     Fetched,
+    /// A call of the program's function takes its time.
+    CallTick(super::calls::CallTick),
 }
 
 /// Whether threads run.
@@ -166,6 +169,8 @@ pub struct Engine<I: Inferior> {
     /// Writes what the last trace had to tell.
     pub(super) trace_printer: Option<std::thread::JoinHandle<()>>,
     pub(super) trace_valve: std::sync::Arc<super::trace::Valve>,
+    /// Calls of the program's functions.
+    pub(in crate::engine) calling: Calling,
 }
 
 /// A front end that listens, and how many events it was too slow for.
@@ -245,6 +250,7 @@ impl<I: Inferior> Engine<I> {
             trace: None,
             trace_printer: None,
             trace_valve: std::sync::Arc::default(),
+            calling: Calling::default(),
         }
     }
 
@@ -326,6 +332,7 @@ impl<I: Inferior> Engine<I> {
             Input::TraceDone => self.finish_trace(),
             Input::PauseOver => self.on_pause_over(),
             Input::Fetched => self.take_fetched(),
+            Input::CallTick(tick) => self.on_call_tick(tick),
             Input::Terminate(_) => {
                 self.leave_all(crate::api::Leave::Default);
                 self.end();
@@ -336,12 +343,9 @@ impl<I: Inferior> Engine<I> {
     fn take_request(&mut self, request: Request) {
         match request {
             Request::Command { client, command, answer, ticket } => {
+                self.make_way_for(&command);
                 self.progress.begin(ticket);
-                let outcome = self.obey(client, command);
-                self.progress.end();
-                self.empty_outbox();
-                // A front end that no longer waits for its answer is no failure of the command.
-                let _ = answer.send(outcome);
+                self.carry_out(Asked { client, command, answer, ticket });
             }
             Request::Subscribe(to) => self.subscribers.push(Subscriber { to, lost: 0 }),
             Request::Gone(client) => self.client_gone(client),

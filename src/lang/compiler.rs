@@ -26,6 +26,8 @@ pub(super) struct Compiler<'a> {
     pub(super) held: Vec<(TypedValue, u16)>,
     /// The last reference that was followed, and the part of the text that it is.
     pub(super) reference: Option<(Span, DebugType)>,
+    /// In how many parts that are not evaluated the token is.
+    pub(super) unevaluated: u32,
     nesting: usize,
     end: Token,
 }
@@ -47,6 +49,7 @@ impl<'a> Compiler<'a> {
             names,
             held: Vec::new(),
             reference: None,
+            unevaluated: 0,
             nesting: 0,
             end,
         })
@@ -132,13 +135,14 @@ impl<'a> Compiler<'a> {
         }
         let condition = self.condition(condition)?;
         self.at += 1;
+        let (skips_left, skips_right) = (self.skips_branch(true), self.skips_branch(false));
         let to_right = self.emitter.jump(Op::JumpIfFalse(0), condition.span)?;
-        let left = self.value()?;
+        let left = self.unless(skips_left, Self::value)?;
         self.require(":", "`:`")?;
         let to_end = self.emitter.jump(Op::Jump(0), left.span)?;
         self.emitter.land(to_right);
         self.emitter.other_branch();
-        let right = self.value()?;
+        let right = self.unless(skips_right, Self::value)?;
         self.emitter.land(to_end);
         let span = condition.span.to(right.span);
         let ty = arith::conditional(left.ty, right.ty).map_err(|fault| fault.at(span))?;
@@ -196,8 +200,9 @@ impl<'a> Compiler<'a> {
     fn short_circuit(&mut self, left: Operand, level: u8, jump: Op) -> Result<Operand, LangError> {
         let left = self.condition(left)?;
         let decided = i32::from(jump == Op::JumpIfTrue(0));
+        let skipped = self.skips_branch(decided == 0);
         let to_decided = self.emitter.jump(jump, left.span)?;
-        let right = self.deeper(|compiler| compiler.binary(level + 1))?;
+        let right = self.unless(skipped, |compiler| compiler.deeper(|compiler| compiler.binary(level + 1)))?;
         let right = self.condition(right)?;
         self.emitter.emit(Op::Truth, right.span)?;
         let to_end = self.emitter.jump(Op::Jump(0), right.span)?;
@@ -364,7 +369,7 @@ impl<'a> Compiler<'a> {
                     return self.constant(Value::from_raw(self.size_of(named), Type::ULONG), span);
                 }
                 let mark = self.emitter.mark();
-                let operand = self.unary()?;
+                let operand = self.unless(true, Self::unary)?;
                 self.emitter.rewind(mark);
                 let size = Value::from_raw(self.size_of(operand), Type::ULONG);
                 return self.constant(size, start.to(operand.span));
@@ -399,11 +404,12 @@ impl<'a> Compiler<'a> {
     }
 
     fn postfix(&mut self) -> Result<Operand, LangError> {
+        let mark = self.emitter.mark();
         let mut operand = self.primary()?;
         loop {
             operand = match self.token().kind {
-                TokenKind::Punct("(") => return Err(Fault::Call.at(operand.span.to(self.span()))),
-                TokenKind::Punct("." | "->") => self.selection(operand)?,
+                TokenKind::Punct("(") => self.call(operand, mark)?,
+                TokenKind::Punct("." | "->") => self.selection(operand, mark)?,
                 TokenKind::Punct("[") => self.subscript(operand)?,
                 _ => return Ok(operand),
             };
@@ -411,7 +417,7 @@ impl<'a> Compiler<'a> {
     }
 
     /// `.name` and `->name` behind an operand.
-    fn selection(&mut self, operand: Operand) -> Result<Operand, LangError> {
+    fn selection(&mut self, operand: Operand, mark: (usize, usize)) -> Result<Operand, LangError> {
         let is_arrow = self.at_punct("->");
         self.at += 1;
         let span = self.span();
@@ -421,11 +427,13 @@ impl<'a> Compiler<'a> {
         let name = span.of(self.text).to_owned();
         self.at += 1;
         let whole = operand.span.to(span);
-        if !is_arrow {
-            return self.member(operand, &name, whole);
+        let object = if is_arrow { self.target_of(operand, whole)? } else { operand };
+        if self.at_punct("(") {
+            if let Some(called) = self.method_call(object, &name, mark)? {
+                return Ok(called);
+            }
         }
-        let target = self.target_of(operand, whole)?;
-        self.member(target, &name, whole)
+        self.member(object, &name, whole)
     }
 
     /// `[index]` behind an operand.

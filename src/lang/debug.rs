@@ -94,7 +94,7 @@ pub(super) fn with_types<T>(debug: &dyn DebugNames, module: u16, use_it: impl Fn
 }
 
 /// The type that is calculated with. What is neither number nor pointer is opaque.
-pub(super) fn arithmetic_type(types: &Types<'_>, id: TypeId) -> Type {
+pub fn arithmetic_type(types: &Types<'_>, id: TypeId) -> Type {
     arithmetic_within(types, id, 0)
 }
 

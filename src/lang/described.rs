@@ -272,6 +272,11 @@ impl Compiler<'_> {
         }
     }
 
+    /// Whether a class or its bases declare a function of that name.
+    pub(super) fn declares(&self, class: DebugType, name: &str) -> bool {
+        self.look(class, |types, id| class_with_function(types, id, name, DEPTH)).flatten().is_some()
+    }
+
     /// A class that is only declared in its unit, as another one defines it.
     pub(super) fn defined(&self, ty: DebugType) -> DebugType {
         let defined = self.look(ty, |types, id| types.definition(id)).flatten();
@@ -297,11 +302,19 @@ impl Compiler<'_> {
         let Some(debug) = self.names.debug() else { return Ok(None) };
         let name = span.of(self.text).to_owned();
         if debug.local(&name).is_none() {
+            if let Some(called) = self.own_method(&name, span)? {
+                return Ok(Some(called));
+            }
             if let Some(found) = self.own_member(&name, span)? {
                 return Ok(Some(found));
             }
         }
         let rest = self.text.get(span.start as usize..).unwrap_or("");
+        // What is called is a function before it is some unit's variable.
+        let is_called = self.tokens.get(self.at + 1).is_some_and(|one| one.kind == TokenKind::Punct("("));
+        if is_called && debug.local(&name).is_none() && self.names.symbol(&name).is_some() {
+            return Ok(None);
+        }
         let variable = super::symbol::longest_by(rest, span.of(self.text).len(), &|name| {
             if name.contains('(') {
                 return None;

@@ -154,6 +154,11 @@ impl Emitter {
         Ok(Operand { kind: OperandKind::Value, ty, span, origin: None })
     }
 
+    /// What there is.
+    pub(super) fn so_far(&self) -> &Code {
+        &self.code
+    }
+
     /// The code.
     pub(super) fn finish(self) -> Code {
         self.code

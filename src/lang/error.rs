@@ -103,8 +103,17 @@ pub enum Fault {
     #[error("no such type")]
     BadType,
     /// `f(1)`.
-    #[error("functions of the program cannot be called")]
+    #[error("this would call a function of the program, which changes it: not done without `set allow-calls on`")]
     Call,
+    /// What is called is no function.
+    #[error("this is no function")]
+    NotFunction,
+    /// A call that cannot be made.
+    #[error("{0}")]
+    CallRefused(String),
+    /// A call is to be made before the text can be compiled.
+    #[error("a call of the program's function is still to be made")]
+    CallPending,
     /// A built-in function with the wrong number of arguments.
     #[error("{name} takes {wanted} argument(s)")]
     Arguments {

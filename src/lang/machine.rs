@@ -41,6 +41,8 @@ pub(super) fn run(code: &Code, count: usize, env: &dyn Environment) -> Result<Va
         let next = step(*op, code, &mut stack, env);
         let next = next.map_err(|fault| fault.at(code.spans.get(at).copied().unwrap_or_default()))?;
         at = match next {
+            // One that has no target yet.
+            Some(target) if target as usize <= at => return Err(Fault::BadCode.at(Default::default())),
             Some(target) => target as usize,
             None => at + 1,
         };

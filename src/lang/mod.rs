@@ -6,6 +6,7 @@
 
 mod arith;
 pub mod assignment;
+pub mod calls;
 mod code;
 mod compiler;
 pub mod debug;
@@ -34,6 +35,7 @@ pub mod types;
 pub mod value;
 
 pub use assignment::Assignment;
+pub use calls::{CallArgument, CallPurpose, CallResult, Callee, Calls};
 pub use debug::{DebugNames, DebugType, Found};
 pub use emitter::BitField;
 pub use environment::Environment;

@@ -2,6 +2,7 @@
 
 use crate::base::VirtAddr;
 
+use super::calls::Calls;
 use super::debug::DebugNames;
 use super::{Type, Value};
 
@@ -50,6 +51,11 @@ pub trait Names {
 
     /// What debug information knows, where there is any.
     fn debug(&self) -> Option<&dyn DebugNames> {
+        None
+    }
+
+    /// Makes calls of the program's functions, where they are allowed.
+    fn calls(&self) -> Option<&dyn Calls> {
         None
     }
 

@@ -135,7 +135,7 @@ impl<'a> Types<'a> {
     }
 
     /// The class of a type that is passed by value; `None`: nothing is passed.
-    fn class_of(&self, id: TypeId) -> Option<ParameterClass> {
+    pub(super) fn class_of(&self, id: TypeId) -> Option<ParameterClass> {
         let view = self.view(id);
         let size = view.size;
         let memory = ParameterClass::Memory { size: u32::try_from(size).unwrap_or(u32::MAX) };
@@ -212,7 +212,7 @@ impl<'a> Types<'a> {
 
     /// Whether a C++ object is passed by the address of a copy: it has a copy constructor or destructor of its own
     /// (Itanium C++ ABI, 3.1.2.3), which DW_AT_calling_convention tells.
-    fn passed(&self, id: TypeId) -> Passed {
+    pub(super) fn passed(&self, id: TypeId) -> Passed {
         self.passed_within(id, DEPTH)
     }
 

@@ -106,6 +106,11 @@ impl Encoding {
 }
 
 impl TypeId {
+    /// The entry that describes it, of a pointer that of what it points to; `None`: void.
+    pub fn described_by(self) -> Option<EntryId> {
+        self.entry
+    }
+
     /// void.
     pub const VOID: TypeId = TypeId { entry: None, row: 0, stars: 0 };
 

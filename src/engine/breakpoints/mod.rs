@@ -327,7 +327,7 @@ impl<I: Inferior> Engine<I> {
 
     /// Tests a hit's condition, and counts it; what is to be done of it, `None`: nothing.
     pub(super) fn passes(&mut self, id: u32, location: Option<u32>, tid: Tid, regs: &Regs) -> Option<BreakpointAction> {
-        if self.is_too_hot(id, location) {
+        if self.is_calling(tid) || self.is_too_hot(id, location) {
             return None;
         }
         let pid = self.threads.get(&tid)?.pid;

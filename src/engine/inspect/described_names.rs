@@ -11,9 +11,10 @@ use crate::base::{FileAddr, Inferior, Pid, ReadMem, VirtAddr};
 use crate::binary::dwarf::{Encoding, EntryId, Global, Shape, TypeId, Types, Variable};
 use crate::binary::Module;
 use crate::engine::breakpoints::site_scope::SiteScope;
+use crate::engine::calls::CallBook;
 use crate::engine::state::{Engine, Space};
 use crate::lang::typed::{Held, TypedValue};
-use crate::lang::{DebugNames, DebugType, Environment, Expression, Found, Names, RegisterName, Value};
+use crate::lang::{Calls, DebugNames, DebugType, Environment, Expression, Found, Names, RegisterName, Value};
 use crate::target::breakpoint::{CleanMemory, SiteTable};
 
 /// A value of the history, or a convenience variable.
@@ -58,16 +59,26 @@ pub(in crate::engine) struct DescribedNames<'a> {
     /// One for each module, in the order of the address space.
     types: Vec<OnceCell<Types<'a>>>,
     variables: OnceCell<Vec<Variable>>,
+    /// What arguments of calls are evaluated in.
+    pub(in crate::engine) environment: &'a dyn Environment,
+    /// The calls of the command; what it does not allow is not called.
+    pub(in crate::engine) book: &'a CallBook,
 }
 
 impl<'a> DescribedNames<'a> {
-    pub(super) fn new(plain: TargetNames<'a>, scope: InScope<'a>, memory: &'a dyn ReadMem, fs_base: u64) -> Self {
+    pub(super) fn new(
+        plain: TargetNames<'a>,
+        scope: InScope<'a>,
+        memory: &'a dyn ReadMem,
+        fs_base: u64,
+        (environment, book): (&'a dyn Environment, &'a CallBook),
+    ) -> Self {
         let count = plain.space.map_or(0, |space| space.modules.modules().len());
         let types = (0..count).map(|_| OnceCell::new()).collect();
-        Self { plain, scope, memory, fs_base, types, variables: OnceCell::new() }
+        Self { plain, scope, memory, fs_base, types, variables: OnceCell::new(), environment, book }
     }
 
-    fn types(&self, module: u16) -> Option<&Types<'a>> {
+    pub(in crate::engine) fn types(&self, module: u16) -> Option<&Types<'a>> {
         let loaded = self.plain.space?.modules.modules().get(usize::from(module))?;
         Some(self.types.get(usize::from(module))?.get_or_init(|| loaded.module.dwarf().types()))
     }
@@ -238,6 +249,10 @@ impl Names for DescribedNames<'_> {
         described.then_some(self)
     }
 
+    fn calls(&self) -> Option<&dyn Calls> {
+        self.book.is_open().then_some(self)
+    }
+
     fn variable(&self, name: &str) -> Option<Value> {
         self.plain.variable(name)
     }
@@ -347,10 +362,11 @@ impl<I: Inferior> Engine<I> {
         let sites = space.map_or(&none, |one| &one.sites);
         let raw = RawMemory { inferior: &self.inferior, pid };
         let environment = ThreadEnvironment { regs: &regs, memory: &raw, sites };
+        let calls: (&dyn Environment, &CallBook) = (&environment, &self.calling.book);
         let mut use_it = Some(use_it);
         if let Ok((tid, shown)) = self.selected_frame() {
             let done = self.with_scope(tid, &shown, |scope| {
-                let names = DescribedNames::new(plain(), InScope::Frame(scope), scope.module.memory, regs.fs_base);
+                let names = DescribedNames::new(plain(), InScope::Frame(scope), scope.module.memory, regs.fs_base, calls);
                 use_it.take().map(|use_it| use_it(&names, &environment))
             });
             if let Some(Some(done)) = done {
@@ -358,7 +374,7 @@ impl<I: Inferior> Engine<I> {
             }
         }
         let memory = CleanMemory { raw: &raw, sites };
-        let names = DescribedNames::new(plain(), InScope::Static, &memory, regs.fs_base);
+        let names = DescribedNames::new(plain(), InScope::Static, &memory, regs.fs_base, calls);
         let use_it = use_it.take().unwrap_or_else(|| unreachable!("a scope that was not used leaves it"));
         use_it(&names, &environment)
     }
@@ -375,7 +391,10 @@ impl<I: Inferior> Engine<I> {
         let raw = RawMemory { inferior: &self.inferior, pid };
         let scope = plain.space.and_then(|space| SiteScope::new(&space.modules, &raw, at));
         let scope = scope.as_ref().map_or(InScope::Static, InScope::Site);
-        let names = DescribedNames::new(plain, scope, &raw, 0);
+        let environment = ThreadEnvironment { regs: &Default::default(), memory: &raw, sites: &SiteTable::default() };
+        // Conditions call nothing.
+        let book = CallBook::default();
+        let names = DescribedNames::new(plain, scope, &raw, 0, (&environment, &book));
         let compiled = Expression::compile(text, &names).map_err(|error| explain(&error, text))?;
         match compiled.is_known_later() {
             true => Ok(compiled),

@@ -18,7 +18,7 @@ use crate::target::breakpoint::{CleanMemory, SiteTable};
 const ARGUMENTS: [&str; 6] = ["rdi", "rsi", "rdx", "rcx", "r8", "r9"];
 
 /// So many functions that are called alike are looked at for the one that an expression means.
-const HOMONYMS: usize = 64;
+pub(in crate::engine) const HOMONYMS: usize = 64;
 
 /// Names as they are in one address space.
 pub(in crate::engine) struct TargetNames<'a> {
@@ -77,13 +77,15 @@ impl Names for TargetNames<'_> {
 }
 
 /// Whether a function is meant by a name: one without a scope is not that of another class's function.
-fn is_called(function: &FunctionMatch, name: &str) -> bool {
+pub(in crate::engine) fn is_called(function: &FunctionMatch, name: &str) -> bool {
     let is_plain = |mangled: &String| {
         let shown = demangle_without_parameters(mangled);
         let own = shown.strip_prefix("(anonymous namespace)::").unwrap_or(&shown);
         // A template's function has its result in front.
         let stem = own.split('<').next().unwrap_or(own);
-        own == name || stem.rsplit(' ').next() == Some(name)
+        // An ABI tag (`[abi:cxx11]`) is no part of the name in the source.
+        let untagged = |text: &str| text.split('[').next() == Some(name);
+        own == name || untagged(own) || stem.rsplit(' ').next().is_some_and(untagged)
     };
     name.contains("::") || function.names.is_empty() || function.names.iter().any(is_plain)
 }

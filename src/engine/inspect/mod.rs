@@ -9,7 +9,7 @@ mod frame_scope;
 pub(super) mod inlined;
 pub(super) mod memory;
 mod printing;
-mod returned;
+pub(super) mod returned;
 pub(super) mod source;
 pub(super) mod stack;
 mod variables;

@@ -10,9 +10,12 @@ use super::parse_format;
 use crate::api::{ApiError, Reply, TypeDetail};
 use crate::base::{Inferior, ReadMem};
 use crate::engine::state::Engine;
-use crate::lang::typed::{describe, Inspector, Printers, Style, TypedValue};
+use crate::lang::typed::{describe, Held, Inspector, Printers, Style, TypedValue};
 use crate::lang::{self, Assignment, DebugNames, DebugType, Environment, Expression, Outcome, Place};
 use crate::target::breakpoint::CleanMemory;
+
+/// Of what a call has returned so many bytes are kept.
+const RESULT_LIMIT: u64 = 1 << 20;
 
 /// A value as text, and as `$1` keeps it: of several elements the first.
 pub(super) struct Printed {
@@ -91,6 +94,15 @@ impl<I: Inferior> Engine<I> {
     ) -> Result<Kept, ApiError> {
         let modules = names.plain.space.map(|space| space.modules.modules()).unwrap_or_default();
         let loaded = modules.get(usize::from(module)).ok_or_else(|| ApiError::internal("a value of no module"))?;
+        let value = match value.place {
+            Held::Memory(at) if self.calling.book.holds(at) => {
+                let size = loaded.module.dwarf().types().size(value.ty).min(RESULT_LIMIT);
+                let mut bytes = vec![0; size as usize];
+                names.memory().read_exact(at, &mut bytes).map_err(|error| ApiError::target(error.to_string()))?;
+                TypedValue { place: Held::Bytes(bytes), ..value }
+            }
+            _ => value,
+        };
         Ok(Kept::Described { value, module: Arc::clone(&loaded.module) })
     }
 
@@ -102,6 +114,8 @@ impl<I: Inferior> Engine<I> {
             let assignment = Assignment::compile(text, names).map_err(failed)?;
             if let Some(variable) = assignment.variable() {
                 let (_, value) = text.split_once('=').unwrap_or(("", ""));
+                // The calls are those that have been made.
+                self.calling.book.read_again();
                 let Printed { kept, .. } = self.printed(value.trim(), Style::default(), names, environment)?;
                 return Ok(Err((variable.to_owned(), kept)));
             }

@@ -51,7 +51,7 @@ impl<I: Inferior> Engine<I> {
 }
 
 /// A value that came back in registers (psABI, 3.2.3, "Returning of Values"): the first free of rax and rdx, xmm0 and xmm1.
-fn in_registers(class: ParameterClass, regs: &Regs, vectors: &VectorRegs) -> Held {
+pub(in crate::engine) fn in_registers(class: ParameterClass, regs: &Regs, vectors: &VectorRegs) -> Held {
     let (rax, rdx) = (regs.rax.to_le_bytes(), regs.rdx.to_le_bytes());
     let (xmm0, xmm1) = (&vectors.xmm[0], &vectors.xmm[1]);
     Held::Bytes(match class {

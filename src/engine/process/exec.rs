@@ -11,6 +11,7 @@ impl<I: Inferior> Engine<I> {
     pub(in crate::engine) fn on_exec(&mut self, tid: Tid) {
         let Some(pid) = self.threads.get(&tid).map(|one| one.pid) else { return };
         self.calls_after_exec(tid);
+        self.call_has_gone(tid, "it has executed another program");
         self.forget_pause_of(pid);
         let others: Vec<Tid> = self.threads_of(pid).into_iter().filter(|one| *one != tid).collect();
         for other in others {

@@ -202,6 +202,7 @@ impl<I: Inferior> Engine<I> {
     /// `quit`, a signal to rdbg, a lost terminal, a fault: leaves every process as its origin asks.
     pub(in crate::engine) fn leave_all(&mut self, leave: Leave) {
         self.cancel_wait();
+        self.break_off_call("the session ends");
         let mut left = Vec::new();
         // Another look each time: those that are not left yet go on forking.
         while let Some((pid, origin, role)) = self.next_to_leave(&left) {

@@ -166,7 +166,7 @@ impl<I: Inferior> Engine<I> {
 }
 
 /// The first place of `pattern` in the readable start of a range.
-fn find_bytes(memory: &dyn ReadMem, range: AddrRange, pattern: &[u8]) -> Option<VirtAddr> {
+pub(in crate::engine) fn find_bytes(memory: &dyn ReadMem, range: AddrRange, pattern: &[u8]) -> Option<VirtAddr> {
     let end = range.start.offset(range.len().min(SEARCH_LIMIT));
     let mut at = range.start;
     let mut bytes = vec![0; SEARCH_STEP as usize + pattern.len() - 1];

@@ -376,6 +376,14 @@ impl Inferior for Scripted {
         Ok(VectorRegs::default())
     }
 
+    fn extended_state(&self, _: Tid) -> Result<Vec<u8>, InferiorError> {
+        Ok(vec![0; 832])
+    }
+
+    fn set_extended_state(&mut self, _: Tid, _: &[u8]) -> Result<(), InferiorError> {
+        Ok(())
+    }
+
     fn siginfo(&self, tid: Tid) -> Result<SigInfo, InferiorError> {
         let task = self.stopped(Operation::SigInfo, tid)?;
         Ok(SigInfo { signal: task.signal, code: task.code, addr: VirtAddr(0), sender: Pid(0) })

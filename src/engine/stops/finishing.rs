@@ -71,7 +71,7 @@ impl<I: Inferior> Engine<I> {
     }
 
     /// The thread is to stop where it comes to `at` with its stack pointer at `cfa`. Whether that can be.
-    pub(super) fn arm_return(&mut self, tid: Tid, at: VirtAddr, cfa: VirtAddr) -> bool {
+    pub(in crate::engine) fn arm_return(&mut self, tid: Tid, at: VirtAddr, cfa: VirtAddr) -> bool {
         self.arm_for_thread(at, Owner::Return { tid, cfa }, tid)
     }
 
@@ -88,7 +88,7 @@ impl<I: Inferior> Engine<I> {
     }
 
     /// As [`Engine::arm_escapes`], for a call that the thread is about to make, or a handler, from where it stands.
-    pub(super) fn arm_escapes_here(&mut self, tid: Tid, sp: VirtAddr) {
+    pub(in crate::engine) fn arm_escapes_here(&mut self, tid: Tid, sp: VirtAddr) {
         let frames = self.frames_of(tid, OUTWARDS);
         self.arm_escapes(tid, &frames, sp);
     }
@@ -124,7 +124,7 @@ impl<I: Inferior> Engine<I> {
     }
 
     /// The thread is to stop where it comes to `at`. Whether that can be.
-    pub(super) fn arm_anywhere(&mut self, tid: Tid, at: VirtAddr) -> bool {
+    pub(in crate::engine) fn arm_anywhere(&mut self, tid: Tid, at: VirtAddr) -> bool {
         let armed = self.arm_for_thread(at, Owner::Escape { tid }, tid);
         if armed {
             self.escapes.entry(tid).or_default().push(Escape { at, kind: EscapeKind::Anywhere });
@@ -216,6 +216,9 @@ impl<I: Inferior> Engine<I> {
     /// A frame has been left: what was that for.
     pub(in crate::engine) fn on_left(&mut self, tid: Tid, regs: &Regs, how: FrameExit) {
         self.forget_returns_of(tid);
+        if self.is_calling(tid) {
+            return self.call_left(tid, regs, how);
+        }
         match (how, self.steps.remove(&tid)) {
             (how, Some(StepGoal::Return { then: AfterReturn::Lines })) => self.line_returned(tid, *regs, how),
             (FrameExit::Return, Some(StepGoal::Return { then: AfterReturn::Advance })) => {

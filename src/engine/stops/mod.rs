@@ -148,6 +148,7 @@ impl<I: Inferior> Engine<I> {
     /// A task has ended.
     fn thread_gone(&mut self, tid: Tid, status: i32, signal: Option<Signal>) {
         let Some(thread) = self.threads.remove(&tid) else { return };
+        self.call_has_gone(tid, "the thread has ended in it");
         self.traced_thread_gone(tid);
         self.forget_returns_of(tid);
         self.forget_pin(tid);

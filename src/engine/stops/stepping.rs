@@ -36,6 +36,8 @@ pub(in crate::engine) enum AfterReturn {
     Advance,
     /// A call within a step by source lines.
     Lines,
+    /// A call that an expression makes.
+    Call,
     /// `nexti` over a call, or a signal's handler that came between: `left` more instructions.
     Steps { kind: StepKind, left: u32 },
 }
@@ -135,7 +137,7 @@ impl<I: Inferior> Engine<I> {
     }
 
     /// The others go on: what `tid` is about to do may wait for them.
-    pub(super) fn unlock_others(&mut self, tid: Tid) {
+    pub(in crate::engine) fn unlock_others(&mut self, tid: Tid) {
         let mut locked: Vec<Tid> = Vec::new();
         for (other, thread) in &mut self.threads {
             if std::mem::replace(&mut thread.locked, false) && *other != tid {
@@ -195,7 +197,7 @@ impl<I: Inferior> Engine<I> {
     /// Ends the single-stepping of threads that stand after it. The kernel ends it when a thread is let go on otherwise, but
     /// not when its tracer ends: should rdbg be killed, the next instruction would be the process's end by SIGTRAP. So they
     /// are let go on into an interrupt, which meets them before they execute anything.
-    pub(super) fn end_single_steps(&mut self) {
+    pub(in crate::engine) fn end_single_steps(&mut self) {
         let stands = RunState::Stopped(StopKind::Event);
         let is_stepped = |thread: &Thread| thread.resumed == ResumeHow::Step && thread.state == stands;
         let stepped: Vec<Tid> = self.threads.iter().filter(|(_, one)| is_stepped(one)).map(|(tid, _)| *tid).collect();

@@ -20,6 +20,9 @@ const NAPS_BETWEEN_LOOKS: u32 = 256;
 impl<I: Inferior> Engine<I> {
     /// Stops every thread, or with non-stop only this one, and tells the front ends why.
     pub(in crate::engine) fn stop_for(&mut self, tid: Tid, reason: StopReason) {
+        if self.stop_ends_call(tid, &reason) {
+            return;
+        }
         let already = self.world == World::Stopped;
         if self.settings.non_stop == Toggle::On {
             if let Some(thread) = self.threads.get_mut(&tid) {

@@ -49,6 +49,9 @@ pub struct Common {
     /// Ask the servers of DEBUGINFOD_URLS for debug information that is not here
     #[arg(long, global = true)]
     pub debuginfod: bool,
+    /// Let expressions call functions of the program (`print size(x)`), which changes it
+    #[arg(long, global = true)]
+    pub allow_calls: bool,
     /// A table of which method stands in which slot of a class, for programs that are stripped
     #[arg(long, value_name = "FILE", global = true)]
     pub vtable_names: Option<PathBuf>,

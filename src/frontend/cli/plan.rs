@@ -128,6 +128,8 @@ pub struct Options {
     pub force: Toggle,
     /// `--debuginfod`.
     pub debuginfod: Toggle,
+    /// `--allow-calls`.
+    pub allow_calls: Toggle,
     /// `--vtable-names`.
     pub vtable_names: Option<PathBuf>,
     /// Text or JSON.
@@ -386,6 +388,7 @@ fn options(common: Common, matches: &ArgMatches) -> Result<Options, clap::Error>
         symbols_from: common.symbols_from,
         force: on(common.force),
         debuginfod: on(common.debuginfod),
+        allow_calls: on(common.allow_calls),
         vtable_names: common.vtable_names,
         scripts: scripts.into_iter().map(|(_, script)| script).collect(),
         batch: if common.batch { Batch::Leave } else { Batch::Prompt },

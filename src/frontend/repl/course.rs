@@ -100,9 +100,10 @@ fn prepare(shell: &mut Shell, options: &Options, rc_file: Option<&Path>) {
     for (name, value) in force.into_iter().chain(files) {
         shell.do_command(Command::Set { name: name.to_owned(), value }, Detail::Plain);
     }
-    if options.debuginfod == Toggle::On {
-        let name = "debuginfod".to_owned();
-        shell.do_command(Command::Set { name, value: "on".to_owned() }, Detail::Plain);
+    for (name, wanted) in [("debuginfod", options.debuginfod), ("allow-calls", options.allow_calls)] {
+        if wanted == Toggle::On {
+            shell.do_command(Command::Set { name: name.to_owned(), value: "on".to_owned() }, Detail::Plain);
+        }
     }
     if let Some(file) = &options.vtable_names {
         let name = "vtable-names".to_owned();

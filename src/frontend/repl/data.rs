@@ -17,7 +17,7 @@ pub const COMMANDS: &[CommandSpec] = &[
     row(
         G,
         "print",
-        &["p", "inspect"],
+        &["p", "inspect", "call"],
         "print[/F] EXPR",
         "Evaluate an expression: $rdi, *(int*)$rsi, main",
         parse_print,
