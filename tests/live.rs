@@ -10,6 +10,7 @@ mod live {
     mod bad_input;
     mod breakpoints;
     mod catching;
+    mod conditions;
     mod containers;
     mod debuginfod;
     mod differential;
