@@ -11,6 +11,7 @@ mod live {
     mod breakpoints;
     mod catching;
     mod conditions;
+    mod contained;
     mod containers;
     mod debuginfod;
     mod differential;

@@ -1,6 +1,6 @@
 //! Appends instructions to code, and keeps account of the machine's stack.
 
-use super::code::{Code, Op, STACK};
+use super::code::{Code, Contained, Container, Op, STACK};
 use super::debug::DebugType;
 use super::operator::BinaryOp;
 use super::value::convertible;
@@ -85,6 +85,12 @@ impl Emitter {
     pub(super) fn text(&mut self, text: Vec<u8>) -> u32 {
         self.code.texts.push(text);
         self.code.texts.len() as u32 - 1
+    }
+
+    /// Keeps a container's layout.
+    pub(super) fn container(&mut self, container: Container) -> Contained {
+        self.code.containers.push(container);
+        Contained(self.code.containers.len() as u32 - 1)
     }
 
     /// Appends a jump, to be given its target by [`Emitter::land`].
