@@ -166,7 +166,7 @@ impl Sequence {
         match (index, which) {
             (Some(index), _) => self.place(index, source),
             (None, Which::Number(index)) => Err(Fault::OutOfRange { index, count }),
-            (None, _) => Err(Fault::NoElements),
+            (None, _) => Err(Fault::EmptyContainer),
         }
     }
 
@@ -319,7 +319,7 @@ impl Bits {
         let Some(index) = index else {
             return Err(match which {
                 Which::Number(index) => Fault::OutOfRange { index, count },
-                _ => Fault::NoElements,
+                _ => Fault::EmptyContainer,
             });
         };
         let mut byte = [0];
