@@ -45,6 +45,7 @@ mod live {
     mod prompt_keys;
     mod recovered;
     mod refusals;
+    mod registers;
     mod returned;
     mod rusty;
     mod session;

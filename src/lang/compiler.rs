@@ -8,6 +8,7 @@ use super::lexer::{self, Token, TokenKind};
 use super::library::Use;
 use super::operator::{BinaryOp, Infix, Logical};
 use super::typed::TypedValue;
+use super::vector::Vector;
 use crate::base::VirtAddr;
 
 use super::{symbol, typename, Fault, LangError, Names, RegisterName, Span, Type, Value};
@@ -24,6 +25,7 @@ pub(super) struct Compiler<'a> {
     pub(super) names: &'a dyn Names,
     /// Values that are not in memory.
     pub(super) held: Vec<(TypedValue, u16)>,
+    pub(super) vectors: Vec<Vector>,
     /// The last reference that was followed, and the part of the text that it is.
     pub(super) reference: Option<(Span, DebugType)>,
     nesting: usize,
@@ -46,6 +48,7 @@ impl<'a> Compiler<'a> {
             emitter: Emitter::default(),
             names,
             held: Vec::new(),
+            vectors: Vec::new(),
             reference: None,
             nesting: 0,
             end,
@@ -98,9 +101,9 @@ impl<'a> Compiler<'a> {
         std::mem::take(&mut self.emitter).finish()
     }
 
-    /// The register or `None`, if it is not one.
-    pub(super) fn register(&self, name: &str) -> Option<RegisterName> {
-        self.names.register(name)
+    /// Whether a register has that name.
+    pub(super) fn is_register(&self, name: &str) -> bool {
+        self.names.register(name).is_some() || self.names.vector(name).is_some()
     }
 
     /// Runs one of the functions below, one level deeper.
@@ -431,6 +434,9 @@ impl<'a> Compiler<'a> {
     /// `[index]` behind an operand.
     fn subscript(&mut self, operand: Operand) -> Result<Operand, LangError> {
         self.at += 1;
+        if let OperandKind::Vector(_) = operand.kind {
+            return self.vector_element(operand);
+        }
         let object = self.library_part(operand, Use::Element, operand.span)?;
         let left = self.rvalue(object.unwrap_or(operand))?;
         let index = self.value()?;
@@ -486,7 +492,10 @@ impl<'a> Compiler<'a> {
         Ok(Operand { kind: OperandKind::Symbol, origin, ..operand })
     }
 
-    fn read_register(&mut self, name: RegisterName, span: Span) -> Result<Operand, LangError> {
+    pub(super) fn read_register(&mut self, name: RegisterName, span: Span) -> Result<Operand, LangError> {
+        if self.names.is_lost(name.id) {
+            return Err(Fault::NotSaved.at(span));
+        }
         self.emitter.emit(Op::Register(name), span)?;
         Ok(Operand { kind: OperandKind::Register(name), ty: name.ty, span, origin: None })
     }
@@ -502,6 +511,9 @@ impl<'a> Compiler<'a> {
         }
         if let Some(register) = self.names.register(name) {
             return self.read_register(register, span);
+        }
+        if let Some(vector) = self.vector_named(name, span)? {
+            return Ok(vector);
         }
         if let Some(found) = self.names.debug().and_then(|debug| debug.kept(name)) {
             return self.found(found, span);
@@ -552,9 +564,11 @@ fn address(operand: Operand, span: Span) -> Result<Operand, LangError> {
             Ok(Operand { kind: OperandKind::Value, ty, span, origin: None })
         }
         OperandKind::Symbol => Ok(Operand { kind: OperandKind::Value, span, ..operand }),
-        OperandKind::Value | OperandKind::Bits(_) | OperandKind::Register(_) | OperandKind::Held(_) => {
-            Err(Fault::NoAddress.at(span))
-        }
+        OperandKind::Value
+        | OperandKind::Bits(_)
+        | OperandKind::Register(_)
+        | OperandKind::Held(_)
+        | OperandKind::Vector(_) => Err(Fault::NoAddress.at(span)),
     }
 }
 

@@ -21,6 +21,8 @@ pub(super) enum OperandKind {
     Bits(BitField),
     /// Nothing: the compiler holds the value of that number, which is not in memory.
     Held(u32),
+    /// Nothing: it is the vector of that number, of the compiler's.
+    Vector(u32),
 }
 
 /// Bits of a word.
@@ -105,6 +107,18 @@ impl Emitter {
     /// Starts the other branch: what the one before left on the stack is not there.
     pub(super) fn other_branch(&mut self) {
         self.depth = self.depth.saturating_sub(1);
+    }
+
+    /// The value that the code after `mark` comes to, if it needs neither registers nor memory.
+    pub(super) fn constant_since(&self, mark: (usize, usize)) -> Option<Value> {
+        let plain = |op: &Op| matches!(op, Op::Push(_) | Op::Cast(_) | Op::Unary(_) | Op::Binary(_) | Op::Truth);
+        let ops = self.code.ops.get(mark.0..)?.to_vec();
+        let spans = self.code.spans.get(mark.0..)?.to_vec();
+        if !ops.iter().all(plain) {
+            return None;
+        }
+        let code = Code { ops, spans, constants: self.code.constants.clone(), texts: Vec::new() };
+        super::machine::run(&code, code.ops.len(), &super::format::NoMemory).ok()
     }
 
     /// Where the code ends now, to go back to.

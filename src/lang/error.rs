@@ -169,6 +169,23 @@ pub enum Fault {
     /// `.` or `->` of something without members.
     #[error("a value of type `{0}` has no members")]
     NoMembers(String),
+    /// A register that a frame further in could change.
+    #[error("not saved: a function that this frame called may have changed it (`frame 0` has its value now)")]
+    NotSaved,
+    /// An element of a register that is not there.
+    #[error("there is no element {index}: the register has {count} of these, from 0 on")]
+    NoElement {
+        /// The one that was asked for.
+        index: i64,
+        /// How many there are.
+        count: u8,
+    },
+    /// `[` behind what has no elements.
+    #[error("`{0}` has no elements: choose a member, as in `.v4_float[0]`")]
+    NoElements(String),
+    /// An element of a register is chosen when the expression is compiled.
+    #[error("a register's element is chosen by a constant")]
+    VariableElement,
     /// No member of that name.
     #[error("there is no member named {name} in `{of}`")]
     NoMember {

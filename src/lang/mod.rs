@@ -32,6 +32,8 @@ pub mod typed;
 mod typename;
 pub mod types;
 pub mod value;
+pub mod vector;
+mod vectors;
 
 pub use assignment::Assignment;
 pub use debug::{DebugNames, DebugType, Found};
@@ -42,8 +44,9 @@ pub use examine::{ExamineFormat, ExamineKind, Unit};
 pub use expression::{Expression, Outcome, Place};
 pub use format::{format_labelled, format_value, Format, Label, Labels, NoLabels};
 pub use names::{Names, RegisterId, RegisterName};
-pub use types::{Scalar, Type};
+pub use types::{FlagSet, Scalar, Type};
 pub use value::Value;
+pub use vector::{VectorName, VectorValue};
 
 /// The type that a text names: `struct S *`.
 pub fn described_type(text: &str, names: &dyn Names) -> Option<DebugType> {

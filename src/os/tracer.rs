@@ -9,16 +9,16 @@ use std::ptr;
 use libc::{c_uint, c_void};
 
 use crate::base::{
-    DebugRegister, Inferior, InferiorError, Mapping, MemError, PendingScope, Pid, PtraceEvent, Regs, Resume, ResumeHow,
-    RunRecord, SigInfo, Signal, SignalMasks, SyscallStop, Tid, TraceOptions, TrapOrder, VectorRegs, VirtAddr,
-    WaitStatus, Witness,
+    DebugRegister, ExtendedRegs, Inferior, InferiorError, Mapping, MemError, PendingScope, Pid, PtraceEvent, Regs,
+    Resume, ResumeHow, RunRecord, SigInfo, Signal, SignalMasks, SyscallStop, Tid, TraceOptions, TrapOrder, VectorRegs,
+    VirtAddr, WaitStatus, Witness,
 };
 
 use super::error::last_errno;
 use super::mem::{load, store, MemFiles};
 use super::reports::Reports;
 use super::request::{debug_register_offset, failed, fetch, poke, request, set_pc};
-use super::{proc, refusal, Doorbell};
+use super::{extended, proc, refusal, Doorbell};
 
 /// Calls of 64-bit code (include/uapi/linux/audit.h, AUDIT_ARCH_X86_64).
 const AUDIT_ARCH_X86_64: u32 = 0xc000_003e;
@@ -170,6 +170,14 @@ impl Inferior for LiveInferior {
             slot.copy_from_slice(&word.to_le_bytes());
         }
         Ok(regs)
+    }
+
+    fn extended_regs(&self, tid: Tid) -> Result<ExtendedRegs, InferiorError> {
+        self.witness.extended_regs(tid).map_or_else(|| extended::fetch(tid), Ok)
+    }
+
+    fn set_extended_regs(&mut self, tid: Tid, regs: &ExtendedRegs) -> Result<(), InferiorError> {
+        extended::store(tid, regs)
     }
 
     fn debug_register(&self, tid: Tid, register: DebugRegister) -> Result<u64, InferiorError> {

@@ -341,7 +341,7 @@ impl<I: Inferior> Engine<I> {
         }
         if let Some(condition) = condition {
             let held = condition.and_then(|condition| {
-                holds(&condition, regs, &self.inferior, pid, space).map_err(|error| error.to_string())
+                holds(&condition, regs, &self.inferior, pid, tid, space).map_err(|error| error.to_string())
             });
             match held {
                 Ok(false) => return None,
@@ -413,9 +413,11 @@ pub(super) fn holds<I: Inferior>(
     regs: &Regs,
     inferior: &I,
     pid: crate::base::Pid,
+    tid: Tid,
     space: &Space,
 ) -> Result<bool, crate::lang::LangError> {
     let memory = RawMemory { inferior, pid };
-    let environment = ThreadEnvironment { regs, memory: &memory, sites: &space.sites };
+    let extended = || inferior.extended_regs(tid).ok();
+    let environment = ThreadEnvironment::new(regs, &memory, &space.sites, &extended);
     condition.evaluate(&environment).map(|value| Expression::is_true(&value))
 }

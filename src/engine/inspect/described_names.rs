@@ -13,7 +13,10 @@ use crate::binary::Module;
 use crate::engine::breakpoints::site_scope::SiteScope;
 use crate::engine::state::{Engine, Space};
 use crate::lang::typed::{Held, TypedValue};
-use crate::lang::{DebugNames, DebugType, Environment, Expression, Found, Names, RegisterName, Value};
+use crate::lang::{
+    DebugNames, DebugType, Environment, Expression, Found, Names, RegisterId, RegisterName, Value, VectorName,
+    VectorValue,
+};
 use crate::target::breakpoint::{CleanMemory, SiteTable};
 
 /// A value of the history, or a convenience variable.
@@ -21,6 +24,8 @@ use crate::target::breakpoint::{CleanMemory, SiteTable};
 pub enum Kept {
     /// A number.
     Plain(Value),
+    /// A vector register's value, or a part of it.
+    Vector(VectorValue),
     /// A value of a module's type.
     Described {
         /// The value.
@@ -238,6 +243,18 @@ impl Names for DescribedNames<'_> {
         described.then_some(self)
     }
 
+    fn vector(&self, name: &str) -> Option<VectorName> {
+        self.plain.vector(name)
+    }
+
+    fn vector_value(&self, name: &str) -> Option<VectorValue> {
+        self.plain.vector_value(name)
+    }
+
+    fn is_lost(&self, id: RegisterId) -> bool {
+        self.plain.is_lost(id)
+    }
+
     fn variable(&self, name: &str) -> Option<Value> {
         self.plain.variable(name)
     }
@@ -342,11 +359,13 @@ impl<I: Inferior> Engine<I> {
         let pid = self.selected_pid().unwrap_or(Pid(0));
         let regs = self.selected_frame_regs().unwrap_or_default();
         let none = SiteTable::default();
-        let plain = || self.names_of(Some(pid));
+        let outer = self.outer_frame_regs();
+        let plain = || TargetNames { outer, ..self.names_of(Some(pid)) };
         let space: Option<&Space> = plain().space;
         let sites = space.map_or(&none, |one| &one.sites);
         let raw = RawMemory { inferior: &self.inferior, pid };
-        let environment = ThreadEnvironment { regs: &regs, memory: &raw, sites };
+        let extended = || self.extended_regs_here();
+        let environment = ThreadEnvironment::new(&regs, &raw, sites, &extended);
         let mut use_it = Some(use_it);
         if let Ok((tid, shown)) = self.selected_frame() {
             let done = self.with_scope(tid, &shown, |scope| {
@@ -377,6 +396,12 @@ impl<I: Inferior> Engine<I> {
         let scope = scope.as_ref().map_or(InScope::Static, InScope::Site);
         let names = DescribedNames::new(plain, scope, &raw, 0);
         let compiled = Expression::compile(text, &names).map_err(|error| explain(&error, text))?;
+        if let Some(shape) = compiled.vector_shape().filter(|_| !compiled.is_assignable()) {
+            return Err(ApiError::user(format!(
+                "`{text}` cannot be a condition: a value of type `{}` is not a number",
+                shape.type_name()
+            )));
+        }
         match compiled.is_known_later() {
             true => Ok(compiled),
             false => Err(ApiError::user(format!("`{text}` cannot be a condition there: its value is not in memory"))),

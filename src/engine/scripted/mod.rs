@@ -10,9 +10,9 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use crate::base::{
-    AddrRange, DebugRegister, Inferior, InferiorError, Mapping, MappingSource, MemError, PendingScope, Pid,
-    PtraceEvent, Regs, Resume, ResumeHow, SigInfo, Signal, Tid, TraceOptions, VectorRegs, VirtAddr, WaitStatus,
-    Witness,
+    AddrRange, ComponentPlaces, DebugRegister, ExtendedRegs, Inferior, InferiorError, Mapping, MappingSource, MemError,
+    PendingScope, Pid, PtraceEvent, Regs, Resume, ResumeHow, SigInfo, Signal, Tid, TraceOptions, VectorRegs, VirtAddr,
+    WaitStatus, Witness,
 };
 
 /// Where every scripted process has its code: 4 KiB, `push rbp` throughout.
@@ -374,6 +374,14 @@ impl Inferior for Scripted {
 
     fn vector_regs(&self, _: Tid) -> Result<VectorRegs, InferiorError> {
         Ok(VectorRegs::default())
+    }
+
+    fn extended_regs(&self, _: Tid) -> Result<ExtendedRegs, InferiorError> {
+        Ok(ExtendedRegs::new(Vec::new(), ComponentPlaces::default()))
+    }
+
+    fn set_extended_regs(&mut self, tid: Tid, _: &ExtendedRegs) -> Result<(), InferiorError> {
+        self.stopped_mut(Operation::SetRegs, tid).map(|_| ())
     }
 
     fn siginfo(&self, tid: Tid) -> Result<SigInfo, InferiorError> {

@@ -6,7 +6,7 @@ mod describe;
 mod go;
 mod hashed;
 mod member_pointer;
-mod numbers;
+pub(in crate::lang) mod numbers;
 mod objects;
 mod rust;
 mod show;
