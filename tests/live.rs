@@ -9,6 +9,7 @@ mod live {
     mod arguments;
     mod bad_input;
     mod breakpoints;
+    mod catalogues;
     mod catching;
     mod conditions;
     mod contained;
