@@ -10,7 +10,10 @@ mod live {
     mod bad_input;
     mod breakpoints;
     mod calls;
+    mod catalogues;
     mod catching;
+    mod conditions;
+    mod contained;
     mod containers;
     mod debuginfod;
     mod differential;
@@ -45,6 +48,7 @@ mod live {
     mod prompt_keys;
     mod recovered;
     mod refusals;
+    mod registers;
     mod returned;
     mod rusty;
     mod session;

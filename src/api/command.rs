@@ -290,6 +290,12 @@ pub enum FrameMove {
 pub enum RegisterSet {
     /// The general ones.
     General,
+    /// Those, x87, vector registers in each of their widths, and control words.
+    All,
+    /// The vector registers in their full width, and mxcsr.
+    Vectors,
+    /// The x87 registers and control words.
+    Floats,
     /// These.
     Named(Vec<String>),
 }

@@ -26,8 +26,8 @@ pub use names::{CacheRequest, NameSourceRow, NameSourcesRow, NamesQuestion, Name
 pub use rate::MaxRate;
 pub use reply::{
     ApiError, Argument, BreakpointRow, ErrorKind, FrameRow, FunctionCall, HowFound, InferiorRow, InstructionRow,
-    LocationRow, ModuleRow, Place, ProcessRow, Reply, SignalRow, Stack, SymbolRow, ThreadRef, ThreadRow, VariableRow,
-    LISTED_LOCATIONS,
+    LocationRow, ModuleRow, Place, ProcessRow, RegisterRow, RegisterValue, Reply, SignalRow, Stack, SymbolRow,
+    ThreadRef, ThreadRow, VariableRow, LISTED_LOCATIONS,
 };
 pub use session::{ClientId, Outcome, Request, Session, Subscription};
 pub use source::{SourceLine, SourceQuery, SourceText};

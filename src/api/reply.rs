@@ -52,8 +52,8 @@ pub enum Reply {
     Inferiors { rows: Vec<InferiorRow> },
     /// Signal policies.
     Signals { rows: Vec<SignalRow> },
-    /// Registers: name, value, width in bytes.
-    Registers { rows: Vec<(String, u64, u8)> },
+    /// Registers.
+    Registers { rows: Vec<RegisterRow> },
     /// Variables of the selected frame.
     Variables { set: VariableSet, rows: Vec<VariableRow> },
     /// Lines of disassembly.
@@ -72,6 +72,29 @@ pub enum Reply {
     Kept { thread: ThreadRef, age_ms: u64, reply: Box<Reply> },
     /// The session's state.
     Status { stopped: Option<StopReason>, inferiors: Vec<InferiorRow> },
+}
+
+/// A register.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RegisterRow {
+    /// Its name, without a prefix.
+    pub name: String,
+    /// What it holds.
+    pub value: RegisterValue,
+}
+
+/// What a register holds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum RegisterValue {
+    /// A number of 1 to 8 bytes, and the number as its type shows it: with a sign, flags, or a symbol.
+    Word { value: u64, width: u8, shown: String },
+    /// A vector: its bytes, the lowest first, and its members in hexadecimal.
+    Wide { bytes: Vec<u8>, shown: String },
+    /// An 80-bit float: its bytes, the lowest first, and the number.
+    Float { bytes: Vec<u8>, shown: String },
+    /// Nobody saved it for this frame.
+    NotSaved,
 }
 
 /// One thread's stack.
@@ -213,6 +236,9 @@ pub struct LocationRow {
     /// It is disarmed, since it was hit so often in a second.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub too_hot: Option<u64>,
+    /// It is disarmed, since the breakpoint's condition means nothing here: why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unfit: Option<String>,
 }
 
 /// A thread, named.

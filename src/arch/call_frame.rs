@@ -5,7 +5,7 @@
 //! also where the debugger is gone by then.
 
 use super::{place_arguments, ArchError, ArgumentPlace, FloatWidth, IntegerRegister, ParameterClass, SseRegister};
-use crate::base::{Regs, VirtAddr};
+use crate::base::{Component, ExtendedRegs, Regs, VirtAddr};
 
 /// What leaf functions may use below the stack pointer, bytes (psABI, 3.2.2).
 const RED_ZONE: u64 = 128;
@@ -14,9 +14,6 @@ const XSAVE_ALIGNMENT: u64 = 64;
 /// Where the image of FXSAVE has xmm0, and how far apart they are (Intel SDM vol. 1, 10.5.1).
 const XMM_AT: usize = 160;
 const XMM_SIZE: usize = 16;
-/// Where an XSAVE image says which parts are not in their initial state, and the bit of the SSE registers.
-const XSTATE_BV_AT: usize = 512;
-const XSTATE_SSE: u8 = 2;
 /// The least that an XSAVE image has: FXSAVE's part and the header.
 const XSAVE_LEAST: usize = 576;
 /// `struct _fpx_sw_bytes` of asm/sigcontext.h; ptrace's image has the mask of what is saved at its beginning.
@@ -61,8 +58,8 @@ pub enum CallOperand {
 pub struct Interrupted {
     /// Its general registers.
     pub regs: Regs,
-    /// The image that XSAVE would write, as PTRACE_GETREGSET with NT_X86_XSTATE has it.
-    pub extended: Vec<u8>,
+    /// All others.
+    pub extended: ExtendedRegs,
     /// The signals that it blocks.
     pub blocked: u64,
 }
@@ -87,8 +84,8 @@ pub struct CallSpec {
 pub struct CallFrame {
     /// Its general registers.
     pub regs: Regs,
-    /// Its XSAVE image.
-    pub extended: Vec<u8>,
+    /// All others.
+    pub extended: ExtendedRegs,
     /// Where the bytes of the stack go; the return address is the first of them.
     pub at: VirtAddr,
     /// What goes there.
@@ -122,8 +119,9 @@ impl Room {
 
 /// Lays the stack and the registers out. Arguments for more than three words of the stack are refused.
 pub fn lay_out_call(spec: &CallSpec, interrupted: &Interrupted) -> Result<CallFrame, ArchError> {
-    if interrupted.extended.len() < XSAVE_LEAST {
-        return Err(ArchError::NoExtendedState(interrupted.extended.len()));
+    let image = interrupted.extended.image();
+    if image.len() < XSAVE_LEAST {
+        return Err(ArchError::NoExtendedState(image.len()));
     }
     let top = (interrupted.regs.rsp.wrapping_sub(RED_ZONE)).min(spec.below.0) & !15;
     let mut room = Room { top, low: top, pieces: Vec::new() };
@@ -143,7 +141,7 @@ pub fn lay_out_call(spec: &CallSpec, interrupted: &Interrupted) -> Result<CallFr
             }
         });
     }
-    let fpstate = room.take(signal_image(&interrupted.extended), XSAVE_ALIGNMENT)?;
+    let fpstate = room.take(signal_image(image), XSAVE_ALIGNMENT)?;
     let mut context = ucontext(interrupted, fpstate);
     let mut regs = Regs {
         rip: spec.function.0,
@@ -179,7 +177,7 @@ pub fn lay_out_call(spec: &CallSpec, interrupted: &Interrupted) -> Result<CallFr
 /// Where arguments are put.
 struct Put<'a> {
     regs: &'a mut Regs,
-    extended: &'a mut [u8],
+    extended: &'a mut ExtendedRegs,
     /// What follows the return address.
     words: &'a mut [u8],
     vectors: &'a mut u64,
@@ -245,12 +243,11 @@ impl Put<'_> {
     fn vector(&mut self, register: SseRegister, bytes: &[u8]) {
         *self.vectors += 1;
         let start = XMM_AT + usize::from(register.0) * XMM_SIZE;
-        if let Some(slot) = self.extended.get_mut(start..start + XMM_SIZE) {
-            slot.fill(0);
-            let count = bytes.len().min(XMM_SIZE);
-            slot[..count].copy_from_slice(&bytes[..count]);
-        }
-        self.extended[XSTATE_BV_AT] |= XSTATE_SSE;
+        let mut whole = [0; XMM_SIZE];
+        let count = bytes.len().min(XMM_SIZE);
+        whole[..count].copy_from_slice(&bytes[..count]);
+        // Every image has these.
+        let _ = self.extended.write(Component::Sse, start, &whole);
     }
 }
 
@@ -282,8 +279,25 @@ fn ucontext(interrupted: &Interrupted, fpstate: VirtAddr) -> Vec<u8> {
     put(UC_STACK_FLAGS_AT, u64::from(NO_STACK_CHANGE));
     let segments = regs.cs & 0xffff | (regs.ss & 0xffff) << 48;
     let registers = [
-        regs.r8, regs.r9, regs.r10, regs.r11, regs.r12, regs.r13, regs.r14, regs.r15, regs.rdi, regs.rsi, regs.rbp,
-        regs.rbx, regs.rdx, regs.rax, regs.rcx, regs.rsp, regs.rip, regs.eflags, segments,
+        regs.r8,
+        regs.r9,
+        regs.r10,
+        regs.r11,
+        regs.r12,
+        regs.r13,
+        regs.r14,
+        regs.r15,
+        regs.rdi,
+        regs.rsi,
+        regs.rbp,
+        regs.rbx,
+        regs.rdx,
+        regs.rax,
+        regs.rcx,
+        regs.rsp,
+        regs.rip,
+        regs.eflags,
+        segments,
     ];
     for (index, register) in registers.into_iter().enumerate() {
         put(UC_REGISTERS_AT + 8 * index, register);
@@ -307,11 +321,14 @@ fn restarted(regs: &Regs) -> Regs {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::ComponentPlaces;
 
     fn interrupted() -> Interrupted {
-        let regs = Regs { rsp: 0x7fff_0000_1008, rip: 0x1000, rbx: 7, eflags: 0x646, cs: 0x33, ss: 0x2b, ..Regs::default() };
+        let regs =
+            Regs { rsp: 0x7fff_0000_1008, rip: 0x1000, rbx: 7, eflags: 0x646, cs: 0x33, ss: 0x2b, ..Regs::default() };
         let mut extended = vec![0; 832];
         extended[SW_RESERVED_AT] = 7;
+        let extended = ExtendedRegs::new(extended, ComponentPlaces::new(|_| None));
         Interrupted { regs: Regs { orig_rax: u64::MAX, ..regs }, extended, blocked: 0x55 }
     }
 
@@ -368,9 +385,10 @@ mod tests {
         };
         let frame = lay_out_call(&spec(vec![double(1.5), integer(3), double(2.5)]), &interrupted()).unwrap();
         assert_eq!((frame.regs.rax, frame.regs.rdi), (2, 3));
-        assert_eq!(frame.extended[XMM_AT..XMM_AT + 8], 1.5f64.to_le_bytes());
-        assert_eq!(frame.extended[XMM_AT + 16..XMM_AT + 24], 2.5f64.to_le_bytes());
-        assert_eq!(frame.extended[XSTATE_BV_AT] & 2, 2);
+        let image = frame.extended.image();
+        assert_eq!(image[XMM_AT..XMM_AT + 8], 1.5f64.to_le_bytes());
+        assert_eq!(image[XMM_AT + 16..XMM_AT + 24], 2.5f64.to_le_bytes());
+        assert_eq!(image[512] & 2, 2, "they are not in their initial state");
     }
 
     #[test]

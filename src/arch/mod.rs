@@ -8,6 +8,7 @@ pub mod calling;
 pub mod disassemble;
 pub mod emulate;
 pub mod error;
+pub mod extended;
 pub mod interpret;
 pub mod liveness;
 mod lower;
@@ -29,6 +30,7 @@ pub use calling::{
 pub use disassemble::{disassemble, DisassembledLine};
 pub use emulate::{Effect, Emulation};
 pub use error::ArchError;
+pub use extended::{from_double, to_double, ExtendedKind, ExtendedPart, ExtendedRegister};
 pub use interpret::interpret_function;
 pub use liveness::is_dead_after;
 pub use register::Register;

@@ -252,6 +252,17 @@ impl Register {
         self.view.write(regs, value);
     }
 
+    /// The register that it is a part of, or is.
+    pub fn whole(&self) -> Register {
+        let whole = Register::all().iter().find(|one| one.view.slot == self.view.slot);
+        *whole.unwrap_or(self)
+    }
+
+    /// Whether it tells of the instruction that was executed last: no frame further out has it.
+    pub fn is_volatile(&self) -> bool {
+        matches!(self.view.slot, Slot::Eflags | Slot::OrigRax)
+    }
+
     /// A number that stands for the register or part of one, for [`Register::from_number`].
     pub fn number(&self) -> u16 {
         TABLE.iter().position(|one| one == self).map_or(u16::MAX, |at| at as u16)

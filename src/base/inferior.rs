@@ -3,7 +3,9 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use super::{AddrRange, MemError, Pid, Regs, RunRecord, Signal, Tid, VectorRegs, VirtAddr, WaitStatus, Witness};
+use super::{
+    AddrRange, ExtendedRegs, MemError, Pid, Regs, RunRecord, Signal, Tid, VectorRegs, VirtAddr, WaitStatus, Witness,
+};
 
 /// Why an operation on a task failed.
 #[derive(Debug, thiserror::Error)]
@@ -227,11 +229,11 @@ pub trait Inferior {
     /// The SSE registers.
     fn vector_regs(&self, tid: Tid) -> Result<VectorRegs, InferiorError>;
 
-    /// All registers but the general ones, as XSAVE writes them in its standard format (PTRACE_GETREGSET, NT_X86_XSTATE).
-    fn extended_state(&self, tid: Tid) -> Result<Vec<u8>, InferiorError>;
+    /// All registers beyond the general ones (PTRACE_GETREGSET): some kilobytes, so only when they are asked for.
+    fn extended_regs(&self, tid: Tid) -> Result<ExtendedRegs, InferiorError>;
 
-    /// Writes them, see [`Inferior::extended_state`].
-    fn set_extended_state(&mut self, tid: Tid, image: &[u8]) -> Result<(), InferiorError>;
+    /// Writes them.
+    fn set_extended_regs(&mut self, tid: Tid, regs: &ExtendedRegs) -> Result<(), InferiorError>;
 
     /// What the task's syscall-stop is (PTRACE_GET_SYSCALL_INFO). What makes no system calls stands in none.
     fn syscall_stop(&self, _tid: Tid) -> Result<SyscallStop, InferiorError> {
@@ -339,7 +341,7 @@ pub trait Inferior {
     /// Whether two tasks share their memory (kcmp(2), KCMP_VM); `None` where the kernel does not say.
     fn shares_memory(&self, one: Tid, other: Tid) -> Option<bool>;
 
-    /// Who looks on at `regs`, `vector_regs` and `read_mem`, and can answer in their place.
+    /// Who looks on at `regs`, `vector_regs`, `extended_regs` and `read_mem`, and can answer in their place.
     fn witness(&mut self) -> &mut Witness;
 
     /// Drops what is cached of a process's memory: after an exec, and when it is gone.

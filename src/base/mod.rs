@@ -3,6 +3,7 @@
 pub mod addr;
 pub mod content;
 pub mod cpu;
+pub mod extended;
 pub mod inferior;
 pub mod mem;
 pub mod progress;
@@ -17,6 +18,7 @@ pub mod witness;
 pub use addr::{AddrRange, FileAddr, LoadBias, VirtAddr};
 pub use content::FileContent;
 pub use cpu::CpuMask;
+pub use extended::{Component, ComponentPlaces, ExtendedRegs};
 pub use inferior::{
     DebugRegister, Inferior, InferiorError, Mapping, MappingSource, PendingScope, Resume, ResumeHow, SigInfo,
     SignalMasks, SyscallStop, TraceOptions, TrapOrder,

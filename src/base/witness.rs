@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::{AddrRange, MemError, Pid, Regs, TaskUid, Tid, VectorRegs, VirtAddr};
+use super::{AddrRange, ExtendedRegs, MemError, Pid, Regs, TaskUid, Tid, VectorRegs, VirtAddr};
 
 /// The size of what is kept at once, bytes.
 const PAGE: u64 = 4096;
@@ -14,7 +14,7 @@ const NOTED: usize = 4096;
 /// A stop, as it is kept: registers of tasks, and the pages that were read while they stood.
 #[derive(Clone, Debug, Default)]
 pub struct Recollection {
-    tasks: BTreeMap<Tid, (TaskUid, Regs, Option<VectorRegs>)>,
+    tasks: BTreeMap<Tid, (TaskUid, Regs, Option<ExtendedRegs>)>,
     pages: BTreeMap<(Pid, VirtAddr), Vec<u8>>,
     /// What the program itself could not write to: it reads the same afterwards.
     fixed: BTreeMap<Pid, Vec<AddrRange>>,
@@ -22,8 +22,8 @@ pub struct Recollection {
 
 impl Recollection {
     /// Keeps a task's registers.
-    pub fn keep_task(&mut self, uid: TaskUid, regs: Regs, vectors: Option<VectorRegs>) {
-        self.tasks.insert(uid.tid, (uid, regs, vectors));
+    pub fn keep_task(&mut self, uid: TaskUid, regs: Regs, extended: Option<ExtendedRegs>) {
+        self.tasks.insert(uid.tid, (uid, regs, extended));
     }
 
     /// Keeps the readable start of a page.
@@ -127,7 +127,13 @@ impl Witness {
     /// Its SSE registers.
     pub fn vector_regs(&self, tid: Tid) -> Option<VectorRegs> {
         let Part::Recalls(kept) = &self.part else { return None };
-        kept.tasks.get(&tid).and_then(|(.., vectors)| *vectors)
+        kept.tasks.get(&tid).and_then(|(.., extended)| extended.as_ref()).map(ExtendedRegs::vectors)
+    }
+
+    /// All beyond the general ones.
+    pub fn extended_regs(&self, tid: Tid) -> Option<ExtendedRegs> {
+        let Part::Recalls(kept) = &self.part else { return None };
+        kept.tasks.get(&tid).and_then(|(.., extended)| extended.clone())
     }
 
     /// What a read of memory gives, if it is to come from here.

@@ -91,7 +91,7 @@ fn target(compiler: &mut Compiler<'_>) -> Result<Target, LangError> {
     let first = compiler.token().clone();
     let assigned = matches!(compiler.tokens.get(1), Some(next) if matches!(next.kind, TokenKind::Punct(punct) if is_operator(punct)));
     let name = first.span.of(compiler.text).strip_prefix('$').unwrap_or("");
-    if first.kind == TokenKind::Variable && assigned && compiler.register(name).is_none() {
+    if first.kind == TokenKind::Variable && assigned && !compiler.is_register(name) {
         // `$`, `$$` and `$1` are the history, which nobody writes.
         let named = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
         if !named {

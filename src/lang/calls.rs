@@ -118,7 +118,11 @@ impl<'a> Compiler<'a> {
     }
 
     /// Compiles a part that is not evaluated, or is.
-    pub(super) fn unless<T>(&mut self, skipped: bool, read: impl FnOnce(&mut Self) -> Result<T, LangError>) -> Result<T, LangError> {
+    pub(super) fn unless<T>(
+        &mut self,
+        skipped: bool,
+        read: impl FnOnce(&mut Self) -> Result<T, LangError>,
+    ) -> Result<T, LangError> {
         self.unevaluated += u32::from(skipped);
         let operand = read(self);
         self.unevaluated -= u32::from(skipped);
@@ -186,7 +190,8 @@ impl<'a> Compiler<'a> {
         };
         let at = if self.unevaluated > 0 { VirtAddr(0) } else { self.value_now(calls)?.as_addr() };
         let name = operand.span.of(self.text);
-        let is_name = operand.kind == OperandKind::Symbol && name.starts_with(|one: char| one.is_alphabetic() || one == '_');
+        let is_name =
+            operand.kind == OperandKind::Symbol && name.starts_with(|one: char| one.is_alphabetic() || one == '_');
         if is_name {
             let at = self.names.symbol(name).unwrap_or(at);
             return Ok(Callee::Named { name: name.to_owned(), at });

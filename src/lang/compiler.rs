@@ -8,6 +8,7 @@ use super::lexer::{self, Token, TokenKind};
 use super::library::Use;
 use super::operator::{BinaryOp, Infix, Logical};
 use super::typed::TypedValue;
+use super::vector::Vector;
 use crate::base::VirtAddr;
 
 use super::{symbol, typename, Fault, LangError, Names, RegisterName, Span, Type, Value};
@@ -24,6 +25,7 @@ pub(super) struct Compiler<'a> {
     pub(super) names: &'a dyn Names,
     /// Values that are not in memory.
     pub(super) held: Vec<(TypedValue, u16)>,
+    pub(super) vectors: Vec<Vector>,
     /// The last reference that was followed, and the part of the text that it is.
     pub(super) reference: Option<(Span, DebugType)>,
     /// In how many parts that are not evaluated the token is.
@@ -48,6 +50,7 @@ impl<'a> Compiler<'a> {
             emitter: Emitter::default(),
             names,
             held: Vec::new(),
+            vectors: Vec::new(),
             reference: None,
             unevaluated: 0,
             nesting: 0,
@@ -101,9 +104,9 @@ impl<'a> Compiler<'a> {
         std::mem::take(&mut self.emitter).finish()
     }
 
-    /// The register or `None`, if it is not one.
-    pub(super) fn register(&self, name: &str) -> Option<RegisterName> {
-        self.names.register(name)
+    /// Whether a register has that name.
+    pub(super) fn is_register(&self, name: &str) -> bool {
+        self.names.register(name).is_some() || self.names.vector(name).is_some()
     }
 
     /// Runs one of the functions below, one level deeper.
@@ -258,8 +261,9 @@ impl<'a> Compiler<'a> {
 
     /// What a pointer, or a library's object that is one, points to.
     fn target_of(&mut self, operand: Operand, span: Span) -> Result<Operand, LangError> {
+        let is_optional = operand.origin.is_some_and(|ty| self.engaged_flag(self.defined(ty)).is_some());
         match self.library_part(operand, Use::Target, span)? {
-            Some(part) if !part.ty.is_pointer() => Ok(part),
+            Some(part) if is_optional || !part.ty.is_pointer() => Ok(part),
             Some(part) => {
                 let pointer = self.rvalue(part)?;
                 self.dereference(pointer, span)
@@ -429,6 +433,9 @@ impl<'a> Compiler<'a> {
         let whole = operand.span.to(span);
         let object = if is_arrow { self.target_of(operand, whole)? } else { operand };
         if self.at_punct("(") {
+            if let Some(answer) = self.method(object, &name, whole)? {
+                return Ok(answer);
+            }
             if let Some(called) = self.method_call(object, &name, mark)? {
                 return Ok(called);
             }
@@ -439,6 +446,12 @@ impl<'a> Compiler<'a> {
     /// `[index]` behind an operand.
     fn subscript(&mut self, operand: Operand) -> Result<Operand, LangError> {
         self.at += 1;
+        if let OperandKind::Vector(_) = operand.kind {
+            return self.vector_element(operand);
+        }
+        if let Some(element) = self.contained_element(operand)? {
+            return Ok(element);
+        }
         let object = self.library_part(operand, Use::Element, operand.span)?;
         let left = self.rvalue(object.unwrap_or(operand))?;
         let index = self.value()?;
@@ -494,7 +507,10 @@ impl<'a> Compiler<'a> {
         Ok(Operand { kind: OperandKind::Symbol, origin, ..operand })
     }
 
-    fn read_register(&mut self, name: RegisterName, span: Span) -> Result<Operand, LangError> {
+    pub(super) fn read_register(&mut self, name: RegisterName, span: Span) -> Result<Operand, LangError> {
+        if self.names.is_lost(name.id) {
+            return Err(Fault::NotSaved.at(span));
+        }
         self.emitter.emit(Op::Register(name), span)?;
         Ok(Operand { kind: OperandKind::Register(name), ty: name.ty, span, origin: None })
     }
@@ -510,6 +526,9 @@ impl<'a> Compiler<'a> {
         }
         if let Some(register) = self.names.register(name) {
             return self.read_register(register, span);
+        }
+        if let Some(vector) = self.vector_named(name, span)? {
+            return Ok(vector);
         }
         if let Some(found) = self.names.debug().and_then(|debug| debug.kept(name)) {
             return self.found(found, span);
@@ -560,9 +579,11 @@ fn address(operand: Operand, span: Span) -> Result<Operand, LangError> {
             Ok(Operand { kind: OperandKind::Value, ty, span, origin: None })
         }
         OperandKind::Symbol => Ok(Operand { kind: OperandKind::Value, span, ..operand }),
-        OperandKind::Value | OperandKind::Bits(_) | OperandKind::Register(_) | OperandKind::Held(_) => {
-            Err(Fault::NoAddress.at(span))
-        }
+        OperandKind::Value
+        | OperandKind::Bits(_)
+        | OperandKind::Register(_)
+        | OperandKind::Held(_)
+        | OperandKind::Vector(_) => Err(Fault::NoAddress.at(span)),
     }
 }
 

@@ -124,6 +124,9 @@ impl Compiler<'_> {
 
     /// The operand's value on the stack. An array is the address of its first element.
     pub(super) fn rvalue(&mut self, operand: Operand) -> Result<Operand, LangError> {
+        if let OperandKind::Vector(_) = operand.kind {
+            return self.vector_number(operand);
+        }
         let Some(ty) = operand.origin else { return self.emitter.value(operand) };
         let span = operand.span;
         if let OperandKind::Held(index) = operand.kind {
@@ -194,6 +197,9 @@ impl Compiler<'_> {
 
     /// `operand.name`; of a pointer too, as gdb has it.
     pub(super) fn member(&mut self, operand: Operand, name: &str, span: Span) -> Result<Operand, LangError> {
+        if let OperandKind::Vector(_) = operand.kind {
+            return self.vector_member(operand, name, span);
+        }
         let Some(ty) = operand.origin else { return Err(Fault::NoMembers(operand.ty.to_string()).at(operand.span)) };
         if let OperandKind::Held(index) = operand.kind {
             return self.held_member(index, name, span);

@@ -1,6 +1,6 @@
 //! Appends instructions to code, and keeps account of the machine's stack.
 
-use super::code::{Code, Op, STACK};
+use super::code::{Code, Contained, Container, Op, STACK};
 use super::debug::DebugType;
 use super::operator::BinaryOp;
 use super::value::convertible;
@@ -21,6 +21,8 @@ pub(super) enum OperandKind {
     Bits(BitField),
     /// Nothing: the compiler holds the value of that number, which is not in memory.
     Held(u32),
+    /// Nothing: it is the vector of that number, of the compiler's.
+    Vector(u32),
 }
 
 /// Bits of a word.
@@ -87,6 +89,12 @@ impl Emitter {
         self.code.texts.len() as u32 - 1
     }
 
+    /// Keeps a container's layout.
+    pub(super) fn container(&mut self, container: Container) -> Contained {
+        self.code.containers.push(container);
+        Contained(self.code.containers.len() as u32 - 1)
+    }
+
     /// Appends a jump, to be given its target by [`Emitter::land`].
     pub(super) fn jump(&mut self, op: Op, span: Span) -> Result<Pending, LangError> {
         self.emit(op, span)?;
@@ -105,6 +113,18 @@ impl Emitter {
     /// Starts the other branch: what the one before left on the stack is not there.
     pub(super) fn other_branch(&mut self) {
         self.depth = self.depth.saturating_sub(1);
+    }
+
+    /// The value that the code after `mark` comes to, if it needs neither registers nor memory.
+    pub(super) fn constant_since(&self, mark: (usize, usize)) -> Option<Value> {
+        let plain = |op: &Op| matches!(op, Op::Push(_) | Op::Cast(_) | Op::Unary(_) | Op::Binary(_) | Op::Truth);
+        let ops = self.code.ops.get(mark.0..)?.to_vec();
+        let spans = self.code.spans.get(mark.0..)?.to_vec();
+        if !ops.iter().all(plain) {
+            return None;
+        }
+        let code = Code { ops, spans, constants: self.code.constants.clone(), ..Code::default() };
+        super::machine::run(&code, code.ops.len(), &super::format::NoMemory).ok()
     }
 
     /// Where the code ends now, to go back to.

@@ -8,6 +8,7 @@ use super::debug::DebugType;
 use super::emitter::{BitField, Operand, OperandKind};
 use super::lexer::TokenKind;
 use super::typed::{Held, TypedValue};
+use super::vector::{Shape, Vector, VectorValue};
 use super::{machine, Environment, Fault, LangError, Names, RegisterName, Type, Value};
 
 /// Storage that an expression names, or an assignment writes to.
@@ -46,6 +47,7 @@ pub struct Expression {
     reference: Option<DebugType>,
     /// A value that is not in memory, with the module of its type.
     held: Option<(TypedValue, u16)>,
+    vector: Option<Vector>,
 }
 
 /// What an expression came to.
@@ -53,6 +55,8 @@ pub struct Expression {
 pub enum Outcome {
     /// A number or address, of a type without description.
     Plain(Value),
+    /// A vector register, or a part of one that is no number.
+    Vector(VectorValue),
     /// A value of a described type.
     Described {
         /// The value.
@@ -81,7 +85,9 @@ impl Expression {
     /// Takes the code of `operand` from the compiler. That of a thing in memory ends with reading it.
     pub(super) fn finish(compiler: &mut Compiler<'_>, operand: Operand) -> Result<Expression, LangError> {
         let address_code = compiler.emitter.mark().0;
+        let vector = compiler.vector_of(operand);
         let held = match operand.kind {
+            OperandKind::Vector(_) => None,
             OperandKind::Held(index) => compiler.held.get(index as usize).cloned(),
             OperandKind::Memory if operand.ty.is_opaque() => None,
             _ => {
@@ -92,12 +98,17 @@ impl Expression {
         let Operand { ty, kind, origin, span } = operand;
         let reference = compiler.reference.filter(|(whole, _)| *whole == span && kind == OperandKind::Memory);
         let reference = reference.map(|(_, ty)| ty);
-        Ok(Expression { code: compiler.take_code(), address_code, ty, kind, origin, reference, held })
+        Ok(Expression { code: compiler.take_code(), address_code, ty, kind, origin, reference, held, vector })
     }
 
     /// Whether evaluating it later can come to a value: what is not in memory is known only now.
     pub fn is_known_later(&self) -> bool {
         self.held.is_none()
+    }
+
+    /// The type of a vector register, or of a part of one.
+    pub fn vector_shape(&self) -> Option<Shape> {
+        self.vector.as_ref().map(Vector::shape)
     }
 
     /// Its described type; of a reference that of the reference.
@@ -109,6 +120,9 @@ impl Expression {
     pub fn outcome(&self, env: &dyn Environment) -> Result<Outcome, LangError> {
         if let Some((value, module)) = &self.held {
             return Ok(Outcome::Described { value: value.clone(), module: *module });
+        }
+        if let Some(vector) = &self.vector {
+            return Ok(Outcome::Vector(vector.value(env)));
         }
         let Some(DebugType { module, id }) = self.origin else { return Ok(Outcome::Plain(self.evaluate(env)?)) };
         if let Some(Place::Memory { at, .. }) = self.place(env)? {
@@ -129,10 +143,10 @@ impl Expression {
 
     /// The type of its value.
     pub fn ty(&self) -> Type {
-        self.ty
+        self.vector_register().map_or(self.ty, |register| register.ty)
     }
 
-    /// Computes its value; of a record or array its address. Allocates nothing.
+    /// Computes its value; of a record or array its address. Allocates nothing, but for an x87 register.
     pub fn evaluate(&self, env: &dyn Environment) -> Result<Value, LangError> {
         if let Some((value, _)) = &self.held {
             let fault = match &value.place {
@@ -141,6 +155,10 @@ impl Expression {
                 _ => Fault::NoAddress,
             };
             return Err(fault.at(Default::default()));
+        }
+        if let Some(vector) = &self.vector {
+            let number = vector.value(env).number();
+            return number.ok_or_else(|| Fault::NotNumber(vector.shape().type_name()).at(Default::default()));
         }
         machine::run(&self.code, self.code.ops.len(), env)
     }
@@ -152,6 +170,7 @@ impl Expression {
             OperandKind::Register(name) => Ok(Some(Place::Register(name))),
             OperandKind::Memory => Ok(Some(Place::Memory { at: address()?, size: self.ty.size() })),
             OperandKind::Bits(field) => Ok(Some(Place::Bits { at: address()?, field })),
+            OperandKind::Vector(_) => Ok(self.vector_register().map(Place::Register)),
             OperandKind::Value | OperandKind::Symbol | OperandKind::Held(_) => Ok(None),
         }
     }
@@ -159,6 +178,15 @@ impl Expression {
     /// Whether it names storage, see [`Expression::place`].
     pub fn is_assignable(&self) -> bool {
         matches!(self.kind, OperandKind::Register(_) | OperandKind::Memory | OperandKind::Bits(_))
+            || self.vector_register().is_some()
+    }
+
+    /// The register that an x87 register is written by.
+    fn vector_register(&self) -> Option<RegisterName> {
+        match &self.vector {
+            Some(Vector::Register(name)) => Vector::register(*name),
+            _ => None,
+        }
     }
 
     /// Whether a condition with that value holds.

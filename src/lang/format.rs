@@ -115,16 +115,20 @@ pub fn format_labelled(value: &Value, format: Format, read: &dyn Environment, la
 
 /// The value of a number by a format letter, without looking at what it could point to.
 pub(super) fn format_plain(value: &Value, format: Format, labels: &dyn Labels) -> String {
-    struct NoMemory;
-    impl Environment for NoMemory {
-        fn register(&self, _: super::RegisterId) -> u64 {
-            0
-        }
-        fn read(&self, at: VirtAddr, _: &mut [u8]) -> Result<(), crate::base::MemError> {
-            Err(crate::base::MemError::Unmapped(at))
-        }
-    }
     format_labelled(value, format, &NoMemory, labels)
+}
+
+/// Where there are neither registers nor memory.
+pub(super) struct NoMemory;
+
+impl Environment for NoMemory {
+    fn register(&self, _: super::RegisterId) -> u64 {
+        0
+    }
+
+    fn read(&self, at: VirtAddr, _: &mut [u8]) -> Result<(), crate::base::MemError> {
+        Err(crate::base::MemError::Unmapped(at))
+    }
 }
 
 /// As the type suggests.
@@ -137,6 +141,7 @@ fn natural(value: Value, read: &dyn Environment, labels: &dyn Labels) -> String 
         (None, Some(Scalar::Code)) => address(at, labels),
         (None, Some(Scalar::Bool)) if at < 2 => (at == 1).to_string(),
         (None, Some(Scalar::Char | Scalar::I8 | Scalar::U8)) => character(value),
+        (None, Some(Scalar::Flags(set))) => set.show(at),
         _ if ty.is_float() => float::text(value),
         _ => number(value),
     }

@@ -9,6 +9,8 @@ pub mod assignment;
 pub mod calls;
 mod code;
 mod compiler;
+mod contained;
+mod containers;
 pub mod debug;
 mod described;
 mod emitter;
@@ -33,6 +35,8 @@ pub mod typed;
 mod typename;
 pub mod types;
 pub mod value;
+pub mod vector;
+mod vectors;
 
 pub use assignment::Assignment;
 pub use calls::{CallArgument, CallPurpose, CallResult, Callee, Calls};
@@ -44,8 +48,9 @@ pub use examine::{ExamineFormat, ExamineKind, Unit};
 pub use expression::{Expression, Outcome, Place};
 pub use format::{format_labelled, format_value, Format, Label, Labels, NoLabels};
 pub use names::{Names, RegisterId, RegisterName};
-pub use types::{Scalar, Type};
+pub use types::{FlagSet, Scalar, Type};
 pub use value::Value;
+pub use vector::{VectorName, VectorValue};
 
 /// The type that a text names: `struct S *`.
 pub fn described_type(text: &str, names: &dyn Names) -> Option<DebugType> {

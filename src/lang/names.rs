@@ -4,7 +4,8 @@ use crate::base::VirtAddr;
 
 use super::calls::Calls;
 use super::debug::DebugNames;
-use super::{Type, Value};
+use super::vector::{VectorName, VectorValue};
+use super::{FlagSet, Scalar, Type, Value};
 
 /// A register, as whoever implements [`Names`] and [`super::Environment`] numbers it; means nothing to the language.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -22,7 +23,13 @@ pub struct RegisterName {
 impl RegisterName {
     /// A signed integer of 1, 2, 4 or 8 bytes, as gdb types the general registers.
     pub fn integer(id: RegisterId, bytes: usize) -> RegisterName {
-        RegisterName { id, ty: Type::signed(bytes) }
+        let ty = if bytes == 1 { Type::scalar(Scalar::Byte) } else { Type::signed(bytes) };
+        RegisterName { id, ty }
+    }
+
+    /// A register of flags.
+    pub fn flags(id: RegisterId, set: FlagSet) -> RegisterName {
+        RegisterName { id, ty: Type::scalar(Scalar::Flags(set)) }
     }
 
     /// The program counter.
@@ -45,6 +52,21 @@ impl RegisterName {
 pub trait Names {
     /// The register of that name. Of the bare words only `arg0`, `arg1`.. and `retval` are asked for, `$rdi` as `rdi`.
     fn register(&self, name: &str) -> Option<RegisterName>;
+
+    /// The register of that name that is wider than a number: `xmm0`, `st0`.
+    fn vector(&self, _name: &str) -> Option<VectorName> {
+        None
+    }
+
+    /// The value of `$name` that is such a register's: of the history, or a convenience variable.
+    fn vector_value(&self, _name: &str) -> Option<VectorValue> {
+        None
+    }
+
+    /// Whether a register has no value in the frame: a function that it called could change it, and nobody saved it.
+    fn is_lost(&self, _id: RegisterId) -> bool {
+        false
+    }
 
     /// The address of a symbol, which may be qualified, demangled and have its arguments: `A::f(int)`.
     fn symbol(&self, name: &str) -> Option<VirtAddr>;

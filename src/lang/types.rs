@@ -33,10 +33,72 @@ pub enum Scalar {
     Float,
     /// `double`.
     Double,
+    /// A signed integer of one byte that is no character, as gdb has it in registers.
+    Byte,
+    /// The CPU's flags.
+    Flags(FlagSet),
     /// The address of an instruction: what a symbol's bare name gives.
     Code,
     /// What is neither number nor address, of so many bytes: a record, an array, a number of 16 bytes.
     Opaque(u32),
+}
+
+/// A register of flags.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum FlagSet {
+    /// eflags.
+    Status,
+    /// mxcsr.
+    Vector,
+}
+
+impl FlagSet {
+    /// Names by bit, as gdb has them (Intel SDM, volume 1, 3.4.3 and 10.2.3); fields of several bits have none.
+    const STATUS: [(u8, &'static str); 17] = [
+        (0, "CF"),
+        (1, ""),
+        (2, "PF"),
+        (4, "AF"),
+        (6, "ZF"),
+        (7, "SF"),
+        (8, "TF"),
+        (9, "IF"),
+        (10, "DF"),
+        (11, "OF"),
+        (14, "NT"),
+        (16, "RF"),
+        (17, "VM"),
+        (18, "AC"),
+        (19, "VIF"),
+        (20, "VIP"),
+        (21, "ID"),
+    ];
+    const VECTOR: [(u8, &'static str); 14] = [
+        (0, "IE"),
+        (1, "DE"),
+        (2, "ZE"),
+        (3, "OE"),
+        (4, "UE"),
+        (5, "PE"),
+        (6, "DAZ"),
+        (7, "IM"),
+        (8, "DM"),
+        (9, "ZM"),
+        (10, "OM"),
+        (11, "UM"),
+        (12, "PM"),
+        (15, "FZ"),
+    ];
+
+    /// The flags that are set: `[ ZF PF ]`.
+    pub fn show(self, bits: u64) -> String {
+        let names: &[(u8, &str)] = match self {
+            FlagSet::Status => &FlagSet::STATUS,
+            FlagSet::Vector => &FlagSet::VECTOR,
+        };
+        let set = names.iter().filter(|(bit, name)| bits >> bit & 1 == 1 && !name.is_empty());
+        format!("[ {}]", set.map(|(_, name)| format!("{name} ")).collect::<String>())
+    }
 }
 
 /// A scalar type, or a pointer to one.
@@ -117,9 +179,9 @@ impl Type {
     /// `sizeof`, in bytes; 1 for `void`, as gcc has it.
     pub fn size(self) -> usize {
         match self.as_scalar() {
-            Some(Scalar::Void | Scalar::Bool | Scalar::Char | Scalar::I8 | Scalar::U8) => 1,
+            Some(Scalar::Void | Scalar::Bool | Scalar::Char | Scalar::I8 | Scalar::U8 | Scalar::Byte) => 1,
             Some(Scalar::I16 | Scalar::U16) => 2,
-            Some(Scalar::I32 | Scalar::U32 | Scalar::Float) => 4,
+            Some(Scalar::I32 | Scalar::U32 | Scalar::Float | Scalar::Flags(_)) => 4,
             Some(Scalar::Opaque(size)) => size as usize,
             _ => 8,
         }
@@ -161,7 +223,10 @@ impl Type {
 
     /// Whether it is an integer with a sign.
     pub fn is_signed(self) -> bool {
-        matches!(self.as_scalar(), Some(Scalar::Char | Scalar::I8 | Scalar::I16 | Scalar::I32 | Scalar::I64))
+        matches!(
+            self.as_scalar(),
+            Some(Scalar::Char | Scalar::I8 | Scalar::Byte | Scalar::I16 | Scalar::I32 | Scalar::I64)
+        )
     }
 
     /// Whether it is a character of one byte: `char`, signed or unsigned or plain.
@@ -169,9 +234,9 @@ impl Type {
         matches!(self.as_scalar(), Some(Scalar::Char | Scalar::I8 | Scalar::U8))
     }
 
-    /// Integer promotion: what is narrower than `int` becomes `int`.
+    /// Integer promotion: what is narrower than `int` becomes `int`, and so do flags.
     pub(super) fn promoted(self) -> Type {
-        if self.is_integer() && self.size() < 4 {
+        if self.is_integer() && (self.size() < 4 || matches!(self.as_scalar(), Some(Scalar::Flags(_)))) {
             Type::INT
         } else {
             self
@@ -206,6 +271,9 @@ impl fmt::Display for Type {
             Scalar::Bool => "bool",
             Scalar::Char => "char",
             Scalar::I8 => "signed char",
+            Scalar::Byte => "int8_t",
+            Scalar::Flags(FlagSet::Status) => "i386_eflags",
+            Scalar::Flags(FlagSet::Vector) => "i386_mxcsr",
             Scalar::U8 => "unsigned char",
             Scalar::I16 => "short",
             Scalar::U16 => "unsigned short",

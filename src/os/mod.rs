@@ -9,6 +9,7 @@ pub mod clock;
 pub mod doorbell;
 mod download;
 pub mod error;
+mod extended;
 mod family;
 pub mod file;
 pub mod guardian;

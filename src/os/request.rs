@@ -19,16 +19,6 @@ pub(super) fn request(what: c_uint, tid: Tid, addr: *mut c_void, data: *mut c_vo
     }
 }
 
-/// Reads or writes the registers that NT_X86_XSTATE means; how many bytes that were.
-pub(super) fn extended_registers(what: c_uint, tid: Tid, image: &mut [u8]) -> Result<usize, c_int> {
-    /// NT_X86_XSTATE of <elf.h>.
-    const NT_X86_XSTATE: usize = 0x202;
-    let mut part = libc::iovec { iov_base: image.as_mut_ptr().cast(), iov_len: image.len() };
-    // The kernel reads or writes the bytes that `part` describes, which live over the call, and its length.
-    request(what, tid, NT_X86_XSTATE as *mut c_void, std::ptr::from_mut(&mut part).cast())?;
-    Ok(part.iov_len)
-}
-
 /// ESRCH says that the task is gone, or was killed out of its stop: an answer.
 pub(super) fn failed(what: &'static str, tid: Tid, errno: c_int) -> InferiorError {
     match errno {

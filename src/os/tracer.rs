@@ -9,16 +9,16 @@ use std::ptr;
 use libc::{c_uint, c_void};
 
 use crate::base::{
-    DebugRegister, Inferior, InferiorError, Mapping, MemError, PendingScope, Pid, PtraceEvent, Regs, Resume, ResumeHow,
-    RunRecord, SigInfo, Signal, SignalMasks, SyscallStop, Tid, TraceOptions, TrapOrder, VectorRegs, VirtAddr,
-    WaitStatus, Witness,
+    DebugRegister, ExtendedRegs, Inferior, InferiorError, Mapping, MemError, PendingScope, Pid, PtraceEvent, Regs,
+    Resume, ResumeHow, RunRecord, SigInfo, Signal, SignalMasks, SyscallStop, Tid, TraceOptions, TrapOrder, VectorRegs,
+    VirtAddr, WaitStatus, Witness,
 };
 
 use super::error::last_errno;
 use super::mem::{load, store, MemFiles};
 use super::reports::Reports;
-use super::request::{extended_registers, debug_register_offset, failed, fetch, poke, request, set_pc};
-use super::{proc, refusal, Doorbell};
+use super::request::{debug_register_offset, failed, fetch, poke, request, set_pc};
+use super::{extended, proc, refusal, Doorbell};
 
 /// Calls of 64-bit code (include/uapi/linux/audit.h, AUDIT_ARCH_X86_64).
 const AUDIT_ARCH_X86_64: u32 = 0xc000_003e;
@@ -61,9 +61,6 @@ fn proc_error(path: impl Into<PathBuf>, tid: Tid) -> impl FnOnce(io::Error) -> I
         _ => InferiorError::Proc { path, reason: error.to_string() },
     }
 }
-
-/// More than any XSAVE image in the standard format has, bytes: with AMX it is 11 KiB.
-const EXTENDED_STATE_LIMIT: usize = 32 << 10;
 
 impl Inferior for LiveInferior {
     /// One waitpid(2). A blocking wait answers `None` when the doorbell was rung, which it takes.
@@ -175,19 +172,12 @@ impl Inferior for LiveInferior {
         Ok(regs)
     }
 
-    fn extended_state(&self, tid: Tid) -> Result<Vec<u8>, InferiorError> {
-        let mut image = vec![0; EXTENDED_STATE_LIMIT];
-        let length = extended_registers(libc::PTRACE_GETREGSET as libc::c_uint, tid, &mut image)
-            .map_err(|errno| failed("the extended registers", tid, errno))?;
-        image.truncate(length);
-        Ok(image)
+    fn extended_regs(&self, tid: Tid) -> Result<ExtendedRegs, InferiorError> {
+        self.witness.extended_regs(tid).map_or_else(|| extended::fetch(tid), Ok)
     }
 
-    fn set_extended_state(&mut self, tid: Tid, image: &[u8]) -> Result<(), InferiorError> {
-        let mut image = image.to_vec();
-        extended_registers(libc::PTRACE_SETREGSET as libc::c_uint, tid, &mut image)
-            .map(drop)
-            .map_err(|errno| failed("setting the extended registers", tid, errno))
+    fn set_extended_regs(&mut self, tid: Tid, regs: &ExtendedRegs) -> Result<(), InferiorError> {
+        extended::store(tid, regs)
     }
 
     fn debug_register(&self, tid: Tid, register: DebugRegister) -> Result<u64, InferiorError> {

@@ -91,7 +91,8 @@ fn what_functions_return_is_what_gdb_says() {
         ours.extend(["--".to_owned(), program.clone()]);
         let ours = prints(home.run(ours, LONG).stdout.lines().map(str::to_owned));
         let first = ["set width 0", "set debuginfod enabled off", &begin, "run"];
-        let theirs = Command::new("gdb").args(["-nx", "-q", "-batch"]).args(arguments("-ex", &first)).arg(&program).output();
+        let theirs =
+            Command::new("gdb").args(["-nx", "-q", "-batch"]).args(arguments("-ex", &first)).arg(&program).output();
         let theirs = String::from_utf8_lossy(&theirs.expect("gdb runs").stdout).into_owned();
         let theirs = prints(theirs.lines().map(str::to_owned));
         assert_eq!((ours.len(), theirs.len()), (ALIKE.len(), ALIKE.len()), "{ours:#?}\n{theirs:#?}");

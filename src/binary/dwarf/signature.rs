@@ -46,8 +46,7 @@ impl<'a> Types<'a> {
         }
         let (result, place) = self.result_of(function)?;
         let children = self.session.children(function).ok()?;
-        let mut signature =
-            CallSignature { object: None, parameters: Vec::new(), is_variadic: false, result, place };
+        let mut signature = CallSignature { object: None, parameters: Vec::new(), is_variadic: false, result, place };
         for child in &children {
             match child.tag {
                 gimli::DW_TAG_unspecified_parameters => signature.is_variadic = true,
@@ -90,9 +89,10 @@ impl<'a> Types<'a> {
         }
         let depth = depth.checked_sub(1)?;
         let members = self.members(class);
-        members.iter().filter(|one| one.kind == MemberKind::Base).find_map(|one| {
-            self.base_within(one.ty, base, depth)?.checked_add(one.offset)
-        })
+        members
+            .iter()
+            .filter(|one| one.kind == MemberKind::Base)
+            .find_map(|one| self.base_within(one.ty, base, depth)?.checked_add(one.offset))
     }
 
     /// The type itself, without names for it, const and volatile.

@@ -6,7 +6,7 @@ use super::conversion::{convert_plain, word, Distance, Fit};
 use super::{CallMode, PlannedCall, PlannedResult};
 use crate::arch::CallOperand;
 use crate::base::VirtAddr;
-use crate::binary::dwarf::{EntryId, Method, CallSignature, ReturnPlace, Shape, TypeId, Types};
+use crate::binary::dwarf::{CallSignature, EntryId, Method, ReturnPlace, Shape, TypeId, Types};
 use crate::binary::{FunctionMatch, NamePattern, SymbolKind};
 use crate::engine::inspect::described_names::{DescribedNames, Kept};
 use crate::engine::inspect::expressions::{is_called, HOMONYMS};
@@ -88,12 +88,13 @@ impl DescribedNames<'_> {
         let (name, result) = (format!("the resolver of {name}"), PlannedResult::Untyped);
         match self.made(PlannedCall { name, function: resolver, operands: Vec::new(), result })? {
             Kept::Plain(value) => Ok(value.as_addr()),
-            Kept::Described { .. } => Err(Fault::BadCode),
+            _ => Err(Fault::BadCode),
         }
     }
 
     fn known(&self, kept: &Kept) -> Result<CallResult, Fault> {
         match kept {
+            Kept::Vector(_) => Err(Fault::BadCode),
             Kept::Plain(value) => Ok(CallResult::Plain(*value)),
             Kept::Described { value, module } => {
                 let modules = self.plain.space.map(|space| space.modules.modules()).unwrap_or_default();
@@ -215,7 +216,9 @@ impl DescribedNames<'_> {
             let matches = loaded.module.functions_named(&NamePattern::Plain(name.to_owned()), HOMONYMS);
             let wanted = |one: &&FunctionMatch| one.kind == SymbolKind::Function && is_called(one, name);
             for function in matches.functions.iter().filter(wanted) {
-                found.extend(u16::try_from(index).ok().map(|module| self.candidate(module, loaded.to_virt(function.address))));
+                found.extend(
+                    u16::try_from(index).ok().map(|module| self.candidate(module, loaded.to_virt(function.address))),
+                );
             }
         }
         let symbol = modules.iter().find_map(|one| one.module.symbols().find_exact(name));

@@ -141,7 +141,8 @@ impl Fit<'_, '_> {
             }
             CallArgument::Number { value, place, .. } => {
                 let wanted = arithmetic_type(self.types, to);
-                if wanted.is_opaque() || !matches!(to_view.shape, Shape::Base(_) | Shape::Enumeration(_) | Shape::Pointer(_))
+                if wanted.is_opaque()
+                    || !matches!(to_view.shape, Shape::Base(_) | Shape::Enumeration(_) | Shape::Pointer(_))
                 {
                     return None;
                 }
@@ -203,7 +204,9 @@ pub(super) fn convert_plain(argument: &CallArgument) -> Result<CallOperand, Stri
             Ok(CallOperand::Value { class, bytes: value.as_f64().to_le_bytes().to_vec() })
         }
         CallArgument::Number { value, .. } => Ok(word(value.bits())),
-        CallArgument::Object { .. } => Err("an object can be passed only where the parameters are described".to_owned()),
+        CallArgument::Object { .. } => {
+            Err("an object can be passed only where the parameters are described".to_owned())
+        }
     }
 }
 

@@ -35,8 +35,7 @@ const LIMIT: Duration = Duration::from_secs(10);
 /// How often a call that takes its time is looked at.
 const PERIOD: Duration = Duration::from_millis(100);
 /// `mov rax, 15; syscall`, as glibc, musl and Go have it for the return from a signal's handler: rt_sigreturn(2) is 15.
-const TRAMPOLINES: [&[u8]; 2] =
-    [&[0x48, 0xc7, 0xc0, 0x0f, 0, 0, 0, 0x0f, 0x05], &[0xb8, 0x0f, 0, 0, 0, 0x0f, 0x05]];
+const TRAMPOLINES: [&[u8]; 2] = [&[0x48, 0xc7, 0xc0, 0x0f, 0, 0, 0, 0x0f, 0x05], &[0xb8, 0x0f, 0, 0, 0, 0x0f, 0x05]];
 /// Where C++ goes with an exception that nobody catches, or that comes where none may: std::terminate(), and what the
 /// personality function calls.
 const TERMINATES: [&str; 2] = ["_ZSt9terminatev", "__cxa_call_terminate"];
@@ -151,12 +150,15 @@ impl<I: Inferior> Engine<I> {
         self.leave_slot(tid);
         let failed = |error: InferiorError| ApiError::target(format!("{} was not called: {error}", planned.name));
         let trampoline = self.find_trampoline(tid).ok_or_else(|| {
-            ApiError::target(format!("{} was not called: the program has no return from a signal's handler", planned.name))
-                .with_hint("a call returns by that, so that it ends well though rdbg should be killed meanwhile")
+            ApiError::target(format!(
+                "{} was not called: the program has no return from a signal's handler",
+                planned.name
+            ))
+            .with_hint("a call returns by that, so that it ends well though rdbg should be killed meanwhile")
         })?;
         let was = Interrupted {
             regs: self.inferior.regs(tid).map_err(failed)?,
-            extended: self.inferior.extended_state(tid).map_err(failed)?,
+            extended: self.inferior.extended_regs(tid).map_err(failed)?,
             blocked: self.inferior.blocked_signals(tid).map_err(failed)?,
         };
         let spec = CallSpec {
@@ -174,7 +176,10 @@ impl<I: Inferior> Engine<I> {
         if let Err(error) = self.set_up(tid, &frame) {
             self.forget_returns_of(tid);
             // It stands as it did, or is gone.
-            let _ = self.inferior.set_regs(tid, &was.regs).and_then(|()| self.inferior.set_extended_state(tid, &was.extended));
+            let _ = self
+                .inferior
+                .set_regs(tid, &was.regs)
+                .and_then(|()| self.inferior.set_extended_regs(tid, &was.extended));
             return Err(failed(error));
         }
         self.progress.stage(&format!("calling {}", planned.name), 0);
@@ -203,7 +208,9 @@ impl<I: Inferior> Engine<I> {
     }
 
     fn check_may_call(&self, tid: Tid) -> Result<(), ApiError> {
-        let refuse = |why: &str, hint: &str| Err(ApiError::user(format!("thread {tid} {why}: nothing was called")).with_hint(hint));
+        let refuse = |why: &str, hint: &str| {
+            Err(ApiError::user(format!("thread {tid} {why}: nothing was called")).with_hint(hint))
+        };
         let Some(thread) = self.threads.get(&tid).filter(|one| one.is_stopped()) else {
             return refuse("runs on", "interrupt it first (Ctrl-C, or `interrupt`)");
         };
@@ -211,9 +218,10 @@ impl<I: Inferior> Engine<I> {
             RunState::Stopped(StopKind::Syscall) => {
                 refuse("stands inside a system call", "`stepi` or `finish` takes it out, or select another thread")
             }
-            RunState::Stopped(StopKind::Group(signal)) => {
-                refuse(&format!("is stopped by {signal}"), "`signal SIGCONT` and an interrupt, or select another thread")
-            }
+            RunState::Stopped(StopKind::Group(signal)) => refuse(
+                &format!("is stopped by {signal}"),
+                "`signal SIGCONT` and an interrupt, or select another thread",
+            ),
             _ if thread.in_vfork => refuse("waits for its vfork child", "select another thread"),
             _ => Ok(()),
         }
@@ -270,7 +278,7 @@ impl<I: Inferior> Engine<I> {
     fn set_up(&mut self, tid: Tid, frame: &CallFrame) -> Result<(), InferiorError> {
         let pid = self.threads.get(&tid).map(|one| one.pid).ok_or(InferiorError::Gone(tid))?;
         self.inferior.write_mem(pid, frame.at, &frame.stack)?;
-        self.inferior.set_extended_state(tid, &frame.extended)?;
+        self.inferior.set_extended_regs(tid, &frame.extended)?;
         self.inferior.set_regs(tid, &frame.regs)
     }
 
@@ -314,7 +322,8 @@ impl<I: Inferior> Engine<I> {
             self.break_off_call("it was broken off");
         } else if spent >= LIMIT {
             self.break_off_call("it did not return within 10 s");
-        } else if spent >= ALONE && others == Others::Stand && self.settings.scheduler_locking == SchedulerLocking::Off {
+        } else if spent >= ALONE && others == Others::Stand && self.settings.scheduler_locking == SchedulerLocking::Off
+        {
             if let Some(under_way) = self.calling.under_way.as_mut() {
                 under_way.others = Others::Run;
             }
@@ -455,7 +464,7 @@ impl<I: Inferior> Engine<I> {
             return Some(under_way);
         }
         let put_back = self.inferior.set_regs(tid, &under_way.was.regs);
-        let put_back = put_back.and_then(|()| self.inferior.set_extended_state(tid, &under_way.was.extended));
+        let put_back = put_back.and_then(|()| self.inferior.set_extended_regs(tid, &under_way.was.extended));
         if put_back.and_then(|()| self.inferior.block_signals(tid, under_way.was.blocked)).is_err() {
             return Some(under_way);
         }

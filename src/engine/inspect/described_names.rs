@@ -7,14 +7,17 @@ use super::expressions::{explain, TargetNames, ThreadEnvironment};
 use super::frame_scope::{FrameScope, StaticScope};
 use super::memory::RawMemory;
 use crate::api::ApiError;
-use crate::base::{FileAddr, Inferior, Pid, ReadMem, VirtAddr};
+use crate::base::{FileAddr, Inferior, Pid, ReadMem, Regs, VirtAddr};
 use crate::binary::dwarf::{Encoding, EntryId, Global, Shape, TypeId, Types, Variable};
 use crate::binary::Module;
 use crate::engine::breakpoints::site_scope::SiteScope;
 use crate::engine::calls::CallBook;
 use crate::engine::state::{Engine, Space};
 use crate::lang::typed::{Held, TypedValue};
-use crate::lang::{Calls, DebugNames, DebugType, Environment, Expression, Found, Names, RegisterName, Value};
+use crate::lang::{
+    Calls, DebugNames, DebugType, Environment, Expression, Found, Names, RegisterId, RegisterName, Value, VectorName,
+    VectorValue,
+};
 use crate::target::breakpoint::{CleanMemory, SiteTable};
 
 /// A value of the history, or a convenience variable.
@@ -22,6 +25,8 @@ use crate::target::breakpoint::{CleanMemory, SiteTable};
 pub enum Kept {
     /// A number.
     Plain(Value),
+    /// A vector register's value, or a part of it.
+    Vector(VectorValue),
     /// A value of a module's type.
     Described {
         /// The value.
@@ -253,6 +258,18 @@ impl Names for DescribedNames<'_> {
         self.book.is_open().then_some(self)
     }
 
+    fn vector(&self, name: &str) -> Option<VectorName> {
+        self.plain.vector(name)
+    }
+
+    fn vector_value(&self, name: &str) -> Option<VectorValue> {
+        self.plain.vector_value(name)
+    }
+
+    fn is_lost(&self, id: RegisterId) -> bool {
+        self.plain.is_lost(id)
+    }
+
     fn variable(&self, name: &str) -> Option<Value> {
         self.plain.variable(name)
     }
@@ -357,16 +374,19 @@ impl<I: Inferior> Engine<I> {
         let pid = self.selected_pid().unwrap_or(Pid(0));
         let regs = self.selected_frame_regs().unwrap_or_default();
         let none = SiteTable::default();
-        let plain = || self.names_of(Some(pid));
+        let outer = self.outer_frame_regs();
+        let plain = || TargetNames { outer, ..self.names_of(Some(pid)) };
         let space: Option<&Space> = plain().space;
         let sites = space.map_or(&none, |one| &one.sites);
         let raw = RawMemory { inferior: &self.inferior, pid };
-        let environment = ThreadEnvironment { regs: &regs, memory: &raw, sites };
+        let extended = || self.extended_regs_here();
+        let environment = ThreadEnvironment::new(&regs, &raw, sites, &extended);
         let calls: (&dyn Environment, &CallBook) = (&environment, &self.calling.book);
         let mut use_it = Some(use_it);
         if let Ok((tid, shown)) = self.selected_frame() {
             let done = self.with_scope(tid, &shown, |scope| {
-                let names = DescribedNames::new(plain(), InScope::Frame(scope), scope.module.memory, regs.fs_base, calls);
+                let names =
+                    DescribedNames::new(plain(), InScope::Frame(scope), scope.module.memory, regs.fs_base, calls);
                 use_it.take().map(|use_it| use_it(&names, &environment))
             });
             if let Some(Some(done)) = done {
@@ -391,11 +411,19 @@ impl<I: Inferior> Engine<I> {
         let raw = RawMemory { inferior: &self.inferior, pid };
         let scope = plain.space.and_then(|space| SiteScope::new(&space.modules, &raw, at));
         let scope = scope.as_ref().map_or(InScope::Static, InScope::Site);
-        let environment = ThreadEnvironment { regs: &Default::default(), memory: &raw, sites: &SiteTable::default() };
+        let (regs, none) = (Regs::default(), SiteTable::default());
+        let nothing = || None;
+        let environment = ThreadEnvironment::new(&regs, &raw, &none, &nothing);
         // Conditions call nothing.
         let book = CallBook::default();
         let names = DescribedNames::new(plain, scope, &raw, 0, (&environment, &book));
         let compiled = Expression::compile(text, &names).map_err(|error| explain(&error, text))?;
+        if let Some(shape) = compiled.vector_shape().filter(|_| !compiled.is_assignable()) {
+            return Err(ApiError::user(format!(
+                "`{text}` cannot be a condition: a value of type `{}` is not a number",
+                shape.type_name()
+            )));
+        }
         match compiled.is_known_later() {
             true => Ok(compiled),
             false => Err(ApiError::user(format!("`{text}` cannot be a condition there: its value is not in memory"))),

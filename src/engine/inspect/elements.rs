@@ -58,7 +58,7 @@ impl<I: Inferior> Engine<I> {
                 });
                 Ok(Printed { text, kept: self.kept_value(value, module, names)? })
             }
-            Outcome::Described { .. } => Err(nowhere()),
+            Outcome::Described { .. } | Outcome::Vector(_) => Err(nowhere()),
             Outcome::Plain(value) => {
                 let compiled = Expression::compile(first, names).map_err(|error| explain(&error, first))?;
                 let place = compiled.place(environment).map_err(|error| explain(&error, first))?;

@@ -1,18 +1,23 @@
 //! What the names in an expression mean in the target, and where its values come from.
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::collections::BTreeMap;
 
 use super::described_names::Kept;
 use super::memory::RawMemory;
+use super::registers::{is_lost, read_part};
 use crate::api::ApiError;
-use crate::arch::Register;
-use crate::base::{Inferior, MemError, Pid, ReadMem, Regs, VirtAddr};
+use crate::arch::{ExtendedKind, ExtendedRegister, Register};
+use crate::base::{ExtendedRegs, Inferior, MemError, Pid, ReadMem, Regs, VirtAddr};
 use crate::binary::symbols::demangle_without_parameters;
 use crate::binary::{FunctionMatch, NamePattern, SymbolKind};
 use crate::engine::state::{Engine, Space};
-use crate::lang::{Environment, Fault, LangError, Names, RegisterId, RegisterName, Type, Value};
+use crate::lang::vector::Shape;
+use crate::lang::{
+    Environment, Fault, FlagSet, LangError, Names, RegisterId, RegisterName, Type, Value, VectorName, VectorValue,
+};
 use crate::target::breakpoint::{CleanMemory, SiteTable};
+use crate::target::unwind::FrameRegs;
 
 /// The argument registers of the psABI by the names that conditions use: arg0 is rdi.
 const ARGUMENTS: [&str; 6] = ["rdi", "rsi", "rdx", "rcx", "r8", "r9"];
@@ -28,6 +33,8 @@ pub(in crate::engine) struct TargetNames<'a> {
     pub(super) variables: &'a BTreeMap<String, Kept>,
     /// Whether a register was asked for: then a thread must stand still before the expression means anything.
     pub(in crate::engine) asked_register: Cell<bool>,
+    /// What is known of the registers of an outer frame, where one is looked at.
+    pub(super) outer: Option<FrameRegs>,
 }
 
 impl Names for TargetNames<'_> {
@@ -37,14 +44,32 @@ impl Names for TargetNames<'_> {
             None if name == "retval" => "rax",
             None => name,
         };
-        let register = Register::find(own)?;
+        let found = Register::find(own).map(register_name).or_else(|| control_name(own))?;
         self.asked_register.set(true);
-        let id = RegisterId(register.number());
-        Some(match own {
-            "pc" | "rip" => RegisterName::code(id),
-            "sp" | "fp" | "rsp" | "rbp" => RegisterName::pointer(id),
-            _ => RegisterName::integer(id, usize::from(register.width())),
-        })
+        Some(found)
+    }
+
+    fn vector(&self, name: &str) -> Option<VectorName> {
+        let register = ExtendedRegister::find(&name.to_ascii_lowercase()).filter(|one| one.exists())?;
+        let shape = match register.kind() {
+            ExtendedKind::Vector(bytes) => Shape::Union(bytes),
+            ExtendedKind::Float => Shape::Float,
+            ExtendedKind::Integer(_) | ExtendedKind::ControlFlags => return None,
+        };
+        self.asked_register.set(true);
+        let (id, double) = (RegisterId(register.number()), RegisterId(register.double_number()));
+        Some(VectorName { id, double, shape })
+    }
+
+    fn vector_value(&self, name: &str) -> Option<VectorValue> {
+        match self.kept(name)? {
+            Kept::Vector(value) => Some(value.clone()),
+            Kept::Plain(_) | Kept::Described { .. } => None,
+        }
+    }
+
+    fn is_lost(&self, id: RegisterId) -> bool {
+        self.outer.is_some_and(|frame| is_lost(&frame, id))
     }
 
     fn symbol(&self, name: &str) -> Option<VirtAddr> {
@@ -71,8 +96,30 @@ impl Names for TargetNames<'_> {
     fn variable(&self, name: &str) -> Option<Value> {
         match self.kept(name)? {
             Kept::Plain(value) => Some(*value),
-            Kept::Described { .. } => None,
+            Kept::Described { .. } | Kept::Vector(_) => None,
         }
+    }
+}
+
+/// A general register, with gdb's types.
+pub(super) fn register_name(register: Register) -> RegisterName {
+    let id = RegisterId(register.number());
+    match register.name() {
+        "rip" => RegisterName::code(id),
+        "rsp" | "rbp" => RegisterName::pointer(id),
+        "eflags" => RegisterName::flags(id, FlagSet::Status),
+        _ => RegisterName::integer(id, usize::from(register.width())),
+    }
+}
+
+/// Control words, and the masks of AVX-512.
+fn control_name(name: &str) -> Option<RegisterName> {
+    let register = ExtendedRegister::find(&name.to_ascii_lowercase()).filter(|one| one.exists())?;
+    let id = RegisterId(register.number());
+    match register.kind() {
+        ExtendedKind::Integer(bytes) => Some(RegisterName::integer(id, bytes.into())),
+        ExtendedKind::ControlFlags => Some(RegisterName::flags(id, FlagSet::Vector)),
+        ExtendedKind::Vector(_) | ExtendedKind::Float => None,
     }
 }
 
@@ -116,14 +163,33 @@ impl<'a> TargetNames<'a> {
 
 /// Values of a stopped thread.
 pub(in crate::engine) struct ThreadEnvironment<'a> {
-    pub(in crate::engine) regs: &'a Regs,
-    pub(in crate::engine) memory: &'a dyn ReadMem,
-    pub(in crate::engine) sites: &'a SiteTable,
+    regs: &'a Regs,
+    memory: &'a dyn ReadMem,
+    sites: &'a SiteTable,
+    /// How the registers beyond the general ones are had: by a system call, when the first is asked for.
+    extended: &'a dyn Fn() -> Option<ExtendedRegs>,
+    fetched: OnceCell<Option<ExtendedRegs>>,
+}
+
+impl<'a> ThreadEnvironment<'a> {
+    pub(in crate::engine) fn new(
+        regs: &'a Regs,
+        memory: &'a dyn ReadMem,
+        sites: &'a SiteTable,
+        extended: &'a dyn Fn() -> Option<ExtendedRegs>,
+    ) -> Self {
+        Self { regs, memory, sites, extended, fetched: OnceCell::new() }
+    }
 }
 
 impl Environment for ThreadEnvironment<'_> {
     fn register(&self, id: RegisterId) -> u64 {
-        Register::from_number(id.0).map_or(0, |register| register.read(self.regs))
+        if let Some(register) = Register::from_number(id.0) {
+            return register.read(self.regs);
+        }
+        let Some((register, part)) = ExtendedRegister::at_number(id.0) else { return 0 };
+        let regs = self.fetched.get_or_init(|| (self.extended)());
+        regs.as_ref().map_or(0, |regs| read_part(regs, register, part))
     }
 
     fn read(&self, at: VirtAddr, buf: &mut [u8]) -> Result<(), MemError> {
@@ -154,7 +220,13 @@ impl<I: Inferior> Engine<I> {
     /// The names of a process's address space.
     pub(in crate::engine) fn names_of(&self, pid: Option<Pid>) -> TargetNames<'_> {
         let space = pid.and_then(|pid| self.processes.get(&pid)).and_then(|one| self.spaces.get(&one.space));
-        TargetNames { space, history: &self.history, variables: &self.kept, asked_register: Cell::new(false) }
+        TargetNames {
+            space,
+            history: &self.history,
+            variables: &self.kept,
+            asked_register: Cell::new(false),
+            outer: None,
+        }
     }
 
     /// Registers of the selected frame's thread, or zeros where no thread stands still: an address needs none.
@@ -169,6 +241,11 @@ impl<I: Inferior> Engine<I> {
         })
     }
 
+    /// The vector registers of the selected thread.
+    pub(super) fn extended_regs_here(&self) -> Option<ExtendedRegs> {
+        self.inferior.extended_regs(self.selected_tid().ok()?).ok()
+    }
+
     /// Calls `use_it` with the environment of the selected frame.
     pub(super) fn with_environment<T>(&self, use_it: impl FnOnce(&dyn Environment) -> T) -> T {
         let pid = self.selected_pid().unwrap_or(Pid(0));
@@ -177,7 +254,8 @@ impl<I: Inferior> Engine<I> {
         let space = self.processes.get(&pid).and_then(|one| self.spaces.get(&one.space));
         let sites = space.map_or(&none, |one| &one.sites);
         let memory = RawMemory { inferior: &self.inferior, pid };
-        use_it(&ThreadEnvironment { regs: &regs, memory: &memory, sites })
+        let extended = || self.extended_regs_here();
+        use_it(&ThreadEnvironment::new(&regs, &memory, sites, &extended))
     }
 
     /// The address that an expression gives.

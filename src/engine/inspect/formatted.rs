@@ -94,6 +94,7 @@ impl<I: Inferior> Engine<I> {
             Outcome::Plain(value) => {
                 Ok(lang::format_labelled(&value, lang::Format::Natural, environment, self).into_bytes())
             }
+            Outcome::Vector(value) => Ok(value.show(lang::Format::Natural).into_bytes()),
             Outcome::Described { value, module } => {
                 let (mut at, mut within) = (None, limit);
                 let mut shown = String::new();

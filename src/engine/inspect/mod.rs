@@ -9,6 +9,7 @@ mod frame_scope;
 pub(super) mod inlined;
 pub(super) mod memory;
 mod printing;
+mod registers;
 pub(super) mod returned;
 pub(super) mod source;
 pub(super) mod stack;
@@ -18,10 +19,9 @@ use super::breakpoints::Breakpoint;
 use super::names::{describe_names, hex};
 use super::state::{Engine, Space};
 use crate::api::{
-    self, ApiError, BreakpointRow, InferiorRow, InstructionRow, LocationRow, ModuleFilter, ModuleRow, RegisterSet,
-    Reply, SignalRow, SymbolRow, ThreadRow, Toggle,
+    self, ApiError, BreakpointRow, InferiorRow, InstructionRow, LocationRow, ModuleFilter, ModuleRow, Reply, SignalRow,
+    SymbolRow, ThreadRow, Toggle,
 };
-use crate::arch::Register;
 use crate::base::{Inferior, MappingSource, Pid, ReadMem, Signal, Tid, VirtAddr};
 use crate::binary::dwarf::NamedType;
 use crate::binary::symbols::demangle;
@@ -42,19 +42,6 @@ const LEAST_WITHIN: usize = 3;
 const EXAMINE_LIMIT: u32 = 65_536;
 
 impl<I: Inferior> Engine<I> {
-    pub(super) fn set_register(&mut self, tid: Tid, id: lang::RegisterId, value: Value) -> Result<(), ApiError> {
-        if self.selected_frame().is_ok_and(|(_, shown)| shown.physical != 0) {
-            return Err(
-                ApiError::user("registers can be set in the innermost frame only").with_hint("`frame 0` selects it")
-            );
-        }
-        let fail = |error: crate::base::InferiorError| ApiError::target(error.to_string());
-        let mut regs = self.inferior.regs(tid).map_err(fail)?;
-        let register = Register::from_number(id.0).ok_or_else(|| ApiError::internal("no such register"))?;
-        register.write(&mut regs, value.to_raw());
-        self.inferior.set_regs(tid, &regs).map_err(fail)
-    }
-
     /// Writes the program's memory; under a site the byte that the site stands for changes.
     pub(super) fn write_through_sites(&mut self, pid: Pid, at: VirtAddr, bytes: &[u8]) -> Result<(), ApiError> {
         let space = self.processes.get(&pid).map(|one| one.space);
@@ -181,23 +168,6 @@ impl<I: Inferior> Engine<I> {
         self.spaces.get(&process.space).ok_or_else(|| ApiError::internal("a process without memory"))
     }
 
-    /// `info registers`.
-    pub(super) fn registers(&self, set: &RegisterSet) -> Result<Reply, ApiError> {
-        self.selected_tid()?;
-        let regs = self.selected_frame_regs().ok_or_else(|| ApiError::target("the thread has gone"))?;
-        let chosen: Vec<Register> = match set {
-            RegisterSet::General => Register::all().to_vec(),
-            RegisterSet::Named(names) => names
-                .iter()
-                .map(|name| {
-                    Register::find(name).ok_or_else(|| ApiError::user(format!("there is no register `{name}`")))
-                })
-                .collect::<Result<_, _>>()?,
-        };
-        let rows = chosen.iter().map(|one| (one.name().to_string(), one.read(&regs), one.width())).collect();
-        Ok(Reply::Registers { rows })
-    }
-
     /// `info threads`.
     pub(super) fn list_threads(&self) -> Result<Reply, ApiError> {
         let pid = self.selected_pid()?;
@@ -279,8 +249,8 @@ impl<I: Inferior> Engine<I> {
                 place.function = Some(demangle(name).into_owned());
             }
             let aliases = location.names.iter().skip(1).map(|name| demangle(name).into_owned()).collect();
-            let (hits, too_hot) = (location.hits, location.too_hot);
-            locations.push(LocationRow { number: index + 1, pid, place, aliases, hits, too_hot });
+            let (hits, too_hot, unfit) = (location.hits, location.too_hot, location.unfit.clone());
+            locations.push(LocationRow { number: index + 1, pid, place, aliases, hits, too_hot, unfit });
         }
         BreakpointRow {
             id: breakpoint.id,

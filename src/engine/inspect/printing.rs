@@ -58,6 +58,7 @@ impl<I: Inferior> Engine<I> {
                 let text = lang::format_labelled(&value, style.format, environment, self);
                 Printed { text, kept: Kept::Plain(value) }
             }
+            Outcome::Vector(value) => Printed { text: value.show(style.format), kept: Kept::Vector(value) },
             Outcome::Described { value, module } => {
                 let text = self.shown(&value, module, style, names);
                 Printed { text, kept: self.kept_value(value, module, names)? }
@@ -129,7 +130,7 @@ impl<I: Inferior> Engine<I> {
             }
         };
         match to {
-            Place::Register(register) => self.set_register(tid?, register.id, value)?,
+            Place::Register(register) => self.set_register(tid?, register, value)?,
             Place::Memory { at, size } => {
                 tid?;
                 let pid = self.selected_pid()?;
@@ -159,9 +160,11 @@ impl<I: Inferior> Engine<I> {
                 Some(named) => (named, true),
                 None => {
                     let compiled = Expression::compile(text, names).map_err(|error| explain(&error, text))?;
-                    match compiled.described_type() {
-                        Some(ty) => (ty, false),
-                        None => return Ok(compiled.ty().to_string()),
+                    match (compiled.described_type(), compiled.vector_shape()) {
+                        (Some(ty), _) => (ty, false),
+                        (None, Some(shape)) if detail == TypeDetail::Definition => return Ok(shape.definition()),
+                        (None, Some(shape)) => return Ok(shape.type_name()),
+                        (None, None) => return Ok(compiled.ty().to_string()),
                     }
                 }
             };

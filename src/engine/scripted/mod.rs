@@ -10,9 +10,9 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use crate::base::{
-    AddrRange, DebugRegister, Inferior, InferiorError, Mapping, MappingSource, MemError, PendingScope, Pid,
-    PtraceEvent, Regs, Resume, ResumeHow, SigInfo, Signal, Tid, TraceOptions, VectorRegs, VirtAddr, WaitStatus,
-    Witness,
+    AddrRange, ComponentPlaces, DebugRegister, ExtendedRegs, Inferior, InferiorError, Mapping, MappingSource, MemError,
+    PendingScope, Pid, PtraceEvent, Regs, Resume, ResumeHow, SigInfo, Signal, Tid, TraceOptions, VectorRegs, VirtAddr,
+    WaitStatus, Witness,
 };
 
 /// Where every scripted process has its code: 4 KiB, `push rbp` throughout.
@@ -376,12 +376,12 @@ impl Inferior for Scripted {
         Ok(VectorRegs::default())
     }
 
-    fn extended_state(&self, _: Tid) -> Result<Vec<u8>, InferiorError> {
-        Ok(vec![0; 832])
+    fn extended_regs(&self, _: Tid) -> Result<ExtendedRegs, InferiorError> {
+        Ok(ExtendedRegs::new(Vec::new(), ComponentPlaces::default()))
     }
 
-    fn set_extended_state(&mut self, _: Tid, _: &[u8]) -> Result<(), InferiorError> {
-        Ok(())
+    fn set_extended_regs(&mut self, tid: Tid, _: &ExtendedRegs) -> Result<(), InferiorError> {
+        self.stopped_mut(Operation::SetRegs, tid).map(|_| ())
     }
 
     fn siginfo(&self, tid: Tid) -> Result<SigInfo, InferiorError> {

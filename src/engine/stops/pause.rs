@@ -208,7 +208,7 @@ impl<I: Inferior> Engine<I> {
         for tid in tids.iter().filter(|tid| **tid != first).take(STACKS_KEPT).chain([&first]) {
             let Some((uid, pid)) = self.threads.get(tid).map(|one| (one.uid, one.pid)) else { continue };
             let Ok(regs) = self.inferior.regs(*tid) else { continue };
-            kept.keep_task(uid, regs, self.inferior.vector_regs(*tid).ok());
+            kept.keep_task(uid, regs, self.inferior.extended_regs(*tid).ok());
             let length = if *tid == first { STACK_KEPT } else { OTHER_STACK_KEPT };
             let start = VirtAddr(regs.sp().0.saturating_sub(RED_ZONE) & !0xfff);
             ranges.push((pid, AddrRange { start, end: start.offset(length) }));

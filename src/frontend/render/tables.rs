@@ -1,8 +1,8 @@
 //! Tables.
 
 use crate::api::{
-    BreakpointAction, BreakpointRow, InferiorRow, InstructionRow, LocationRow, ModuleRow, ProcessRow, SignalRow,
-    ThreadRow, Toggle, VariableRow, VariableSet, Where,
+    BreakpointAction, BreakpointRow, InferiorRow, InstructionRow, LocationRow, ModuleRow, ProcessRow, RegisterRow,
+    RegisterValue, SignalRow, ThreadRow, Toggle, VariableRow, VariableSet, Where,
 };
 
 use super::places::{full_address, place_text};
@@ -58,7 +58,9 @@ pub fn location(id: u32, row: &LocationRow, style: Style) -> String {
     let address = style.address(&full_address(row.place.addr));
     let aliases = if row.aliases.is_empty() { String::new() } else { format!(" (also {})", row.aliases.join(", ")) };
     let hot = row.too_hot.map_or_else(String::new, |rate| format!(" (disarmed: {rate} hits a second; `enable {id}`)"));
-    format!("{id}.{} {address} {}{aliases}{hot}", row.number, place_text(&row.place, style))
+    let unfit = row.unfit.as_ref();
+    let unfit = unfit.map_or_else(String::new, |why| format!(" (disabled: the condition means nothing here: {why})"));
+    format!("{id}.{} {address} {}{aliases}{hot}{unfit}", row.number, place_text(&row.place, style))
 }
 
 /// `info breakpoints`.
@@ -179,15 +181,18 @@ pub fn signals(rows: &[SignalRow]) -> String {
 }
 
 /// `info registers`, as gdb shows them.
-pub fn registers(rows: &[(String, u64, u8)]) -> String {
-    let one = |(name, value, width): &(String, u64, u8)| {
-        let signed = match width {
-            1 => *value as i8 as i64,
-            2 => *value as i16 as i64,
-            4 => *value as i32 as i64,
-            _ => *value as i64,
+pub fn registers(rows: &[RegisterRow]) -> String {
+    let one = |RegisterRow { name, value }: &RegisterRow| {
+        let shown = match value {
+            RegisterValue::Word { value, shown, .. } => format!("{:<19} {shown}", format!("{value:#x}")),
+            RegisterValue::Wide { shown, .. } => shown.clone(),
+            RegisterValue::Float { bytes, shown } => {
+                let raw: String = bytes.iter().rev().map(|byte| format!("{byte:02x}")).collect();
+                format!("{shown:<19} (raw 0x{raw})")
+            }
+            RegisterValue::NotSaved => "<not saved>".to_owned(),
         };
-        format!("{name:<15}{:<19}{signed}", format!("{value:#x}"))
+        format!("{name:<14} {shown}")
     };
     rows.iter().map(one).collect::<Vec<_>>().join("\n")
 }

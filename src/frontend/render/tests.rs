@@ -116,8 +116,15 @@ fn hits_catches_waits_and_ends() {
 }
 
 fn breakpoint(total: u32) -> BreakpointRow {
-    let location =
-        |number| LocationRow { number, pid: Pid(1), place: place(), aliases: vec![], hits: 0, too_hot: None };
+    let location = |number| LocationRow {
+        number,
+        pid: Pid(1),
+        place: place(),
+        aliases: vec![],
+        hits: 0,
+        too_hot: None,
+        unfit: None,
+    };
     BreakpointRow {
         id: 1,
         location: Where::Regex("epoll_.*".into()),
@@ -171,10 +178,21 @@ fn stacks() {
 
 #[test]
 fn registers_instructions_and_symbols() {
-    let rows = vec![("rax".to_owned(), u64::MAX, 8), ("eflags".to_owned(), 0x246, 4)];
+    let row = |name: &str, value| RegisterRow { name: name.to_owned(), value };
+    let rows = vec![
+        row("rax", RegisterValue::Word { value: u64::MAX, width: 8, shown: "-1".to_owned() }),
+        row("eflags", RegisterValue::Word { value: 0x246, width: 8, shown: "[ PF ZF IF ]".to_owned() }),
+        row("st0", RegisterValue::Float { bytes: vec![0, 0x80, 0xff, 0x3f], shown: "1".to_owned() }),
+        row("xmm0", RegisterValue::Wide { bytes: vec![0], shown: "{v4_float = {0x0}}".to_owned() }),
+        row("rdi", RegisterValue::NotSaved),
+    ];
     assert_eq!(
         reply(&Reply::Registers { rows }),
-        "rax            0xffffffffffffffff -1\neflags         0x246              582"
+        "rax            0xffffffffffffffff  -1\n\
+         eflags         0x246               [ PF ZF IF ]\n\
+         st0            1                   (raw 0x3fff8000)\n\
+         xmm0           {v4_float = {0x0}}\n\
+         rdi            <not saved>"
     );
     let row = InstructionRow { place: place(), bytes: vec![0xf3, 0x0f], text: "endbr64".into(), current: Toggle::On };
     assert_eq!(reply(&Reply::Disassembly { rows: vec![row] }), "=> 0x00007f1234567890 <epoll_ctl+0>  f3 0f  endbr64");
@@ -222,7 +240,12 @@ fn json_lines_come_back_as_they_were() {
             stopped: Some(StopReason::Finished { value: 1, returned: ReturnedValue::Void }),
             inferiors: vec![inferior()],
         },
-        Reply::Registers { rows: vec![("rax".into(), u64::MAX, 8)] },
+        Reply::Registers {
+            rows: vec![RegisterRow {
+                name: "rax".into(),
+                value: RegisterValue::Word { value: u64::MAX, width: 8, shown: "-1".into() },
+            }],
+        },
         Reply::Attached { process: inferior(), stopped: Toggle::On },
     ] {
         let line = json.reply(&one, Detail::Plain).unwrap();

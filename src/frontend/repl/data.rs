@@ -46,6 +46,15 @@ pub const COMMANDS: &[CommandSpec] = &[
         nothing_after(rest, Command::Variables { set: VariableSet::Arguments })
     }),
     row(G, "info registers", &["info r", "info reg"], "info registers [NAME..]", "The registers", parse_registers),
+    row(G, "info all-registers", &["info al"], "info all-registers", "All registers, of x87 and vectors too", |rest| {
+        nothing_after(rest, Command::Registers { set: RegisterSet::All })
+    }),
+    row(G, "info vector", &["info vec"], "info vector", "The vector registers, and mxcsr", |rest| {
+        nothing_after(rest, Command::Registers { set: RegisterSet::Vectors })
+    }),
+    row(G, "info float", &["info fl"], "info float", "The x87 registers", |rest| {
+        nothing_after(rest, Command::Registers { set: RegisterSet::Floats })
+    }),
     row(G, "disassemble", &["disas", "disass"], "disassemble [EXPR] [,COUNT]", "Disassemble code", parse_disassemble)
         .completing(Completes::Symbols),
     row(G, "info sharedlibrary", &["info sh", "info dll"], "info sharedlibrary", "The loaded modules", |rest| {
@@ -113,7 +122,14 @@ pub fn parse_registers(rest: &Rest<'_>) -> Result<Parsed, ParseError> {
         .filter(|word| !word.is_empty() && !word.starts_with("--"))
         .map(|word| word.trim_start_matches('$').to_ascii_lowercase())
         .collect();
-    let set = if names.is_empty() { RegisterSet::General } else { RegisterSet::Named(names) };
+    // Groups by gdb's names, where one stands alone.
+    let set = match names.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        [] | ["general"] => RegisterSet::General,
+        ["all"] => RegisterSet::All,
+        ["vector"] => RegisterSet::Vectors,
+        ["float"] => RegisterSet::Floats,
+        _ => RegisterSet::Named(names),
+    };
     engine(Command::Registers { set })
 }
 

@@ -4,15 +4,14 @@ mod abseil;
 mod containers;
 mod describe;
 mod go;
-mod hashed;
+mod keyed;
 mod member_pointer;
-mod numbers;
+pub(in crate::lang) mod numbers;
 mod objects;
 mod rust;
 mod show;
 mod smart;
 mod strings;
-mod trees;
 
 pub use describe::describe;
 
