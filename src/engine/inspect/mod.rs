@@ -11,6 +11,7 @@ pub(super) mod memory;
 mod printing;
 mod registers;
 mod returned;
+pub(in crate::engine) mod session_values;
 pub(super) mod source;
 pub(super) mod stack;
 mod variables;
