@@ -115,9 +115,7 @@ fn commas_casts_sizes_and_changes_are_as_gdb_has_them() {
         "_Alignof(int)",
         "_Alignof(short)",
         "(typeof(number))2.5",
-        "sizeof(typeof(row))",
         "*(typeof(pointer))pointer",
-        "L'a'",
         "'a' + 1",
         "level",
     ];
