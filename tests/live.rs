@@ -9,7 +9,10 @@ mod live {
     mod arguments;
     mod bad_input;
     mod breakpoints;
+    mod catalogues;
     mod catching;
+    mod conditions;
+    mod contained;
     mod containers;
     mod debuginfod;
     mod differential;

@@ -239,6 +239,9 @@ pub struct LocationRow {
     /// It is disarmed, since it was hit so often in a second.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub too_hot: Option<u64>,
+    /// It is disarmed, since the breakpoint's condition means nothing here: why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unfit: Option<String>,
 }
 
 /// A thread, named.

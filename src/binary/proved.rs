@@ -7,6 +7,8 @@
 use std::ops::Range;
 use std::sync::atomic::{AtomicU8, Ordering};
 
+use rayon::prelude::*;
+
 use super::FileBytes;
 
 /// How much of the body is proved at once, bytes.
@@ -65,16 +67,36 @@ impl Proved {
 
     /// The bytes of a body with its head; `None` for an identity that is too long. `counts` are those behind its length.
     pub fn make(mark: &[u8; 8], counts: &[u32], identity: &[u8], body: &[u8]) -> Option<Vec<u8>> {
+        Self::make_with(mark, counts, identity, body.len(), |bytes| bytes.extend(body))
+    }
+
+    /// The same of a body that is written behind the head, so that a large one is there once.
+    pub fn make_with(
+        mark: &[u8; 8],
+        counts: &[u32],
+        identity: &[u8],
+        body_len: usize,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) -> Option<Vec<u8>> {
         let identity_len = u32::try_from(identity.len()).ok().filter(|len| *len as usize <= MAX_IDENTITY)?;
         let mut head: Vec<u8> = [&[identity_len], counts].concat().iter().flat_map(|one| one.to_le_bytes()).collect();
         head.extend(identity);
-        head.extend(body.chunks(BLOCK).flat_map(|block| crc32fast::hash(block).to_le_bytes()));
-        let mut bytes = Vec::with_capacity(COUNTS + head.len() + body.len());
+        let checksums = head.len();
+        head.resize(checksums + body_len.div_ceil(BLOCK) * 4, 0);
+        let mut bytes = Vec::with_capacity(COUNTS + head.len() + body_len);
         bytes.extend(mark);
         bytes.extend(u32::try_from(COUNTS + head.len()).ok()?.to_le_bytes());
-        bytes.extend(crc32fast::hash(&head).to_le_bytes());
-        bytes.extend(head);
-        bytes.extend(body);
+        bytes.extend([0; 4]);
+        bytes.extend(&head);
+        write(&mut bytes);
+        let (front, body) = bytes.split_at_mut(COUNTS + head.len());
+        debug_assert_eq!(body.len(), body_len);
+        let places = front[COUNTS + checksums..].chunks_exact_mut(4);
+        for (place, block) in places.zip(body.chunks(BLOCK)) {
+            place.copy_from_slice(&crc32fast::hash(block).to_le_bytes());
+        }
+        let head_checksum = crc32fast::hash(&front[COUNTS..]);
+        front[12..COUNTS].copy_from_slice(&head_checksum.to_le_bytes());
         Some(bytes)
     }
 
@@ -89,6 +111,12 @@ impl Proved {
         let wanted = body.get(part.clone())?;
         let mut blocks = part.start / BLOCK..part.end.div_ceil(BLOCK);
         blocks.all(|block| self.is_good(body, block)).then_some(wanted)
+    }
+
+    /// All of the body; `None` where any of it is damaged. It is proved on all processors.
+    pub fn whole(&self) -> Option<&[u8]> {
+        let body = (*self.bytes).as_ref().get(self.body.clone())?;
+        (0..self.blocks.len()).into_par_iter().all(|block| self.is_good(body, block)).then_some(body)
     }
 
     /// The number at a place of the body; `None` where that is damaged.

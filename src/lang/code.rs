@@ -1,6 +1,7 @@
 //! The code of a compiled expression.
 
 use super::arith::UnaryOp;
+use super::containers::{Bits, KeyKind, Keyed, Sequence};
 use super::operator::BinaryOp;
 use super::{RegisterName, Span, Type, Value};
 
@@ -41,8 +42,60 @@ pub(super) enum Op {
     /// Replaces an object's address by that of its virtual base, whose offset is so many bytes before the address point
     /// of its virtual table.
     VirtualBase(u32),
+    /// Fails where the byte so far from the address at the top is 0: an optional holds nothing.
+    Engaged(u32),
+    /// Replaces a sequence's address by the number of its elements.
+    Count(Contained),
+    /// Pops a number, and replaces a sequence's address by that of the element, or of a vector of bool by the bit.
+    Element(Contained),
+    /// Replaces a sequence's address by that of its first or last element, or of a vector of bool by the bit.
+    End(Contained, End),
+    /// Replaces a sequence's address by where its first element is, or would be.
+    Start(Contained),
+    /// Replaces a keyed container's address by what is said of a key: a text, or the number that is popped.
+    Find(Contained, KeyFrom, Answer),
     /// Pops.
     Drop,
+}
+
+/// A container's layout, by its number in the code.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Contained(pub(super) u32);
+
+/// See [`Op::End`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum End {
+    First,
+    Last,
+}
+
+/// Where a key is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum KeyFrom {
+    /// The number at the top.
+    Stack,
+    /// A text of the code's.
+    Text(u32),
+}
+
+/// What is wanted of a key.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Answer {
+    /// The address of the element that has it.
+    Place,
+    /// Whether one has it.
+    Presence,
+}
+
+/// The layout of a container that an instruction is about.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Container {
+    /// Its elements have numbers.
+    Sequence(Sequence),
+    /// A vector of bool.
+    Bits(Bits),
+    /// Its elements have keys, of this kind and so far from an element's start.
+    Keyed(Keyed, Option<KeyKind>, u64),
 }
 
 /// Where a string object has its text: distances from its start, bytes.
@@ -68,6 +121,7 @@ impl Op {
         match self {
             Op::Push(_) | Op::Register(_) => 1,
             Op::Binary(_) | Op::JumpIfFalse(_) | Op::JumpIfTrue(_) | Op::StringsEqual | Op::Drop => -1,
+            Op::Element(_) | Op::Find(_, KeyFrom::Stack, _) => -1,
             _ => 0,
         }
     }
@@ -80,4 +134,5 @@ pub(super) struct Code {
     pub(super) spans: Vec<Span>,
     pub(super) constants: Vec<Value>,
     pub(super) texts: Vec<Vec<u8>>,
+    pub(super) containers: Vec<Container>,
 }

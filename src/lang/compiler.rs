@@ -256,8 +256,9 @@ impl<'a> Compiler<'a> {
 
     /// What a pointer, or a library's object that is one, points to.
     fn target_of(&mut self, operand: Operand, span: Span) -> Result<Operand, LangError> {
+        let is_optional = operand.origin.is_some_and(|ty| self.engaged_flag(self.defined(ty)).is_some());
         match self.library_part(operand, Use::Target, span)? {
-            Some(part) if !part.ty.is_pointer() => Ok(part),
+            Some(part) if is_optional || !part.ty.is_pointer() => Ok(part),
             Some(part) => {
                 let pointer = self.rvalue(part)?;
                 self.dereference(pointer, span)
@@ -424,11 +425,13 @@ impl<'a> Compiler<'a> {
         let name = span.of(self.text).to_owned();
         self.at += 1;
         let whole = operand.span.to(span);
-        if !is_arrow {
-            return self.member(operand, &name, whole);
+        let object = if is_arrow { self.target_of(operand, whole)? } else { operand };
+        if self.at_punct("(") {
+            if let Some(answer) = self.method(object, &name, whole)? {
+                return Ok(answer);
+            }
         }
-        let target = self.target_of(operand, whole)?;
-        self.member(target, &name, whole)
+        self.member(object, &name, whole)
     }
 
     /// `[index]` behind an operand.
@@ -436,6 +439,9 @@ impl<'a> Compiler<'a> {
         self.at += 1;
         if let OperandKind::Vector(_) = operand.kind {
             return self.vector_element(operand);
+        }
+        if let Some(element) = self.contained_element(operand)? {
+            return Ok(element);
         }
         let object = self.library_part(operand, Use::Element, operand.span)?;
         let left = self.rvalue(object.unwrap_or(operand))?;

@@ -1,6 +1,6 @@
 //! Appends instructions to code, and keeps account of the machine's stack.
 
-use super::code::{Code, Op, STACK};
+use super::code::{Code, Contained, Container, Op, STACK};
 use super::debug::DebugType;
 use super::operator::BinaryOp;
 use super::value::convertible;
@@ -89,6 +89,12 @@ impl Emitter {
         self.code.texts.len() as u32 - 1
     }
 
+    /// Keeps a container's layout.
+    pub(super) fn container(&mut self, container: Container) -> Contained {
+        self.code.containers.push(container);
+        Contained(self.code.containers.len() as u32 - 1)
+    }
+
     /// Appends a jump, to be given its target by [`Emitter::land`].
     pub(super) fn jump(&mut self, op: Op, span: Span) -> Result<Pending, LangError> {
         self.emit(op, span)?;
@@ -117,7 +123,7 @@ impl Emitter {
         if !ops.iter().all(plain) {
             return None;
         }
-        let code = Code { ops, spans, constants: self.code.constants.clone(), texts: Vec::new() };
+        let code = Code { ops, spans, constants: self.code.constants.clone(), ..Code::default() };
         super::machine::run(&code, code.ops.len(), &super::format::NoMemory).ok()
     }
 

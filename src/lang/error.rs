@@ -194,6 +194,43 @@ pub enum Fault {
         /// The record's type.
         of: String,
     },
+    /// An element that a container does not have.
+    #[error("there is no element {index}: it has {count}")]
+    OutOfRange {
+        /// The number that was asked for.
+        index: i64,
+        /// How many there are.
+        count: u64,
+    },
+    /// The first or last element of a container that has none.
+    #[error("it has no elements")]
+    EmptyContainer,
+    /// A key that a container does not have.
+    #[error("it has no such key; it has {0} element(s)")]
+    NoKey(u64),
+    /// A key that was not looked for in all elements.
+    #[error("the key is not among the first {0} elements, and no more are looked at")]
+    Unsearched(u64),
+    /// A key that cannot be compared.
+    #[error("keys of type `{0}` cannot be looked for: integers, enumerators, pointers, and strings by a literal can")]
+    KeyType(String),
+    /// A text for a number, or the other way round.
+    #[error("a key of type `{of}` is looked for by {wanted}")]
+    KeyForm {
+        /// The key's type.
+        of: String,
+        /// What it takes.
+        wanted: &'static str,
+    },
+    /// An optional without a value.
+    #[error("the optional holds no value")]
+    NoValue,
+    /// A container whose members contradict each other: not made yet, gone already, or overwritten.
+    #[error("the container is not in order: {0}")]
+    Corrupt(&'static str),
+    /// `thing.f(1)` of a library's class, of which only some functions are known.
+    #[error("`{0}` cannot be called: of the libraries' classes only what is read without running the program is known (size, empty, front, back, at, data, get, value, contains ..)")]
+    UnknownMethod(String),
     /// A string without an end.
     #[error("no NUL within {0} bytes")]
     Unterminated(u64),

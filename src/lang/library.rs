@@ -1,17 +1,15 @@
 //! Elements of the libraries' containers and targets of their pointers, as members: `list[1]`, `*shared`, `unique->age`.
 //! Found by the members' names, of libstdc++, libc++ and Abseil, so that an expression becomes offsets like any other.
 
-use crate::binary::dwarf::{Member, MemberKind, Shape, TypeId, Types};
+use crate::binary::dwarf::{Member, Shape, TypeId, Types};
 
-use super::code::{InPlaceLayout, TextForm};
+use super::code::{InPlaceLayout, Op, TextForm};
 use super::compiler::Compiler;
+use super::containers::{class_in, distance, member_in, Templates, GO_SLICE};
 use super::debug::DebugType;
 use super::described::Step;
 use super::emitter::{Operand, OperandKind};
 use super::{LangError, Span};
-
-/// How deep a base, and a member in a class, is looked for.
-const DEPTH: u32 = 8;
 
 /// What is done with a library's object.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -22,11 +20,8 @@ pub(super) enum Use {
     Target,
 }
 
-/// Templates, and the members that may hold what is wanted.
-type Table = &'static [(&'static str, &'static [&'static str])];
-
 const POINTERS: &[&str] = &["_M_head_impl", "__value_", "__ptr_"];
-const ELEMENTS: Table = &[
+const ELEMENTS: Templates = &[
     ("vector", &["_M_start", "__begin_"]),
     ("basic_string", &["_M_p"]),
     ("basic_string_view", &["_M_str", "__data_", "__data", "ptr_"]),
@@ -37,9 +32,7 @@ const ELEMENTS: Table = &[
     ("unique_ptr", POINTERS),
     (GO_SLICE, &["array"]),
 ];
-/// Go names a slice by its elements: `[]int`.
-const GO_SLICE: &str = "[]";
-const TEXTS: Table = &[("basic_string", &[]), ("basic_string_view", &[]), ("string_view", &[])];
+const TEXTS: Templates = &[("basic_string", &[]), ("basic_string_view", &[]), ("string_view", &[])];
 /// The members of strings that are a pointer and a length.
 const TEXT_MEMBERS: &[(&str, &str)] = &[
     ("_M_p", "_M_string_length"),
@@ -48,7 +41,7 @@ const TEXT_MEMBERS: &[(&str, &str)] = &[
     ("__data_", "__size_"),
     ("ptr_", "length_"),
 ];
-const TARGETS: Table = &[
+const TARGETS: Templates = &[
     ("unique_ptr", POINTERS),
     ("shared_ptr", &["_M_ptr", "__ptr_"]),
     ("optional", &["_M_value", "__val_"]),
@@ -56,6 +49,8 @@ const TARGETS: Table = &[
     ("__normal_iterator", &["_M_current"]),
     ("__wrap_iter", &["__i_", "__i"]),
 ];
+
+const OPTIONALS: Templates = &[("optional", &["_M_engaged", "__engaged_"])];
 
 impl Compiler<'_> {
     /// The member of a library's object, whose address is on the stack, that its operator goes by; `None`: it is none
@@ -71,9 +66,28 @@ impl Compiler<'_> {
         let Some((steps, member)) = self.look(ty, |types, id| part_of(types, id, used)).flatten() else {
             return Ok(None);
         };
+        if let Some(flag) = self.engaged_flag(ty).filter(|_| used == Use::Target) {
+            self.emitter.emit(Op::Engaged(flag), span)?;
+        }
         self.walk(&steps, span)?;
         self.add(member.offset, span)?;
         self.in_memory(DebugType { id: member.ty, ..ty }, span).map(Some)
+    }
+
+    /// Whether a class is a smart pointer, or anything else whose `*` is known.
+    pub(super) fn is_pointer_object(&self, ty: DebugType) -> bool {
+        self.look(ty, |types, id| part_of(types, id, Use::Target).is_some()) == Some(true)
+    }
+
+    /// How far the byte that tells whether an optional holds something is from its start; `None`: it is no optional.
+    pub(super) fn engaged_flag(&self, ty: DebugType) -> Option<u32> {
+        let flag = self.look(ty, |types, id| {
+            let (steps, class, names) = class_in(types, id, OPTIONALS)?;
+            let is_byte = |one: &Member| types.size(one.ty) == 1;
+            let (inner, member) = names.iter().find_map(|name| member_in(types, class, name, &is_byte))?;
+            distance(&steps)?.checked_add(distance(&inner)?)?.checked_add(member.offset)
+        });
+        flag.flatten().and_then(|flag| u32::try_from(flag).ok())
     }
 }
 
@@ -85,11 +99,12 @@ impl Compiler<'_> {
     }
 }
 
-fn text_form_of(types: &Types<'_>, id: TypeId) -> Option<TextForm> {
-    let (to_class, class, _) = class_in(types, id, TEXTS, DEPTH)?;
+/// See [`Compiler::text_form`].
+pub(super) fn text_form_of(types: &Types<'_>, id: TypeId) -> Option<TextForm> {
+    let (to_class, class, _) = class_in(types, id, TEXTS)?;
     let start = distance(&to_class)?;
     let place = |class: TypeId, name: &str| {
-        let (steps, member) = member_in(types, class, name, &|_| true, DEPTH)?;
+        let (steps, member) = member_in(types, class, name, &|_| true)?;
         Some((distance(&steps)?.checked_add(member.offset)?, member))
     };
     let is_narrow =
@@ -114,79 +129,16 @@ fn text_form_of(types: &Types<'_>, id: TypeId) -> Option<TextForm> {
     })
 }
 
-/// How far a way leads; `None`: it goes through a virtual base.
-fn distance(steps: &[Step]) -> Option<u64> {
-    steps.iter().try_fold(0u64, |sum, step| match step {
-        Step::Offset(offset) => sum.checked_add(*offset),
-        Step::VirtualBase(_) => None,
-    })
-}
-
 fn part_of(types: &Types<'_>, id: TypeId, used: Use) -> Option<(Vec<Step>, Member)> {
     let table = if used == Use::Element { ELEMENTS } else { TARGETS };
-    let (mut steps, class, names) = class_in(types, id, table, DEPTH)?;
+    let (mut steps, class, names) = class_in(types, id, table)?;
     let fits = |member: &Member| match types.view(member.ty).shape {
         Shape::Pointer(_) => true,
         Shape::Array(..) => used == Use::Element,
         // An optional's value is in it.
         _ => used == Use::Target && matches!(member.name.as_deref(), Some("_M_value" | "__val_")),
     };
-    let (inner, member) = names.iter().find_map(|name| member_in(types, class, name, &fits, DEPTH))?;
+    let (inner, member) = names.iter().find_map(|name| member_in(types, class, name, &fits))?;
     steps.extend(inner);
     Some((steps, member))
-}
-
-/// The class itself or its base that is a template of the table.
-fn class_in(
-    types: &Types<'_>,
-    id: TypeId,
-    table: Table,
-    depth: u32,
-) -> Option<(Vec<Step>, TypeId, &'static [&'static str])> {
-    let view = types.view(id);
-    if view.shape != Shape::Record {
-        return None;
-    }
-    let name = view.name.as_deref().unwrap_or_default();
-    let template = match name.starts_with(GO_SLICE) {
-        true => GO_SLICE,
-        false => name.split('<').next().unwrap_or_default(),
-    };
-    // A vector of bool has bits for elements.
-    if let Some((_, members)) = table.iter().find(|(one, _)| *one == template && !name.starts_with("vector<bool")) {
-        return Some((Vec::new(), id, members));
-    }
-    let depth = depth.checked_sub(1)?;
-    let members = types.members(id);
-    let mut bases = members.iter().filter(|one| one.kind == MemberKind::Base);
-    bases.find_map(|base| {
-        let (mut steps, class, names) = class_in(types, base.ty, table, depth)?;
-        steps.insert(0, Step::Offset(base.offset));
-        Some((steps, class, names))
-    })
-}
-
-/// A member wherever it is inside a class: in bases and in members of members.
-fn member_in(
-    types: &Types<'_>,
-    id: TypeId,
-    name: &str,
-    fits: &dyn Fn(&Member) -> bool,
-    depth: u32,
-) -> Option<(Vec<Step>, Member)> {
-    let members = types.members(id);
-    if let Some(own) = members.iter().find(|one| one.name.as_deref() == Some(name) && fits(one)) {
-        return Some((Vec::new(), own.clone()));
-    }
-    let depth = depth.checked_sub(1)?;
-    let inside = |one: &&Member| {
-        matches!(one.kind, MemberKind::Field | MemberKind::Base)
-            && one.bits.is_none()
-            && matches!(types.view(one.ty).shape, Shape::Record | Shape::Union)
-    };
-    members.iter().filter(inside).find_map(|one| {
-        let (mut steps, found) = member_in(types, one.ty, name, fits, depth)?;
-        steps.insert(0, Step::Offset(one.offset));
-        Some((steps, found))
-    })
 }

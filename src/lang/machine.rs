@@ -2,7 +2,8 @@
 
 use crate::base::VirtAddr;
 
-use super::code::{Code, Op, STACK};
+use super::code::{Answer, Code, Contained, Container, End, KeyFrom, Op, STACK};
+use super::containers::{Key, KeyKind, Source, Which};
 use super::string_functions::object_equals;
 use super::{Environment, Fault, LangError, Type, Value};
 
@@ -75,13 +76,44 @@ fn step(op: Op, code: &Code, stack: &mut Stack, env: &dyn Environment) -> Result
         }
         Op::ObjectEquals(form, index) => {
             let text = code.texts.get(index as usize).ok_or(Fault::BadCode)?;
-            truth(object_equals(stack.pop()?.as_addr(), form, text, env)?)
+            truth(object_equals(&InMemory { object: stack.pop()?.as_addr(), env }, form, text)?)
         }
         Op::VirtualBase(before) => {
             let object = stack.pop()?.as_addr();
             let table = load(object, Type::ULONG, env)?.bits();
             let offset = load(VirtAddr(table.wrapping_sub(u64::from(before))), Type::ULONG, env)?.bits();
             Value::from_raw(object.0.wrapping_add(offset), Type::ULONG)
+        }
+        Op::Engaged(flag) => {
+            let object = stack.pop()?;
+            let mut byte = [0];
+            env.read(object.as_addr().offset(flag.into()), &mut byte)?;
+            if byte == [0] {
+                return Err(Fault::NoValue);
+            }
+            object
+        }
+        Op::Count(of) => {
+            let source = InMemory { object: stack.pop()?.as_addr(), env };
+            Value::from_raw(count(container(code, of)?, &source)?, Type::ULONG)
+        }
+        Op::Element(of) => {
+            let index = stack.pop()?.as_i64();
+            element(container(code, of)?, Which::Number(index), &InMemory { object: stack.pop()?.as_addr(), env })?
+        }
+        Op::End(of, end) => {
+            let which = if end == End::First { Which::First } else { Which::Last };
+            element(container(code, of)?, which, &InMemory { object: stack.pop()?.as_addr(), env })?
+        }
+        Op::Start(of) => {
+            let Container::Sequence(sequence) = container(code, of)? else { return Err(Fault::BadCode) };
+            let source = InMemory { object: stack.pop()?.as_addr(), env };
+            Value::from_raw(sequence.start(&source)?.0, Type::ULONG)
+        }
+        Op::Find(of, from, answer) => {
+            let number = if from == KeyFrom::Stack { Some(stack.pop()?) } else { None };
+            let source = InMemory { object: stack.pop()?.as_addr(), env };
+            find(code, of, (from, number), answer, &source)?
         }
         Op::Drop => {
             stack.pop()?;
@@ -91,6 +123,72 @@ fn step(op: Op, code: &Code, stack: &mut Stack, env: &dyn Environment) -> Result
     };
     stack.push(result)?;
     Ok(None)
+}
+
+/// An object in memory.
+struct InMemory<'a> {
+    object: VirtAddr,
+    env: &'a dyn Environment,
+}
+
+impl Source for InMemory<'_> {
+    fn object(&self) -> Result<VirtAddr, Fault> {
+        Ok(self.object)
+    }
+
+    fn field(&self, offset: u64) -> Result<u64, Fault> {
+        self.word(self.object.offset(offset))
+    }
+
+    fn read(&self, at: VirtAddr, into: &mut [u8]) -> Result<(), Fault> {
+        Ok(self.env.read(at, into)?)
+    }
+}
+
+fn container(code: &Code, of: Contained) -> Result<&Container, Fault> {
+    code.containers.get(of.0 as usize).ok_or(Fault::BadCode)
+}
+
+fn count(container: &Container, source: &InMemory<'_>) -> Result<u64, Fault> {
+    match container {
+        Container::Sequence(one) => one.count(source),
+        Container::Bits(one) => one.count(source),
+        Container::Keyed(one, ..) => one.count(source),
+    }
+}
+
+fn element(container: &Container, which: Which, source: &InMemory<'_>) -> Result<Value, Fault> {
+    match container {
+        Container::Sequence(one) => Ok(Value::from_raw(one.element(which, source)?.0, Type::ULONG)),
+        Container::Bits(one) => Ok(Value::from_raw(one.bit(which, source)?.into(), Type::BOOL)),
+        Container::Keyed(..) => Err(Fault::BadCode),
+    }
+}
+
+/// The place of the element that has a key, or whether there is one.
+fn find(
+    code: &Code,
+    of: Contained,
+    (from, number): (KeyFrom, Option<Value>),
+    answer: Answer,
+    source: &InMemory<'_>,
+) -> Result<Value, Fault> {
+    let Container::Keyed(keyed, Some(kind), distance) = container(code, of)? else { return Err(Fault::BadCode) };
+    let key = match (*kind, from, number) {
+        (KeyKind::Number { size, is_signed }, KeyFrom::Stack, Some(number)) => {
+            Key::Number { bits: number.to_raw(), size, is_signed }
+        }
+        (KeyKind::Text(form), KeyFrom::Text(index), _) => {
+            Key::Text { text: code.texts.get(index as usize).ok_or(Fault::BadCode)?, form }
+        }
+        _ => return Err(Fault::BadCode),
+    };
+    let found = keyed.find(source, &key, *distance)?;
+    match (answer, found) {
+        (Answer::Presence, found) => Ok(Value::from_raw(found.is_some().into(), Type::BOOL)),
+        (Answer::Place, Some(at)) => Ok(Value::from_raw(at.0, Type::ULONG)),
+        (Answer::Place, None) => Err(Fault::NoKey(keyed.count(source)?)),
+    }
 }
 
 fn load(at: VirtAddr, ty: Type, env: &dyn Environment) -> Result<Value, Fault> {

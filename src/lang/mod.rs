@@ -8,6 +8,8 @@ mod arith;
 pub mod assignment;
 mod code;
 mod compiler;
+mod contained;
+mod containers;
 pub mod debug;
 mod described;
 mod emitter;

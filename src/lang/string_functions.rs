@@ -1,14 +1,13 @@
 //! What expressions have of text: `$_streq` and `$_strlen` of C strings, and comparisons of string objects.
 
-use crate::base::VirtAddr;
-
 use super::arith::UnaryOp;
-use super::code::{InPlaceLayout, Op, TextForm};
+use super::code::{Op, TextForm};
 use super::compiler::Compiler;
+use super::containers::{Key, Source};
 use super::emitter::{Operand, OperandKind};
 use super::lexer::TokenKind;
 use super::operator::BinaryOp;
-use super::{Environment, Fault, LangError, Span, Type, Value};
+use super::{Fault, LangError, Span, Type, Value};
 
 impl Compiler<'_> {
     /// One argument of a string function: a literal, or an address that is left on the stack.
@@ -94,38 +93,9 @@ fn until_nul(text: &[u8]) -> &[u8] {
 }
 
 /// Whether a string object has exactly this text.
-pub(super) fn object_equals(at: VirtAddr, form: TextForm, text: &[u8], env: &dyn Environment) -> Result<bool, Fault> {
-    let word = |distance: u16| -> Result<u64, Fault> {
-        let mut word = [0; 8];
-        env.read(at.offset(distance.into()), &mut word)?;
-        Ok(u64::from_le_bytes(word))
-    };
-    let (start, length) = match form {
-        TextForm::Pair { data, length } => (VirtAddr(word(data)?), word(length)?),
-        TextForm::InPlace { data, length, text, flag, layout } => {
-            let mut byte = [0];
-            env.read(at.offset(flag.into()), &mut byte)?;
-            let (is_long, in_place) = match layout {
-                InPlaceLayout::Usual => (byte[0] & 1 != 0, byte[0] >> 1),
-                InPlaceLayout::Alternate => (byte[0] & 0x80 != 0, byte[0]),
-            };
-            match is_long {
-                true => (VirtAddr(word(data)?), word(length)?),
-                false => (at.offset(text.into()), in_place.into()),
-            }
-        }
-    };
-    if length != text.len() as u64 {
-        return Ok(false);
-    }
-    // Piece by piece: nothing is allocated where a condition is judged.
-    let mut piece = [0; 64];
-    for (index, wanted) in text.chunks(piece.len()).enumerate() {
-        let piece = &mut piece[..wanted.len()];
-        env.read(start.offset(index as u64 * 64), piece)?;
-        if piece != wanted {
-            return Ok(false);
-        }
-    }
-    Ok(true)
+pub(super) fn object_equals(source: &dyn Source, form: TextForm, text: &[u8]) -> Result<bool, Fault> {
+    // Another length is told without a look at the letters.
+    let (_, length) = form.place(source.object()?, source)?;
+    let key = Key::Text { text, form };
+    Ok(length == text.len() as u64 && key.compare(source.object()?, source)?.is_eq())
 }

@@ -60,3 +60,39 @@ fn abseils_types_are_shown_by_what_they_hold() {
         assert!(three.contains(entry), "{three}");
     }
 }
+
+#[test]
+fn elements_of_abseils_containers_are_found() {
+    if !Path::new("/usr/include/absl/strings/cord.h").exists() {
+        return skip("Abseil's headers are not there (libabsl-dev)");
+    }
+    let fixture = Fixture::build("abseil", Variant::O0);
+    let table = [
+        ("three[\"two\"] * 10 + three.at(\"three\")", "23"),
+        ("thousand.contains(999)", "true"),
+        ("thousand.contains(1000)", "false"),
+        ("thousand.size()", "1000"),
+        ("none.empty()", "true"),
+        ("nodes[7]", "\"seven\""),
+        ("inside[2] * 10 + outside[4]", "35"),
+        ("outside.back() + inside.size()", "8"),
+        ("empty.size()", "0"),
+        ("span[2]", "6"),
+        ("span.front()", "4"),
+    ];
+    let stop = format!("break abseil.cpp:{}", super::source::line_in("abseil/abseil.cpp", "shown"));
+    let prints: Vec<String> = table.iter().map(|(text, _)| format!("print {text}")).collect();
+    let mut commands = vec![stop.as_str(), "continue"];
+    commands.extend(prints.iter().map(String::as_str));
+    commands.extend(["print three[\"four\"]", "print outside[5]"]);
+    let output = batch(&fixture, &[], &commands);
+    let values: Vec<&str> = output
+        .stdout
+        .lines()
+        .filter_map(|line| line.strip_prefix('$')?.split_once(" = "))
+        .map(|(_, value)| value)
+        .collect();
+    assert_eq!(values, table.map(|(_, value)| value), "{output:?}");
+    assert!(output.stderr.contains("it has no such key; it has 3 element(s)"), "{output:?}");
+    assert!(output.stderr.contains("there is no element 5: it has 5"), "{output:?}");
+}

@@ -271,6 +271,6 @@ fn elements_and_targets_of_the_libraries_types_are_members() {
             };
             rest = after;
         }
-        assert!(ours.stderr.contains("is not a number: `map`"), "{}", ours.stderr);
+        assert!(ours.stderr.contains("is looked for by a literal: \"text\": `0`"), "{}", ours.stderr);
     }
 }

@@ -228,8 +228,14 @@ impl<'a> Session<'a> {
 
     /// DW_AT_name, its own or that of the entry it completes.
     pub fn name(&self, entry: &Entry<'a>) -> Option<String> {
+        Some(self.name_bytes(entry)?.to_string_lossy().into_owned())
+    }
+
+    /// The same, as it stands in the file.
+    pub fn name_bytes(&self, entry: &Entry<'a>) -> Option<Slice<'a>> {
         let (id, value) = self.inherited(entry, gimli::DW_AT_name)?;
-        self.text(id.unit, value)
+        let open = self.unit(id.unit).ok()?;
+        open.dwarf.attr_string(&open.unit, value).ok()
     }
 
     /// DW_AT_producer of a unit.

@@ -76,8 +76,8 @@ const FUNCTIONS_LIMIT: usize = 32 << 20;
 /// The same of namespaces and classes by place, bytes.
 const SCOPES_LIMIT: usize = 16 << 20;
 
-/// How many tables of abbreviations are kept.
-const ABBREVIATIONS_LIMIT: usize = 16 << 10;
+/// How many tables of abbreviations are kept. One of a large C++ unit takes some tens of kilobytes, and as many microseconds.
+const ABBREVIATIONS_LIMIT: usize = 256;
 
 /// Where a table of abbreviations is: its offset in .debug_abbrev, which units of one object file share; of a unit in another
 /// file, in that.
@@ -161,11 +161,13 @@ impl Dwarf {
         dwarf: &gimli::Dwarf<Slice<'a>>,
     ) -> gimli::Result<Arc<Abbreviations>> {
         let place = (elsewhere, header.debug_abbrev_offset().0);
-        let mut cache = self.abbreviations.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        if let Some(known) = cache.get(&place) {
+        let lock = || self.abbreviations.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if let Some(known) = lock().get(&place) {
             return Ok(known.clone());
         }
+        // No lock is held meanwhile: others read other units.
         let parsed = Arc::new(header.abbreviations(&dwarf.debug_abbrev)?);
+        let mut cache = lock();
         if cache.len() >= ABBREVIATIONS_LIMIT {
             cache.clear();
         }

@@ -185,8 +185,16 @@ pub(super) fn header_at<'a>(dwarf: &Dwarf<Slice<'a>>, at: UnitSectionOffset) -> 
         UnitSectionOffset::DebugInfoOffset(at) => dwarf.debug_info.header_from_offset(at),
         UnitSectionOffset::DebugTypesOffset(at) => {
             let mut rest = *dwarf.debug_types.reader();
-            gimli::Reader::skip(&mut rest, at.0)?;
-            DebugTypes::from(rest).units().next()?.ok_or(gimli::Error::NoEntryAtGivenOffset)
+            rest.skip(at.0)?;
+            let all = rest;
+            let header = DebugTypes::from(rest).units().next()?.ok_or(gimli::Error::NoEntryAtGivenOffset)?;
+            // gimli has it begin where the bytes do that it was given.
+            let mut entries = all;
+            entries.truncate(header.length_including_self())?;
+            entries.skip(header.size_of_header())?;
+            let (encoding, length) = (header.encoding(), header.unit_length());
+            let (kind, abbreviations) = (header.type_(), header.debug_abbrev_offset());
+            Ok(UnitHeader::new(encoding, length, kind, abbreviations, UnitSectionOffset::DebugTypesOffset(at), entries))
         }
     }
 }

@@ -99,8 +99,10 @@ pub(super) struct Location {
     pub(super) pace: Pace,
     /// It was hit so often in a second that it is disarmed.
     pub(super) too_hot: Option<u64>,
-    /// The breakpoint's condition, over the variables that are in scope here; made at the first hit.
+    /// The breakpoint's condition, over the variables that are in scope here; made with it, or at the first hit.
     pub(super) condition: Option<Arc<Expression>>,
+    /// Why the breakpoint's condition means nothing here: it is not armed then.
+    pub(super) unfit: Option<String>,
     /// How its arguments are read; made at the first hit that is shown.
     pub(super) plan: Option<Arc<CallPlan>>,
 }
@@ -179,7 +181,8 @@ impl Breakpoint {
         let of = |(index, one): (u32, &Location)| -> Vec<_> {
             one.spaces.iter().map(|space| (*space, one.addr, index)).collect()
         };
-        self.live().flat_map(of).collect()
+        let is_armed = |one: &Location| one.unfit.is_none() || self.means != Means::Patch;
+        self.live().filter(|(_, one)| is_armed(one)).flat_map(of).collect()
     }
 
     /// The addresses of its locations in one space.
@@ -296,9 +299,26 @@ impl<I: Inferior> Engine<I> {
             self.disarm_breakpoint(id);
             return;
         }
-        let Some(breakpoint) = self.breakpoints.get(&id) else { return };
+        self.arm_again(id, |location| was != state || cooled.contains(&location));
+    }
+
+    /// Disarms some places of a breakpoint; debug registers stay, and what they report there is passed over.
+    pub(super) fn disarm_places(&mut self, id: u32, which: &[u32]) {
+        let Some(breakpoint) = self.breakpoints.get(&id).filter(|one| one.means == Means::Patch) else { return };
+        let of = |location: &u32| Some((*location, breakpoint.locations.get(*location as usize)?.as_ref()?));
+        let places: Vec<_> = which.iter().filter_map(of).map(|(at, one)| (at, one.addr, one.spaces.clone())).collect();
+        for (location, at, spaces) in places {
+            for space in spaces {
+                self.disarm(space, at, Owner::Breakpoint { id, location });
+            }
+        }
+    }
+
+    /// Arms those places of a breakpoint that are wanted, if it is enabled.
+    pub(super) fn arm_again(&mut self, id: u32, is_wanted: impl Fn(u32) -> bool) {
+        let Some(breakpoint) = self.breakpoints.get(&id).filter(|one| one.enabled == Toggle::On) else { return };
         let mut places = breakpoint.places();
-        places.retain(|(_, _, location)| was != state || cooled.contains(location));
+        places.retain(|(_, _, location)| is_wanted(*location));
         places.sort_unstable();
         for group in places.chunk_by(|(a, ..), (b, ..)| a == b) {
             let Some(pid) = self.pid_of_space(group[0].0) else { continue };
@@ -330,8 +350,18 @@ impl<I: Inferior> Engine<I> {
         if self.is_too_hot(id, location) {
             return None;
         }
+        let place = location.and_then(|at| self.breakpoints.get(&id)?.locations.get(at as usize)?.as_ref());
+        if place.is_some_and(|one| one.unfit.is_some()) {
+            return None;
+        }
         let pid = self.threads.get(&tid)?.pid;
-        let condition = self.condition_at(id, location, pid);
+        let condition = match (self.condition_at(id, location, pid), location) {
+            (Some(Err(reason)), Some(location)) => {
+                self.found_unfit(id, location, reason);
+                return None;
+            }
+            (condition, _) => condition,
+        };
         let space = self.spaces.get(&self.processes.get(&pid)?.space)?;
         let breakpoint = self.breakpoints.get_mut(&id)?;
         if let Some(catching) = &breakpoint.catching {

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use super::arming::ArmError;
+use super::conditions::Untried;
 use super::watching::Means;
 use super::{Indirect, Location, Pattern};
 use crate::api::{ApiError, Event, ModuleFilter, Toggle};
@@ -138,7 +139,7 @@ impl<I: Inferior> Engine<I> {
     /// Places every breakpoint in a module that has just appeared.
     pub(in crate::engine) fn resolve_in_module(&mut self, _pid: Pid, space: SpaceId, start: VirtAddr) {
         let ids: Vec<u32> = self.breakpoints.keys().copied().collect();
-        for id in ids {
+        for &id in &ids {
             let matches = self.search_module(id, space, start);
             let found = matches.map_or(0, |matches| self.place_matches(id, space, start, matches));
             if found > 0 {
@@ -148,6 +149,12 @@ impl<I: Inferior> Engine<I> {
                 self.emit(Event::Resolved { breakpoint: id, locations: found, module });
             }
         }
+        let loaded = self.spaces.get(&space).and_then(|one| one.modules.module_at(start));
+        let which = match loaded.is_some_and(|one| !one.module.dwarf().is_empty()) {
+            true => Untried::AndSomeUnfit,
+            false => Untried::Only,
+        };
+        self.check_conditions_of(&ids, which);
     }
 
     fn module_name(&self, space: SpaceId, start: VirtAddr) -> String {
@@ -254,9 +261,10 @@ impl<I: Inferior> Engine<I> {
     pub(in crate::engine) fn resolve_pending(&mut self, _pid: Pid, space: SpaceId) {
         let ids: Vec<u32> =
             self.breakpoints.values().filter(|one| !one.unresolved.is_empty()).map(|one| one.id).collect();
-        for id in ids {
-            self.resolve_indirect(id, space);
+        for id in &ids {
+            self.resolve_indirect(*id, space);
         }
+        self.check_conditions_of(&ids, Untried::Only);
     }
 
     /// Follows the resolvers of a breakpoint's IFUNCs on a copy of the memory, and places it where they lead.

@@ -250,8 +250,8 @@ impl<I: Inferior> Engine<I> {
                 place.function = Some(demangle(name).into_owned());
             }
             let aliases = location.names.iter().skip(1).map(|name| demangle(name).into_owned()).collect();
-            let (hits, too_hot) = (location.hits, location.too_hot);
-            locations.push(LocationRow { number: index + 1, pid, place, aliases, hits, too_hot });
+            let (hits, too_hot, unfit) = (location.hits, location.too_hot, location.unfit.clone());
+            locations.push(LocationRow { number: index + 1, pid, place, aliases, hits, too_hot, unfit });
         }
         BreakpointRow {
             id: breakpoint.id,

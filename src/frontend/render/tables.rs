@@ -58,7 +58,9 @@ pub fn location(id: u32, row: &LocationRow, style: Style) -> String {
     let address = style.address(&full_address(row.place.addr));
     let aliases = if row.aliases.is_empty() { String::new() } else { format!(" (also {})", row.aliases.join(", ")) };
     let hot = row.too_hot.map_or_else(String::new, |rate| format!(" (disarmed: {rate} hits a second; `enable {id}`)"));
-    format!("{id}.{} {address} {}{aliases}{hot}", row.number, place_text(&row.place, style))
+    let unfit = row.unfit.as_ref();
+    let unfit = unfit.map_or_else(String::new, |why| format!(" (disabled: the condition means nothing here: {why})"));
+    format!("{id}.{} {address} {}{aliases}{hot}{unfit}", row.number, place_text(&row.place, style))
 }
 
 /// `info breakpoints`.

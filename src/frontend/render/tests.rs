@@ -116,8 +116,15 @@ fn hits_catches_waits_and_ends() {
 }
 
 fn breakpoint(total: u32) -> BreakpointRow {
-    let location =
-        |number| LocationRow { number, pid: Pid(1), place: place(), aliases: vec![], hits: 0, too_hot: None };
+    let location = |number| LocationRow {
+        number,
+        pid: Pid(1),
+        place: place(),
+        aliases: vec![],
+        hits: 0,
+        too_hot: None,
+        unfit: None,
+    };
     BreakpointRow {
         id: 1,
         location: Where::Regex("epoll_.*".into()),

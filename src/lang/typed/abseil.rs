@@ -4,8 +4,6 @@
 use crate::base::VirtAddr;
 use crate::binary::dwarf::{Shape, TypeView};
 
-use super::containers::counted;
-use super::show::VISITED;
 use super::{Held, Inspector, TypedValue};
 use crate::lang::text;
 
@@ -76,35 +74,8 @@ impl Inspector<'_, '_> {
             "Status" => self.show_status(value),
             "StatusOr" => self.show_status_or(value, view, depth),
             "Cord" => self.show_cord(value),
-            _ => self.show_swiss_table(value, template, depth),
+            _ => self.show_keyed(value, "absl", template, depth),
         }
-    }
-
-    /// A slot is used where its control byte is not negative.
-    fn show_swiss_table(&self, value: &TypedValue, template: &str, depth: u32) -> Option<String> {
-        let (size, capacity) = (self.dig_number(value, "size_")?, self.dig_number(value, "capacity_")?);
-        let title = format!("absl::{template} with {}", counted(size));
-        if size == 0 {
-            return Some(title);
-        }
-        let slots = self.pointer_at(value, "slots_")?;
-        let Shape::Pointer(slot) = self.view(&slots).shape else { return None };
-        let control = self.read(VirtAddr(self.dig_number(value, "ctrl_")?), capacity.min(VISITED)).ok()?;
-        let (start, slot_size) = (self.scalar(&slots)? as u64, self.types.size(slot).max(1));
-        let full = (0u64..).zip(&control).filter(|(_, byte)| **byte < 0x80);
-        let elements: Vec<TypedValue> = full
-            .take(usize::try_from(self.style.elements).unwrap_or(usize::MAX))
-            .map_while(|(index, _)| {
-                let at = start.wrapping_add(index.wrapping_mul(slot_size));
-                let slot = TypedValue { ty: slot, place: Held::Memory(VirtAddr(at)) };
-                match template.starts_with("node") {
-                    true => self.target(&slot),
-                    // A map's slot is a union of what its key may be done with.
-                    false => Some(self.member(&slot, "value").unwrap_or(slot)),
-                }
-            })
-            .collect();
-        Some(self.show_titled_elements(&title, &elements, template, size, depth))
     }
 
     fn show_inlined_vector(&self, value: &TypedValue, view: &TypeView, depth: u32) -> Option<String> {

@@ -4,12 +4,10 @@
 use crate::base::VirtAddr;
 use crate::binary::dwarf::{Shape, TypeId, TypeView};
 
+use super::keyed::OfValue;
 use super::show::VISITED;
 use super::{Held, Inspector, TypedValue};
-
-/// Elements of a deque's block: libstdc++ fills 512 bytes, libc++ 4096.
-const DEQUE_BLOCK: u64 = 512;
-const LIBCXX_DEQUE_BLOCK: u64 = 4096;
+use crate::lang::containers::{alignment, Sequence};
 
 impl Inspector<'_, '_> {
     /// The text of a library's type; `None`: it is none that is known, or is not as expected.
@@ -24,10 +22,8 @@ impl Inspector<'_, '_> {
             "vector" => self.show_vector(value, depth),
             "deque" => self.show_deque(value, depth),
             "list" | "forward_list" => self.show_list(value, view, template, depth),
-            "map" | "multimap" | "set" | "multiset" => self.show_tree(value, template, depth),
-            "unordered_map" | "unordered_multimap" | "unordered_set" | "unordered_multiset" => {
-                self.show_hash(value, template, depth)
-            }
+            "map" | "multimap" | "set" | "multiset" | "unordered_map" | "unordered_multimap" | "unordered_set"
+            | "unordered_multiset" => self.show_keyed(value, "std", template, depth),
             "array" => {
                 let elements = self.dig(value, "_M_elems").or_else(|| self.dig(value, "__elems_"))?;
                 Some(self.show_within(&elements, depth + 1))
@@ -101,37 +97,12 @@ impl Inspector<'_, '_> {
     }
 
     fn show_deque(&self, value: &TypedValue, depth: u32) -> Option<String> {
-        let word = |at: u64| self.memory.read_u64(VirtAddr(at)).ok();
-        if let Some(start) = self.dig(value, "_M_start") {
-            let finish = self.dig(value, "_M_finish")?;
-            let Shape::Pointer(of) = self.view(&self.pointer_at(&start, "_M_cur")?).shape else { return None };
-            let size = self.types.size(of).max(1);
-            let block = if size < DEQUE_BLOCK { DEQUE_BLOCK / size } else { 1 };
-            let (node, last) = (self.dig_number(&start, "_M_node")?, self.dig_number(&finish, "_M_node")?);
-            let before = self.dig_number(&start, "_M_cur")?.checked_sub(self.dig_number(&start, "_M_first")?)? / size;
-            let after = self.dig_number(&finish, "_M_cur")?.checked_sub(self.dig_number(&finish, "_M_first")?)? / size;
-            let blocks = last.checked_sub(node)? / 8;
-            let count = (blocks.checked_mul(block)?.checked_add(after)?).checked_sub(before)?;
-            let elements = (0..count).map_while(|index| {
-                let at = word(node + (before + index) / block * 8)? + (before + index) % block * size;
-                Some(TypedValue { ty: of, place: Held::Memory(VirtAddr(at)) })
-            });
-            return Some(self.titled("std::deque", count, elements, depth));
-        }
-        let map = self.dig(value, "__map_")?;
-        let blocks = self.pointer_at(&map, "__begin_")?;
-        let Shape::Pointer(block_pointer) = self.view(&blocks).shape else { return None };
-        let Shape::Pointer(of) = self.types.view(block_pointer).shape else { return None };
-        let size = self.types.size(of).max(1);
-        let block = (LIBCXX_DEQUE_BLOCK / size).max(16);
-        let start = self.dig_number(value, "__start_")?;
-        let count = self
-            .dig(value, "__size_")
-            .and_then(|one| self.scalar(&one).map(|n| n as u64).or_else(|| self.dig_number(&one, "__value_")))?;
-        let first = self.scalar(&blocks)? as u64;
+        let sequence = Sequence::of(self.types, value.ty)?;
+        let source = OfValue { inspector: self, value };
+        let count = sequence.count(&source).ok()?;
         let elements = (0..count).map_while(|index| {
-            let at = word(first + (start + index) / block * 8)? + (start + index) % block * size;
-            Some(TypedValue { ty: of, place: Held::Memory(VirtAddr(at)) })
+            let at = sequence.place(index, &source).ok()?;
+            Some(TypedValue { ty: sequence.of, place: Held::Memory(at) })
         });
         Some(self.titled("std::deque", count, elements, depth))
     }
@@ -188,7 +159,7 @@ impl Inspector<'_, '_> {
         };
         // libc++'s link forwards comes behind the one backwards.
         let next = if double && self.dig(value, "__end_").is_some() { 8 } else { 0 };
-        let align = self.alignment(of).max(1);
+        let align = alignment(self.types, of).max(1);
         let skip = links.next_multiple_of(align);
         let mut elements = Vec::new();
         while node != end && node != 0 && (elements.len() as u64) <= self.style.elements {
@@ -212,13 +183,7 @@ impl Inspector<'_, '_> {
         format!("{title} = {{{}{}}}", texts.join(", "), if cut { "..." } else { "" })
     }
 
-    /// Elements as a map's or a set's.
-    pub(super) fn show_elements(&self, elements: &[TypedValue], template: &str, count: u64, depth: u32) -> String {
-        let title = format!("std::{template} with {}", counted(count));
-        self.show_titled_elements(&title, elements, template, count, depth)
-    }
-
-    /// The same behind another title.
+    /// Elements as a map's or a set's, behind a title.
     pub(super) fn show_titled_elements(
         &self,
         title: &str,
@@ -243,24 +208,6 @@ impl Inspector<'_, '_> {
         }
         let more = if count > texts.len() as u64 { "..." } else { "" };
         format!("{title} = {{{}{more}}}", texts.join(", "))
-    }
-
-    /// How a type is aligned, bytes: that of its largest scalar.
-    pub(super) fn alignment(&self, id: TypeId) -> u64 {
-        self.alignment_within(id, 0)
-    }
-
-    fn alignment_within(&self, id: TypeId, depth: u32) -> u64 {
-        let view = self.types.view(id);
-        match view.shape {
-            _ if depth > 16 => 1,
-            Shape::Record | Shape::Union => {
-                let members = self.types.members(id);
-                members.iter().map(|one| self.alignment_within(one.ty, depth + 1)).max().unwrap_or(1)
-            }
-            Shape::Array(of, _) => self.alignment_within(of, depth + 1),
-            _ => view.size.clamp(1, 16),
-        }
     }
 
     fn is_top(&self, view: &TypeView) -> bool {

@@ -4,7 +4,7 @@ mod abseil;
 mod containers;
 mod describe;
 mod go;
-mod hashed;
+mod keyed;
 mod member_pointer;
 pub(in crate::lang) mod numbers;
 mod objects;
@@ -12,7 +12,6 @@ mod rust;
 mod show;
 mod smart;
 mod strings;
-mod trees;
 
 pub use describe::describe;
 

@@ -7,10 +7,11 @@
 //! The bytes are [`Proved`]; the body has the names' hashes in order, a record for each, and the names without their scopes.
 
 mod gather;
+mod lately;
+mod plan;
 mod write;
 
-use std::ops::Range;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -21,7 +22,7 @@ use super::definitions::Wanted;
 use super::type_list::NamedType;
 use super::units::UnitKind;
 use super::{Dwarf, EntryId, UnitId};
-use crate::binary::proved::Proved;
+use crate::binary::proved::{word_at, Proved};
 use crate::binary::symbols::file_name;
 use crate::binary::FileBytes;
 use write::Collector;
@@ -38,6 +39,12 @@ const COUNTS: usize = 3;
 const NONE: u32 = u32::MAX;
 /// Scopes in scopes; deeper ones are not written.
 const DEPTH: usize = 64;
+/// More threads than this do not make a catalogue: each has some megabytes of its own.
+const WORKERS: usize = 16;
+/// After so many units the strings that were touched are let go of.
+const STRINGS_FOR: usize = 64;
+/// Fewer names than this are not shared out.
+const LISTED: usize = 4096;
 /// A catalogue of less debug information is made in less time than it takes to keep it, bytes.
 const WORTH_KEEPING: usize = 16 << 20;
 
@@ -120,15 +127,10 @@ impl NameHash {
     }
 }
 
-/// One name and where it is defined.
+/// What a name is and where it is defined.
 struct Record {
     kind: Kind,
-    is_short: bool,
     entry: EntryId,
-    /// The record of its scope, or [`NONE`].
-    scope: u32,
-    /// Its last component.
-    text: Range<usize>,
 }
 
 /// The names of a file.
@@ -158,18 +160,10 @@ impl Catalogue {
         if number >= self.names {
             return None;
         }
-        let (records, text) = (self.names * HASH, self.names * (HASH + RECORD));
-        let word = |at: usize| self.bytes.word(records + number * RECORD + at * 4);
-        let (unit, offset, scope, start, last) = (word(0)?, word(1)?, word(2)?, word(3)?, word(4)?);
+        let word = |at: usize| self.bytes.word(self.names * HASH + number * RECORD + at * 4);
+        let (unit, offset, last) = (word(0)?, word(1)?, word(4)?);
         let kind = *KINDS.get(usize::from(last as u8 & !SHORT))?;
-        let start = text + start as usize;
-        Some(Record {
-            kind,
-            is_short: last as u8 & SHORT != 0,
-            entry: EntryId { unit: UnitId::from_bits(unit), offset: u64::from(offset) },
-            scope,
-            text: start..start + (last >> 8) as usize,
-        })
+        Some(Record { kind, entry: EntryId { unit: UnitId::from_bits(unit), offset: u64::from(offset) } })
     }
 
     /// Entries that can define the name, the first of the file first; `None` where a part that is needed is damaged.
@@ -200,32 +194,82 @@ impl Catalogue {
         Some(found)
     }
 
+    fn listing(&self) -> Option<Listing<'_>> {
+        Some(Listing { body: self.bytes.whole()?, names: self.names })
+    }
+
     /// The types whose qualified names are wanted, in the order of their names; `None` where a part is damaged.
     pub fn types(&self, wanted: &(dyn Fn(&str) -> bool + Sync)) -> Option<Vec<NamedType>> {
-        let named = |number: usize| -> Option<Option<NamedType>> {
-            let record = self.record(number)?;
-            if record.is_short || !record.kind.is(Wanted::Type) {
-                return Some(None);
-            }
-            let name = self.name(&record)?;
-            Some(wanted(&name).then(|| NamedType { name, keyword: record.kind.keyword() }))
+        let listing = self.listing()?;
+        let begin = || (Vec::new(), Vec::new());
+        let one = |(mut found, mut name): (Vec<NamedType>, Vec<u8>), number| {
+            found.extend(listing.named_type(number, wanted, &mut name)?);
+            Some((found, name))
         };
-        let found: Option<Vec<Option<NamedType>>> = (0..self.names).into_par_iter().map(named).collect();
-        let mut found: Vec<NamedType> = found?.into_iter().flatten().collect();
+        let parts = (0..self.names).into_par_iter().with_min_len(LISTED).try_fold(begin, one);
+        let parts: Option<Vec<(Vec<NamedType>, Vec<u8>)>> = parts.collect();
+        let mut found: Vec<NamedType> = parts?.into_iter().flat_map(|(found, _)| found).collect();
         found.par_sort_unstable();
         Some(found)
     }
+}
 
-    fn name(&self, record: &Record) -> Option<String> {
-        let mut parts = vec![self.bytes.part(record.text.clone())?];
-        let mut scope = record.scope;
-        while scope != NONE && parts.len() < DEPTH {
-            let outer = self.record(scope as usize)?;
-            parts.push(self.bytes.part(outer.text)?);
-            scope = outer.scope;
+/// All names, for a look at each of them: the body has been proved.
+struct Listing<'c> {
+    body: &'c [u8],
+    names: usize,
+}
+
+impl<'c> Listing<'c> {
+    /// A number of a record.
+    fn word(&self, number: usize, at: usize) -> Option<u32> {
+        word_at(self.body.get(self.names * HASH + number * RECORD..)?, at)
+    }
+
+    /// A name without its scope, and the record of that.
+    fn leaf(&self, number: usize) -> Option<(&'c [u8], u32)> {
+        if number >= self.names {
+            return None;
         }
-        parts.reverse();
-        Some(String::from_utf8_lossy(&parts.join(&b"::"[..])).into_owned())
+        let (scope, start, last) = (self.word(number, 2)?, self.word(number, 3)?, self.word(number, 4)?);
+        let start = self.names * (HASH + RECORD) + start as usize;
+        Some((self.body.get(start..start + (last >> 8) as usize)?, scope))
+    }
+
+    /// The type that a record is of, where it is one that is wanted; `None`: it is not a record. `name` is what its name is
+    /// written in.
+    fn named_type(
+        &self,
+        number: usize,
+        wanted: &(dyn Fn(&str) -> bool + Sync),
+        name: &mut Vec<u8>,
+    ) -> Option<Option<NamedType>> {
+        let last = self.word(number, 4)? as u8;
+        let kind = *KINDS.get(usize::from(last & !SHORT))?;
+        if last & SHORT != 0 || !kind.is(Wanted::Type) {
+            return Some(None);
+        }
+        self.write_name(number, name)?;
+        let name = String::from_utf8_lossy(name);
+        Some(wanted(&name).then(|| NamedType { name: name.into_owned(), keyword: kind.keyword() }))
+    }
+
+    fn write_name(&self, number: usize, name: &mut Vec<u8>) -> Option<()> {
+        let mut parts = [&[][..]; DEPTH];
+        let (leaf, mut scope) = self.leaf(number)?;
+        parts[0] = leaf;
+        let mut depth = 1;
+        while scope != NONE && depth < DEPTH {
+            (parts[depth], scope) = self.leaf(scope as usize)?;
+            depth += 1;
+        }
+        name.clear();
+        for part in parts[1..depth].iter().rev() {
+            name.extend_from_slice(part);
+            name.extend_from_slice(b"::");
+        }
+        name.extend_from_slice(leaf);
+        Some(())
     }
 }
 
@@ -313,26 +357,41 @@ impl Dwarf {
     fn gather(&self, identity: &[u8]) -> Option<Vec<u8>> {
         let begun = Instant::now();
         let units = self.all_units();
-        self.progress.stage(&format!("reading the names of {}", file_name(self.file.path())), units.len() as u64);
+        let file = file_name(self.file.path());
+        self.progress.stage(&format!("reading the names of {file}"), units.len() as u64);
         let collector = Collector::default();
-        units.into_par_iter().for_each(|unit| {
-            if self.progress.is_cancelled() || collector.is_full() {
-                return;
-            }
-            let read = gather::unit(&self.types(), unit, &collector);
-            read.unwrap_or_else(|error| tracing::debug!(%error, "bad entries in a unit"));
-            self.progress.advance(1);
-            if let Some((section, part)) = unit.own_index().and_then(|index| self.units().span(index)) {
-                self.file.release(section, part);
-            }
-        });
+        let next = AtomicUsize::new(0);
+        let workers = rayon::current_num_threads().min(WORKERS);
+        (0..workers).into_par_iter().with_max_len(1).for_each(|_| self.gather_some(&units, &next, &collector));
         self.file.release(SectionId::DebugStr, 0..usize::MAX);
         if self.progress.is_cancelled() || collector.is_full() {
             return None;
         }
+        let gathered = begun.elapsed();
         let bytes = collector.finish(identity)?;
-        tracing::debug!(bytes = bytes.len(), elapsed = ?begun.elapsed(), "a catalogue of names");
+        tracing::debug!(?file, bytes = bytes.len(), ?gathered, elapsed = ?begun.elapsed(), "a catalogue of names");
         Some(bytes)
+    }
+
+    /// One worker's part of the units, each the next that nobody has begun with.
+    fn gather_some(&self, units: &[UnitId], next: &AtomicUsize, collector: &Collector) {
+        let mut worker = gather::Worker::default();
+        let mut read = 0usize;
+        while let Some(&unit) = units.get(next.fetch_add(1, Ordering::Relaxed)) {
+            if self.progress.is_cancelled() || collector.is_full() {
+                return;
+            }
+            let found = gather::unit(&self.types(), unit, collector, &mut worker);
+            found.unwrap_or_else(|error| tracing::debug!(%error, "bad entries in a unit"));
+            self.progress.advance(1);
+            if let Some((section, part)) = unit.own_index().and_then(|index| self.units().span(index)) {
+                self.file.release(section, part);
+            }
+            read += 1;
+            if read % STRINGS_FOR == 0 {
+                self.file.release(SectionId::DebugStr, 0..usize::MAX);
+            }
+        }
     }
 
     /// The file's units, those of types in the files that it is split into, and those that it has in common with others.

@@ -38,10 +38,15 @@ fn dwarf(name: &str) -> Dwarf {
     Dwarf::new(DebugFile::new(Arc::new(image))).with_split(Arc::new(Itself(bytes)))
 }
 
-/// All names of a kind, and whether inline namespaces are left out.
+/// All names of a kind, those without their inline namespaces too.
 fn names(catalogue: &Catalogue, wanted: Wanted) -> Vec<String> {
-    let records = (0..catalogue.names).map(|number| catalogue.record(number).unwrap());
-    records.filter(|one| one.kind.is(wanted)).map(|one| catalogue.name(&one).unwrap()).collect()
+    let listing = catalogue.listing().unwrap();
+    let name = |number| {
+        let mut name = Vec::new();
+        listing.write_name(number, &mut name).unwrap();
+        String::from_utf8(name).unwrap()
+    };
+    (0..catalogue.names).filter(|at| catalogue.record(*at).unwrap().kind.is(wanted)).map(name).collect()
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use rayon::prelude::*;
 use rustc_hash::FxHashMap;
 
 use super::{Kind, NameHash, HASH, MARK, NONE, RECORD, SHORT};
@@ -73,8 +74,7 @@ impl Default for Collector {
 impl Collector {
     /// Adds a name, where none of an earlier entry stands.
     pub fn add(&self, found: &Found<'_>) {
-        let shard = (found.key.hash.0 >> 58) as usize % SHARDS;
-        let mut shard = self.shards[shard].lock().unwrap_or_else(PoisonError::into_inner);
+        let mut shard = self.shards[shard_of(found.key.hash)].lock().unwrap_or_else(PoisonError::into_inner);
         let Shard { names, text } = &mut *shard;
         match names.entry(found.key) {
             std::collections::hash_map::Entry::Occupied(mut known) => {
@@ -105,34 +105,86 @@ impl Collector {
     /// The catalogue's bytes; `None` where a number does not fit.
     pub fn finish(self, identity: &[u8]) -> Option<Vec<u8>> {
         let shards = self.shards.map(|shard| shard.into_inner().unwrap_or_else(PoisonError::into_inner));
-        // The shards are in the order of the hashes.
-        let mut order: Vec<(Key, Kept)> = Vec::with_capacity(self.names.into_inner());
-        let mut text = Vec::with_capacity(self.text.into_inner());
-        for shard in shards {
-            let (first, before) = (order.len(), u32::try_from(text.len()).ok()?);
-            order.extend(shard.names.into_iter().map(|(key, kept)| (key, Kept { start: before + kept.start, ..kept })));
-            order[first..].sort_unstable_by_key(|(key, _)| *key);
-            text.extend(shard.text);
+        let in_order: Vec<Part> = Vec::from(shards).into_par_iter().map(Part::of).collect();
+        let order = Order::of(in_order)?;
+        let records: Option<Vec<Vec<u8>>> =
+            (0..order.parts.len()).into_par_iter().map(|at| order.records(at)).collect();
+        let records = records?;
+        let counts = [order.names, order.text];
+        let body_len = order.names as usize * (HASH + RECORD) + order.text as usize;
+        Proved::make_with(&MARK, &counts, identity, body_len, |body| {
+            let hashes = order.parts.iter().flat_map(|part| &part.names).map(|(key, _)| key.hash.0);
+            hashes.for_each(|hash| body.extend(hash.to_le_bytes()));
+            records.iter().for_each(|part| body.extend(part));
+            order.parts.iter().for_each(|part| body.extend(&part.text));
+        })
+    }
+}
+
+/// The names of a shard, in order.
+struct Part {
+    names: Vec<(Key, Kept)>,
+    text: Vec<u8>,
+}
+
+impl Part {
+    fn of(shard: Shard) -> Part {
+        let mut names: Vec<(Key, Kept)> = shard.names.into_iter().collect();
+        names.sort_unstable_by_key(|(key, _)| *key);
+        Part { names, text: shard.text }
+    }
+}
+
+/// All names: those of the shards one after the other are in the order of the hashes.
+struct Order {
+    parts: Vec<Part>,
+    /// Of each part, how many names and bytes of text come before it.
+    before: Vec<(u32, u32)>,
+    names: u32,
+    text: u32,
+}
+
+impl Order {
+    fn of(parts: Vec<Part>) -> Option<Order> {
+        let (mut names, mut text) = (0u32, 0u32);
+        let mut before = Vec::with_capacity(parts.len());
+        for part in &parts {
+            before.push((names, text));
+            names = names.checked_add(u32::try_from(part.names.len()).ok()?)?;
+            text = text.checked_add(u32::try_from(part.text.len()).ok()?)?;
         }
-        let scope_of = |hash: NameHash| {
-            let at = order.partition_point(|(key, _)| key.hash < hash);
-            let is_it = hash != NameHash::ROOT && order.get(at).is_some_and(|(key, _)| key.hash == hash);
-            if is_it {
-                at as u32
-            } else {
-                NONE
-            }
-        };
-        let mut body = Vec::with_capacity(order.len() * (HASH + RECORD) + text.len());
-        body.extend(order.iter().flat_map(|(key, _)| key.hash.0.to_le_bytes()));
-        for (key, kept) in &order {
+        Some(Order { parts, before, names, text })
+    }
+
+    /// The number of the first record of a hash.
+    fn number(&self, hash: NameHash) -> u32 {
+        let at = shard_of(hash);
+        let names = &self.parts[at].names;
+        let first = names.partition_point(|(key, _)| key.hash < hash);
+        let is_it = hash != NameHash::ROOT && names.get(first).is_some_and(|(key, _)| key.hash == hash);
+        if is_it {
+            self.before[at].0 + first as u32
+        } else {
+            NONE
+        }
+    }
+
+    /// The records of a part.
+    fn records(&self, at: usize) -> Option<Vec<u8>> {
+        let names = &self.parts[at].names;
+        let mut bytes = Vec::with_capacity(names.len() * RECORD);
+        for (key, kept) in names {
             let kind = key.kind as u32 | if key.is_short { u32::from(SHORT) } else { 0 };
             let offset = u32::try_from(kept.entry.offset).ok()?;
-            let words = [kept.entry.unit.bits(), offset, scope_of(kept.scope), kept.start, kept.len << 8 | kind];
-            body.extend(words.iter().flat_map(|word| word.to_le_bytes()));
+            let (scope, start) = (self.number(kept.scope), self.before[at].1 + kept.start);
+            let words = [kept.entry.unit.bits(), offset, scope, start, kept.len << 8 | kind];
+            bytes.extend(words.iter().flat_map(|word| word.to_le_bytes()));
         }
-        let counts = [u32::try_from(order.len()).ok()?, u32::try_from(text.len()).ok()?];
-        body.extend(text);
-        Proved::make(&MARK, &counts, identity, &body)
+        Some(bytes)
     }
+}
+
+/// Which shard the names of a hash are in.
+fn shard_of(hash: NameHash) -> usize {
+    (hash.0 >> 58) as usize % SHARDS
 }
