@@ -23,6 +23,7 @@ mod live {
     mod families;
     mod forks;
     mod formats;
+    mod frames;
     mod gopher;
     mod guarded;
     mod guards;

@@ -5,6 +5,7 @@ mod displays;
 mod elements;
 pub(super) mod expressions;
 mod formatted;
+mod frame_detail;
 mod frame_scope;
 pub(super) mod inlined;
 pub(super) mod memory;
@@ -358,7 +359,7 @@ impl<I: Inferior> Engine<I> {
             self.selection.tid = Some(tid);
             self.selection.frame = 0;
         }
-        self.select_frame(crate::api::FrameMove::Current)
+        self.select_frame(&crate::api::FrameMove::Current)
     }
 
     /// `inferior N`.

@@ -363,6 +363,7 @@ fn refuses_when_running(command: &Command) -> bool {
         command,
         Command::Backtrace { .. }
             | Command::Frame { .. }
+            | Command::DescribeFrame { .. }
             | Command::Thread { .. }
             | Command::Registers { .. }
             | Command::Variables { .. }
