@@ -24,6 +24,7 @@ mod live {
     mod families;
     mod forks;
     mod formats;
+    mod frames;
     mod gopher;
     mod guarded;
     mod guards;
@@ -36,6 +37,7 @@ mod live {
     mod jit;
     mod kill_series;
     mod kinds;
+    mod layouts;
     mod leaving;
     mod leaving_under_load;
     mod leftovers;

@@ -29,7 +29,8 @@ pub struct Section {
     pub(super) sh_type: u32,
     /// sh_link.
     pub(super) link: usize,
-    /// SHF_COMPRESSED: `bytes` begin with a compression header.
+    /// `bytes` begin with a compression header: SHF_COMPRESSED, or what was there before it (`.zdebug_info`, which is called
+    /// `.debug_info` here).
     pub(super) compressed: bool,
 }
 
@@ -237,14 +238,16 @@ fn parse_sections(header: &FileHeader64<LittleEndian>, bytes: &[u8]) -> Vec<Sect
         let name = table.section_name(ENDIAN, section).unwrap_or_default();
         let (offset, size) = section.file_range(ENDIAN).unwrap_or((0, 0));
         // Names come from the file: one long string must not be copied for each of many headers.
-        let name = &name[..name.len().min(256)];
+        let name = String::from_utf8_lossy(&name[..name.len().min(256)]);
+        let before = name.strip_prefix(".zdebug_").map(|rest| format!(".debug_{rest}"));
+        let compressed = before.is_some() || section.sh_flags(ENDIAN) & u64::from(elf::SHF_COMPRESSED) != 0;
         Section {
-            name: String::from_utf8_lossy(name).into_owned(),
+            name: before.unwrap_or_else(|| name.into_owned()),
             addr: FileAddr(section.sh_addr(ENDIAN)),
             bytes: clip(offset, size, bytes.len()),
             sh_type: section.sh_type(ENDIAN),
             link: section.sh_link(ENDIAN) as usize,
-            compressed: section.sh_flags(ENDIAN) & u64::from(elf::SHF_COMPRESSED) != 0,
+            compressed,
         }
     };
     table.iter().map(parse).collect()

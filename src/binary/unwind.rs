@@ -322,7 +322,7 @@ fn parse_header(image: &Image) -> Option<(FileAddr, Option<HeaderTable>)> {
 
 fn find_frames(image: &Image, from_header: Option<FileAddr>) -> Option<Frames> {
     let section = |name: &str, format: FrameFormat| {
-        let section = image.section(name).filter(|section| !section.bytes.is_empty())?;
+        let section = image.section(name).filter(|section| !section.bytes.is_empty() && !section.compressed)?;
         Some(Frames { format, located: Located { addr: section.addr, bytes: section.bytes.clone() } })
     };
     let eh_frame = section(".eh_frame", FrameFormat::EhFrame);

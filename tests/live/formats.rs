@@ -24,6 +24,10 @@ struct Form {
 
 const PLAIN: Form = Form { name: "plain", flags: &[], after: &[] };
 const ZLIB: Form = Form { name: "zlib", flags: &["-gz=zlib"], after: &[] };
+/// In sections `.zdebug_...`, as it was done before the ELF standard had a way.
+const OLD_ZLIB: Form =
+    Form { name: "old zlib", flags: &[], after: &["objcopy --compress-debug-sections=zlib-gnu unfinished"] };
+const ZSTD: Form = Form { name: "zstd", flags: &[], after: &["objcopy --compress-debug-sections=zstd unfinished"] };
 const INDEX: Form = Form { name: "index", flags: &[], after: &["gdb-add-index unfinished"] };
 /// Each type in a unit of its own.
 const TYPES: Form = Form { name: "types", flags: &["-fdebug-types-section"], after: &[] };
@@ -53,6 +57,12 @@ const MOVED: Form = Form {
     after: &["llvm-dwp -e unfinished -o packed.dwp", "mkdir away", "mv main.dwo store.dwo packed.dwp away"],
 };
 const STALE: Form = Form { name: "stale", flags: &["-gsplit-dwarf"], after: &["cp main.dwo store.dwo"] };
+/// The same by binutils' tool.
+const GNU_PACKAGE: Form = Form {
+    name: "gnu package",
+    flags: &["-gsplit-dwarf", "-fdebug-types-section"],
+    after: &["dwp -e unfinished -o formats.dwp", "rm main.dwo store.dwo"],
+};
 const PACK: &[&str] = &["llvm-dwp -e unfinished -o formats.dwp", "rm main.dwo store.dwo"];
 
 /// A compiler and what it is told.
@@ -122,7 +132,7 @@ fn values(text: &str) -> Vec<String> {
 }
 
 /// What both are asked at both stops. An answer is of one line.
-const QUESTIONS: [&str; 13] = [
+const QUESTIONS: [&str; 14] = [
     "info locals",
     "info args",
     "print both",
@@ -136,6 +146,7 @@ const QUESTIONS: [&str; 13] = [
     "print sizeof(depot::Store)",
     "up",
     "print *opaque",
+    "whatis opaque->before",
 ];
 
 fn of_rdbg(program: &Path, commands: &[String]) -> String {
@@ -213,6 +224,8 @@ fn units_in_the_file() {
 #[test]
 fn compressed_sections() {
     each(ZLIB);
+    each_of(OLD_ZLIB, PLAIN, COMPILERS, &["-gdwarf-4"]);
+    each_of(ZSTD, ZSTD, COMPILERS, &["-gdwarf-5"]);
 }
 
 #[test]
@@ -246,6 +259,8 @@ fn entries_in_a_package() {
         // llvm-dwp 14 does not end on g++'s DWARF 5.
         each_of(form, PLAIN, &["g++"], &["-gdwarf-4"]);
     }
+    // binutils 2.40 ends by a signal on DWARF 5.
+    each_of(GNU_PACKAGE, PLAIN, COMPILERS, &["-gdwarf-4"]);
 }
 
 /// What rdbg says at `summed` after these commands, and before `print both`.

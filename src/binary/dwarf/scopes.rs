@@ -135,9 +135,15 @@ impl<'a> Types<'a> {
         names.iter().rev().flat_map(|name| [name.as_str(), "::"]).collect()
     }
 
+    /// What says in which scope an entry is: the declaration that it completes. GCC refers to a type with a unit of its own by
+    /// an entry that has nothing but its signature, and stands in no scope.
     fn declaration_of(&self, id: EntryId) -> EntryId {
         let first = self.session.entry(id).ok();
-        let declared = |entry: &Entry<'a>| self.session.completed(entry);
+        let signed = |entry: &Entry<'a>| {
+            let is_bare = entry.get(gimli::DW_AT_name).is_none();
+            is_bare.then(|| self.session.follow(entry, gimli::DW_AT_signature)).flatten()
+        };
+        let declared = |entry: &Entry<'a>| self.session.completed(entry).or_else(|| signed(entry));
         std::iter::successors(first, |entry| declared(entry)).take(DEPTH).last().map_or(id, |entry| entry.id)
     }
 }

@@ -154,16 +154,23 @@ impl DebugFile {
     }
 }
 
-/// The content of a section that begins with an Elf64_Chdr; `None` where that is malformed or absurd.
+/// What a section begins with that was compressed before there was SHF_COMPRESSED; its size follows, the highest byte first.
+const OLD_MAGIC: &[u8; 4] = b"ZLIB";
+
+/// The content of a section that begins with an Elf64_Chdr, or is compressed in the old way (`.zdebug_info`; gdb's "gdb_bfd.c",
+/// binutils' "compress.c"); `None` where the head is malformed or absurd.
 fn decompress(bytes: &[u8]) -> Option<Vec<u8>> {
-    let word = |at: usize| Some(u64::from_le_bytes(bytes.get(at..at + 8)?.try_into().ok()?));
-    let kind = u32::from_le_bytes(bytes.get(..4)?.try_into().ok()?);
-    let size = word(8)?;
-    let data = bytes.get(24..)?;
-    let format = match kind {
-        object::elf::ELFCOMPRESS_ZLIB => CompressionFormat::Zlib,
-        object::elf::ELFCOMPRESS_ZSTD => CompressionFormat::Zstandard,
-        _ => return None,
+    let word = |at: usize| bytes.get(at..)?.first_chunk::<8>();
+    let (format, size, data) = match bytes.first_chunk::<4>()? {
+        OLD_MAGIC => (CompressionFormat::Zlib, u64::from_be_bytes(*word(4)?), bytes.get(12..)?),
+        kind => {
+            let format = match u32::from_le_bytes(*kind) {
+                object::elf::ELFCOMPRESS_ZLIB => CompressionFormat::Zlib,
+                object::elf::ELFCOMPRESS_ZSTD => CompressionFormat::Zstandard,
+                _ => return None,
+            };
+            (format, u64::from_le_bytes(*word(8)?), bytes.get(24..)?)
+        }
     };
     if size > SECTION_LIMIT || size > (data.len() as u64).saturating_mul(PACKING_LIMIT) {
         return None;

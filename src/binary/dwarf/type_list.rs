@@ -81,7 +81,9 @@ impl Dwarf {
                 Some(_) => types.qualified_name(entry.id),
                 None => format!("{}{}", outer(), own.as_deref().unwrap_or_default()),
             };
-            if let Some(keyword) = keyword.filter(|_| own.is_some() && !entry.flag(gimli::DW_AT_declaration)) {
+            // What stands for a type with a unit of its own is listed there.
+            let is_elsewhere = entry.flag(gimli::DW_AT_declaration) || entry.get(gimli::DW_AT_signature).is_some();
+            if let Some(keyword) = keyword.filter(|_| own.is_some() && !is_elsewhere) {
                 if wanted(&name) {
                     found.push(NamedType { name: name.clone(), keyword });
                 }

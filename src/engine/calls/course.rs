@@ -18,7 +18,6 @@ use crate::binary::dwarf::{ReturnPlace, Shape, TypeId};
 use crate::binary::Module;
 use crate::engine::inspect::described_names::Kept;
 use crate::engine::inspect::memory::RawMemory;
-use crate::engine::inspect::returned::in_registers;
 use crate::engine::settings::SchedulerLocking;
 use crate::engine::state::{Engine, Input, Selection};
 use crate::engine::stops::stepping::{AfterReturn, Others, StepGoal};
@@ -366,22 +365,16 @@ impl<I: Inferior> Engine<I> {
             return Ok(Kept::Plain(Value::long(regs.rax as i64)));
         };
         let failed = |error: &dyn std::fmt::Display| ApiError::target(format!("the result cannot be read: {error}"));
-        let bytes = match place {
-            ReturnPlace::Nothing if module.dwarf().types().view(*ty).shape == Shape::Void => {
-                return Ok(Kept::Plain(Value::from_raw(0, Type::VOID)));
-            }
-            ReturnPlace::Nothing => vec![0; (*size).min(16) as usize],
-            ReturnPlace::In(class) => {
-                let vectors = self.inferior.vector_regs(tid).map_err(|error| failed(&error))?;
-                match in_registers(*class, regs, &vectors) {
-                    Held::Bytes(bytes) => bytes,
-                    _ => return Err(ApiError::internal("a result of no class")),
-                }
-            }
-            ReturnPlace::AtRax => {
-                let at = under_way.frame.result_at.unwrap_or(VirtAddr(regs.rax));
+        if *place == ReturnPlace::Nothing && module.dwarf().types().view(*ty).shape == Shape::Void {
+            return Ok(Kept::Plain(Value::from_raw(0, Type::VOID)));
+        }
+        let bytes = match self.held_result(tid, *place, *size, regs) {
+            Held::Bytes(bytes) => bytes,
+            Held::Memory(at) => {
+                let at = under_way.frame.result_at.unwrap_or(at);
                 return Ok(described(*ty, module, Held::Memory(at)));
             }
+            _ => return Err(failed(&"it is in registers that cannot be read")),
         };
         let is_record = matches!(module.dwarf().types().view(*ty).shape, Shape::Record | Shape::Union);
         if !is_record {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::expressions::{explain, TargetNames, ThreadEnvironment};
 use super::frame_scope::{FrameScope, StaticScope};
 use super::memory::RawMemory;
+use super::session_values::Who;
 use crate::api::ApiError;
 use crate::base::{FileAddr, Inferior, Pid, ReadMem, Regs, VirtAddr};
 use crate::binary::dwarf::{Encoding, EntryId, Global, Shape, TypeId, Types, Variable};
@@ -375,12 +376,13 @@ impl<I: Inferior> Engine<I> {
         let regs = self.selected_frame_regs().unwrap_or_default();
         let none = SiteTable::default();
         let outer = self.outer_frame_regs();
-        let plain = || TargetNames { outer, ..self.names_of(Some(pid)) };
+        let signal = || self.siginfo_here();
+        let plain = || TargetNames { outer, signal: Some(&signal), ..self.names_of(Some(pid)) };
         let space: Option<&Space> = plain().space;
         let sites = space.map_or(&none, |one| &one.sites);
         let raw = RawMemory { inferior: &self.inferior, pid };
         let extended = || self.extended_regs_here();
-        let environment = ThreadEnvironment::new(&regs, &raw, sites, &extended);
+        let environment = ThreadEnvironment::new(&regs, &raw, sites, &extended, self.who_here());
         let calls: (&dyn Environment, &CallBook) = (&environment, &self.calling.book);
         let mut use_it = Some(use_it);
         if let Ok((tid, shown)) = self.selected_frame() {
@@ -413,7 +415,7 @@ impl<I: Inferior> Engine<I> {
         let scope = scope.as_ref().map_or(InScope::Static, InScope::Site);
         let (regs, none) = (Regs::default(), SiteTable::default());
         let nothing = || None;
-        let environment = ThreadEnvironment::new(&regs, &raw, &none, &nothing);
+        let environment = ThreadEnvironment::new(&regs, &raw, &none, &nothing, Who::NOBODY);
         // Conditions call nothing.
         let book = CallBook::default();
         let names = DescribedNames::new(plain, scope, &raw, 0, (&environment, &book));

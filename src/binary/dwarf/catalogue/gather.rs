@@ -279,6 +279,8 @@ impl<'a> Gathering<'_, 'a> {
         }
         let entry = EntryId { unit: self.unit, offset: at };
         let (outer, name) = match said.completes {
+            // GCC refers to a type with a unit of its own by an entry that has nothing but its signature, in no scope.
+            Some(AttributeValue::DebugTypesRef(_)) if said.name.is_none() && !plan.has_children => return None,
             Some(value) => {
                 let (scope, name) = self.completed(entry, value, outer)?;
                 (scope, said.name.or(name))

@@ -28,7 +28,7 @@ use crate::binary::FileBytes;
 use write::Collector;
 
 /// The format, and the rules by which names are gathered. What has another is made anew.
-const MARK: [u8; 8] = *b"RDBGCAT\x01";
+const MARK: [u8; 8] = *b"RDBGCAT\x02";
 /// Bytes of a name's hash.
 const HASH: usize = 8;
 /// Bytes of a record: five numbers of 32 bits.
