@@ -120,7 +120,7 @@ fn commas_casts_sizes_and_changes_are_as_gdb_has_them() {
         "level",
     ];
     let commands: Vec<String> = asked.iter().map(|one| format!("print {one}")).collect();
-    let whatis = ["whatis typeof(row)", "whatis __typeof__(one.d)", "whatis L'a'"];
+    let whatis = ["whatis typeof(pointer)", "whatis __typeof__(one.d)", "whatis L'a'"];
     let commands: Vec<&str> = commands.iter().map(String::as_str).chain(whatis).collect();
     let stops = ["break words.c:11", "continue"];
     let mut words = vec!["run", "--batch"];
