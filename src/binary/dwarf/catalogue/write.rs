@@ -188,7 +188,7 @@ impl Order {
 fn first_not_below(names: &[(Key, Kept)], hash: NameHash) -> usize {
     let is_below = |at: usize| names.get(at).is_some_and(|(key, _)| key.hash < hash);
     let within_part = u128::from(hash.0 << SHARDS.trailing_zeros());
-    let guess = (within_part * names.len() as u128 >> u64::BITS) as usize;
+    let guess = ((within_part * names.len() as u128) >> u64::BITS) as usize;
     let (mut low, mut high, mut step) = (guess, guess, 1);
     while low > 0 && !is_below(low - 1) {
         high = low;
