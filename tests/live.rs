@@ -23,6 +23,7 @@ mod live {
     mod families;
     mod forks;
     mod formats;
+    mod frames;
     mod gopher;
     mod guarded;
     mod guards;
@@ -35,6 +36,7 @@ mod live {
     mod jit;
     mod kill_series;
     mod kinds;
+    mod layouts;
     mod leaving;
     mod leaving_under_load;
     mod leftovers;

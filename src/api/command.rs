@@ -71,6 +71,8 @@ pub enum Command {
     Backtrace { limit: Option<u32>, all_threads: Toggle },
     /// Select a frame, and describe it.
     Frame { select: FrameMove },
+    /// Tell all of the selected frame, or of another.
+    DescribeFrame { number: Option<u32> },
     /// Select a thread by its number, or describe the selected one.
     Thread { number: Option<u32> },
     /// Select a process by its number.
@@ -145,6 +147,10 @@ pub enum TypeDetail {
     Name,
     /// Its members.
     Definition,
+    /// Its members without functions.
+    Data,
+    /// Its members with offsets, sizes and holes.
+    Layout,
 }
 
 /// Which variables of a frame.
@@ -271,7 +277,7 @@ pub enum StepKind {
 }
 
 /// Which frame to select.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "move", content = "n", rename_all = "snake_case")]
 pub enum FrameMove {
     /// The one that is selected.
@@ -282,6 +288,8 @@ pub enum FrameMove {
     Up(u32),
     /// Towards the innermost.
     Down(u32),
+    /// The innermost one of a function, by its name with or without its scope.
+    Function(String),
 }
 
 /// Which registers.

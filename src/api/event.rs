@@ -123,6 +123,8 @@ pub enum ReturnedValue {
     Typed {
         /// As it is shown.
         text: String,
+        /// Which value of the history it is: `$1`.
+        number: u32,
     },
 }
 

@@ -5,6 +5,7 @@ pub mod catching;
 mod command;
 pub mod displays;
 pub mod event;
+pub mod frames;
 pub mod names;
 pub mod rate;
 pub mod reply;
@@ -22,6 +23,7 @@ pub use command::{
 };
 pub use displays::{DisplayChange, DisplayRow};
 pub use event::{CaughtAt, Event, FrameExit, PauseOver, ReturnedValue, StopReason};
+pub use frames::{Caller, FrameDetail};
 pub use names::{CacheRequest, NameSourceRow, NameSourcesRow, NamesQuestion, NamesRequest};
 pub use rate::MaxRate;
 pub use reply::{

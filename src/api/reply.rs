@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::command::{BreakpointAction, SignalPolicy, Toggle, VariableSet, Where};
 use super::displays::DisplayRow;
 use super::event::StopReason;
+use super::frames::FrameDetail;
 use super::names::NameSourcesRow;
 use super::source::{SourceLine, SourceText};
 use super::trace::TraceScope;
@@ -42,6 +43,8 @@ pub enum Reply {
     Stacks { stacks: Vec<Stack> },
     /// The selected frame.
     Frame { thread: ThreadRef, frame: FrameRow, source: Option<Box<SourceText>> },
+    /// All of a frame.
+    FrameDetail { detail: Box<FrameDetail> },
     /// Source lines.
     Source { source: SourceText },
     /// All modules of the selected process.

@@ -11,6 +11,8 @@ pub enum FloatWidth {
     Double,
     /// `__float128` or a 16-byte vector.
     Quad,
+    /// A vector of 32 or 64 bytes, as a whole in one ymm or zmm register.
+    Vector(u8),
 }
 
 /// How the psABI classifies one parameter. A C++ object with a non-trivial copy or destructor is passed by the address
@@ -54,7 +56,7 @@ pub struct SseRegister(pub u8);
 pub enum ArgumentPlace {
     /// In one integer register.
     Integer(IntegerRegister),
-    /// In the low bytes of one xmm register.
+    /// In the low bytes of one xmm register; a vector that is wider, in the ymm or zmm register of that index.
     Sse(SseRegister),
     /// The low and the high eight bytes.
     IntegerPair(IntegerRegister, IntegerRegister),
@@ -121,6 +123,7 @@ impl Allocation {
             ParameterClass::Integer => self.push(8, 8),
             ParameterClass::Sse { width: FloatWidth::Single | FloatWidth::Double } => self.push(8, 8),
             ParameterClass::Sse { width: FloatWidth::Quad } | ParameterClass::X87 => self.push(16, 16),
+            ParameterClass::Sse { width: FloatWidth::Vector(bytes) } => self.push(bytes.into(), bytes.into()),
             ParameterClass::Memory { size } => self.push(u64::from(size), 8),
             ParameterClass::IntegerPair
             | ParameterClass::SsePair

@@ -79,7 +79,8 @@ impl<I: Inferior> Engine<I> {
     pub(super) fn look(&mut self, command: Command) -> Outcome {
         match command {
             Command::Backtrace { limit, all_threads } => self.backtrace(limit, all_threads),
-            Command::Frame { select } => self.select_frame(select),
+            Command::Frame { select } => self.select_frame(&select),
+            Command::DescribeFrame { number } => self.describe_frame(number),
             Command::Thread { number } => self.select_thread(number),
             Command::Inferior { number } => self.select_inferior(number),
             Command::ListBreakpoints => {

@@ -30,6 +30,24 @@ pub(super) fn general(number: f64, digits: usize) -> String {
     trimmed(&format!("{number:.decimals$}")).to_owned()
 }
 
+/// A float of 16 bits, of which `bits` are the fraction.
+pub(super) fn small(raw: u16, bits: u32, digits: usize) -> String {
+    let (fraction, field) = (raw & ((1 << bits) - 1), raw >> bits & (0x7fff >> bits));
+    let sign = if raw & 0x8000 != 0 { "-" } else { "" };
+    let highest = 0x7fff >> bits;
+    let bias = i32::from(highest >> 1);
+    let size = match field {
+        _ if field == highest && fraction == 0 => "inf".to_owned(),
+        _ if field == highest => format!("nan({fraction:#x})"),
+        0 => general(f64::from(fraction) * f64::powi(2.0, 1 - bias - bits as i32), digits),
+        _ => {
+            let mantissa = f64::from(fraction | 1 << bits);
+            general(mantissa * f64::powi(2.0, i32::from(field) - bias - bits as i32), digits)
+        }
+    };
+    format!("{sign}{size}")
+}
+
 /// `mantissa * 2^exponent` with so many digits, as `%g` has it: for numbers that are wider than a `double`.
 pub(super) fn wide(mantissa: u128, exponent: i32, digits: usize) -> String {
     // In limbs of nine decimal digits, the lowest first; factors are below one limb, so that carries are.

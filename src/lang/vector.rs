@@ -78,8 +78,8 @@ impl Element {
     fn show(self, bytes: &[u8], format: Format) -> String {
         let word = bytes.iter().rev().fold(0u128, |word, byte| word << 8 | u128::from(*byte));
         match (format, self) {
-            (Format::Natural | Format::Text | Format::Float, Element::Half) => small_float(word as u16, 10, 5),
-            (Format::Natural | Format::Text | Format::Float, Element::Bfloat16) => small_float(word as u16, 7, 4),
+            (Format::Natural | Format::Text | Format::Float, Element::Half) => float::small(word as u16, 10, 5),
+            (Format::Natural | Format::Text | Format::Float, Element::Bfloat16) => float::small(word as u16, 7, 4),
             (Format::Float, _) if !self.is_float() && self.size() < 16 => {
                 let as_float = if self.size() == 8 { Type::DOUBLE } else { Type::FLOAT };
                 match self.size() {
@@ -109,24 +109,6 @@ fn wide_integer(word: u128, element: Element, format: Format) -> String {
 
 fn number(raw: u64, ty: Type, format: Format) -> String {
     super::format::format_plain(&Value::from_raw(raw, ty), format, &super::NoLabels)
-}
-
-/// A float of 16 bits, of which `bits` are the fraction.
-fn small_float(raw: u16, bits: u32, digits: usize) -> String {
-    let (fraction, field) = (raw & ((1 << bits) - 1), raw >> bits & (0x7fff >> bits));
-    let sign = if raw & 0x8000 != 0 { "-" } else { "" };
-    let highest = 0x7fff >> bits;
-    let bias = i32::from(highest >> 1);
-    let size = match field {
-        _ if field == highest && fraction == 0 => "inf".to_owned(),
-        _ if field == highest => format!("nan({fraction:#x})"),
-        0 => float::general(f64::from(fraction) * f64::powi(2.0, 1 - bias - bits as i32), digits),
-        _ => {
-            let mantissa = f64::from(fraction | 1 << bits);
-            float::general(mantissa * f64::powi(2.0, i32::from(field) - bias - bits as i32), digits)
-        }
-    };
-    format!("{sign}{size}")
 }
 
 impl Shape {
@@ -358,10 +340,10 @@ mod tests {
     fn small_floats_have_their_special_values() {
         for (raw, shown) in [(0x3c00, "1"), (0xbc00, "-1"), (0x7c00, "inf"), (0x7e00, "nan(0x200)"), (1, "5.9605e-08")]
         {
-            assert_eq!(small_float(raw, 10, 5), shown);
+            assert_eq!(float::small(raw, 10, 5), shown);
         }
         for (raw, shown) in [(0x3f80, "1"), (0xff80, "-inf"), (0x4049, "3.141")] {
-            assert_eq!(small_float(raw, 7, 4), shown);
+            assert_eq!(float::small(raw, 7, 4), shown);
         }
     }
 }

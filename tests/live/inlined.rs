@@ -119,7 +119,7 @@ fn a_frame_of_an_inlined_call_can_be_selected_and_says_whose_code_it_is() {
     for variant in [Variant::O0, Variant::GCC, Variant::CLANG] {
         let fixture = Fixture::build("inlined", variant);
         let at = format!("break main.cpp:{}", line("innermost"));
-        let commands = [&at as &str, "continue", "up", "list", "up", "info frame", "down", "down", "info source"];
+        let commands = [&at as &str, "continue", "up", "list", "up", "frame", "down", "down", "info source"];
         let output = batch(&fixture, &[], &commands);
         says(&output, "[inlined in (anonymous namespace)::outer(int)+");
         says(&output, &format!("\n-> {:>4}    int tripled = innermost(half);", line("call innermost")));

@@ -8,7 +8,7 @@ use regex::Regex;
 use crate::support::{Fixture, Home, Variant, LONG};
 
 /// The fixture's functions, in the order that they are called in.
-const FUNCTIONS: [&str; 27] = [
+const FUNCTIONS: [&str; 34] = [
     "nothing",
     "int",
     "byte",
@@ -36,7 +36,17 @@ const FUNCTIONS: [&str; 27] = [
     "owner",
     "either",
     "string",
+    "complex_float",
+    "complex_extended",
+    "four",
+    "two",
+    "holder",
+    "mover",
+    "virtual",
 ];
+
+/// Vectors that gdb 13 takes from the general registers, with what they are.
+const VECTORS: [(&str, &str); 2] = [("four", "{1, -2, 3, 8}"), ("holder", "{lanes = {9, 8, 7, -6}}")];
 
 fn script(begin: &str) -> String {
     let mut script = String::new();
@@ -73,7 +83,9 @@ fn of_rdbg(fixture: &Fixture, home: &Home) -> Vec<String> {
     let output = home.run(["run", "--batch", "-x", &path, "--", &program], LONG).success();
     let value = |line: &str| {
         let shown = line.strip_prefix("Finished")?.split(" at main+").next()?;
-        Some(alike(shown.strip_prefix(", returned ").unwrap_or(shown)))
+        Some(alike(
+            shown.split_once(" = ").filter(|(before, _)| before.starts_with(", returned $")).map_or(shown, |one| one.1),
+        ))
     };
     output.stdout.lines().filter_map(value).collect()
 }
@@ -92,9 +104,45 @@ fn a_value_of_every_class_is_shown_as_gdb_shows_it() {
                 "wide" => assert_eq!(ours, "92233720368547758089"),
                 // gdb has no printer for libc++'s.
                 "string" if variant.clang => assert!(ours.starts_with("\"a string that is too long"), "{ours}"),
+                _ if VECTORS.iter().any(|(own, _)| own == name) => {
+                    let value = VECTORS.iter().find(|(own, _)| own == name).map(|one| one.1);
+                    assert_eq!(Some(ours.as_str()), value, "{name}, {}", variant.name);
+                }
                 _ => assert_eq!(ours, theirs, "{name}, {}: rdbg's and gdb's", variant.name),
             }
         }
         assert_eq!(theirs.len(), FUNCTIONS.len() - 1);
+    }
+}
+
+#[test]
+fn a_value_is_kept_in_the_history_and_a_wide_vector_is_read_as_a_whole() {
+    let home = Home::new();
+    let avx = std::fs::read_to_string("/proc/cpuinfo").expect("/proc").split_whitespace().any(|word| word == "avx");
+    for variant in [Variant::GCC, Variant::CLANG_O0] {
+        let fixture = Fixture::build("returns", variant);
+        let program = fixture.path().display().to_string();
+        let mut args = vec!["run", "--batch"];
+        let commands = [
+            "tbreak give_point",
+            "tbreak give_nothing",
+            "continue",
+            "finish",
+            "continue",
+            "finish",
+            "print $1.y",
+            "print $$2",
+            "tbreak give_eight",
+            "continue",
+            "finish",
+        ];
+        args.extend(commands.iter().flat_map(|one| ["--ex", one]));
+        args.extend(["--", &program]);
+        let output = home.run(args, LONG);
+        for text in ["Finished at main+", "Finished, returned $1 = {x = 0.5, y = -1.5} at main+", "$2 = -1.5\n"] {
+            assert!(output.stdout.contains(text), "no `{text}` in\n{}\n{}", output.stdout, output.stderr);
+        }
+        let wide = "= {1, 2, 3, 4, 5, 6, 7, -8} at ";
+        assert!(!avx || output.stdout.contains(wide), "{}\n{}", output.stdout, output.stderr);
     }
 }

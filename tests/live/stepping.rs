@@ -31,12 +31,12 @@ fn finish_comes_back_from_its_own_frame_and_no_other() {
             ["break ways_recurse", "continue", "continue", "continue", "delete", "finish", "finish", "continue"];
         let output = run(variant, "return", &finish).success();
         let returned: Vec<&str> = stops(&output).iter().filter_map(|line| line.split(" at ").next()).collect();
-        assert_eq!(returned, ["Finished, returned 0xa (10)", "Finished, returned 0xb (11)"], "{output:?}");
+        assert_eq!(returned, ["Finished, returned $1 = 0xa (10)", "Finished, returned $2 = 0xb (11)"], "{output:?}");
         // The outer frame, from within: both deeper returns pass by.
         let finish =
             ["break ways_recurse", "continue", "continue", "continue", "delete", "up", "up", "finish", "continue"];
         let output = run(variant, "return", &finish).success();
-        assert!(stops(&output)[0].starts_with("Finished, returned 0xc (12) at main+"), "{output:?}");
+        assert!(stops(&output)[0].starts_with("Finished, returned $1 = 0xc (12) at main+"), "{output:?}");
         assert!(output.stdout.contains("done return"), "{output:?}");
     }
 }
@@ -44,7 +44,7 @@ fn finish_comes_back_from_its_own_frame_and_no_other() {
 #[test]
 fn finish_from_a_tail_called_function_returns_to_the_callers_caller() {
     let output = run(Variant::GCC, "tail", &["break ways_tailed", "continue", "finish", "continue"]).success();
-    assert!(stops(&output)[0].starts_with("Finished, returned 0x2a (42) at ways_after_tail+"), "{output:?}");
+    assert!(stops(&output)[0].starts_with("Finished, returned $1 = 0x2a (42) at ways_after_tail+"), "{output:?}");
 }
 
 #[test]
@@ -58,7 +58,7 @@ fn finish_ends_where_an_exception_lands() {
         }
         // Caught inside of the frame that is waited for: that is no way out of it.
         let output = run(variant, "throw", &["break ways_catch", "continue", "finish", "continue"]).success();
-        assert!(stops(&output)[0].starts_with("Finished, returned 0x1 (1) at main+"), "{output:?}");
+        assert!(stops(&output)[0].starts_with("Finished, returned $1 = 0x1 (1) at main+"), "{output:?}");
     }
 }
 
@@ -70,7 +70,7 @@ fn finish_ends_where_longjmp_goes_to() {
         assert!(stops(&output)[0].starts_with(&expected), "{output:?}");
     }
     let output = run(Variant::GCC, "longjmp", &["break ways_land", "continue", "finish", "continue"]).success();
-    assert!(stops(&output)[0].starts_with("Finished, returned 0x3 (3) at main+"), "{output:?}");
+    assert!(stops(&output)[0].starts_with("Finished, returned $1 = 0x3 (3) at main+"), "{output:?}");
     let output = run(Variant::STATIC, "longjmp", &["break ways_jump", "continue", "finish", "continue"]).success();
     assert!(stops(&output)[0].contains("landed at ways_land+"), "{output:?}");
 }
@@ -79,7 +79,7 @@ fn finish_ends_where_longjmp_goes_to() {
 fn finish_in_a_coroutine_waits_until_its_stack_goes_on() {
     let output =
         run(Variant::GCC, "context", &["break ways_yield", "continue", "delete", "finish", "continue"]).success();
-    assert!(stops(&output)[0].starts_with("Finished, returned 0xb (11) at ways_coroutine+"), "{output:?}");
+    assert!(stops(&output)[0].starts_with("Finished, returned $1 = 0xb (11) at ways_coroutine+"), "{output:?}");
     assert!(output.stdout.contains("done context"), "{output:?}");
 }
 

@@ -129,6 +129,31 @@ impl Types<'_> {
         self.language(entry) == Some(gimli::DW_LANG_Rust)
     }
 
+    /// The language of an entry's unit, by gdb's names.
+    pub fn language_name(&self, entry: EntryId) -> Option<&'static str> {
+        Some(match self.language(entry)? {
+            gimli::DW_LANG_C | gimli::DW_LANG_C89 | gimli::DW_LANG_C99 | gimli::DW_LANG_C11 | gimli::DW_LANG_C17 => "c",
+            gimli::DW_LANG_C_plus_plus
+            | gimli::DW_LANG_C_plus_plus_03
+            | gimli::DW_LANG_C_plus_plus_11
+            | gimli::DW_LANG_C_plus_plus_14
+            | gimli::DW_LANG_C_plus_plus_17
+            | gimli::DW_LANG_C_plus_plus_20 => "c++",
+            gimli::DW_LANG_Mips_Assembler => "asm",
+            gimli::DW_LANG_Rust => "rust",
+            gimli::DW_LANG_Go => "go",
+            gimli::DW_LANG_D => "d",
+            gimli::DW_LANG_ObjC => "objective-c",
+            gimli::DW_LANG_Fortran77
+            | gimli::DW_LANG_Fortran90
+            | gimli::DW_LANG_Fortran95
+            | gimli::DW_LANG_Fortran03
+            | gimli::DW_LANG_Fortran08 => "fortran",
+            gimli::DW_LANG_Ada83 | gimli::DW_LANG_Ada95 => "ada",
+            _ => return None,
+        })
+    }
+
     fn language(&self, entry: EntryId) -> Option<gimli::DwLang> {
         let root = self.session.root(entry.unit).and_then(|root| self.session.entry(root)).ok()?;
         match root.get(gimli::DW_AT_language) {

@@ -39,6 +39,8 @@ pub enum ReturnPlace {
     Nothing,
     /// In the registers of its class.
     In(ParameterClass),
+    /// `long double _Complex`: in st(0) and st(1).
+    X87Pair,
     /// Where the caller wanted it, which is in rax again.
     AtRax,
 }
@@ -48,6 +50,8 @@ pub enum ReturnPlace {
 enum Eightbyte {
     Nothing,
     Sse,
+    /// The upper half of what is in one xmm register.
+    SseUp,
     Integer,
     Memory,
 }
@@ -58,9 +62,23 @@ impl Eightbyte {
             (Eightbyte::Memory, _) | (_, Eightbyte::Memory) => Eightbyte::Memory,
             (Eightbyte::Integer, _) | (_, Eightbyte::Integer) => Eightbyte::Integer,
             (Eightbyte::Sse, _) | (_, Eightbyte::Sse) => Eightbyte::Sse,
+            (Eightbyte::SseUp, _) | (_, Eightbyte::SseUp) => Eightbyte::SseUp,
             _ => Eightbyte::Nothing,
         }
     }
+}
+
+fn is_x87_name(name: Option<&str>) -> bool {
+    name == Some("long double")
+}
+
+/// A function by which objects have a pointer to a table, which a copy cannot take over bit by bit.
+fn is_virtual(entry: &Entry<'_>) -> bool {
+    entry.tag == gimli::DW_TAG_subprogram
+        && !matches!(
+            entry.get(gimli::DW_AT_virtuality),
+            None | Some(AttributeValue::Virtuality(gimli::DW_VIRTUALITY_none))
+        )
 }
 
 impl<'a> Types<'a> {
@@ -111,12 +129,43 @@ impl<'a> Types<'a> {
         };
         let place = match self.class_of(result) {
             _ if self.passed(result) == Passed::ByReference => ReturnPlace::AtRax,
+            _ if self.is_x87_pair(result) => ReturnPlace::X87Pair,
             _ if self.is_x87(result, DEPTH) => ReturnPlace::In(ParameterClass::X87),
             Some(ParameterClass::Memory { .. }) => ReturnPlace::AtRax,
             Some(class) => ReturnPlace::In(class),
             None => ReturnPlace::Nothing,
         };
         Some((result, place))
+    }
+
+    fn is_x87_pair(&self, id: TypeId) -> bool {
+        let view = self.view(id);
+        view.shape == Shape::Base(Encoding::Complex)
+            && view.size == 32
+            && !view.name.as_ref().is_some_and(|name| name.contains("128"))
+    }
+
+    /// The class of a vector, as compilers' extensions have it, or of a record of one and nothing else.
+    fn vector_class(&self, id: TypeId, depth: u32) -> Option<ParameterClass> {
+        let view = self.view(id);
+        match view.shape {
+            Shape::Array(..) if self.is_vector(id) => {
+                let width = match view.size {
+                    1..=8 => FloatWidth::Double,
+                    16 => FloatWidth::Quad,
+                    32 | 64 => FloatWidth::Vector(view.size as u8),
+                    _ => return None,
+                };
+                Some(ParameterClass::Sse { width })
+            }
+            Shape::Record | Shape::Union if matches!(view.size, 32 | 64) && depth > 0 => {
+                let members = self.members(id);
+                let mut own = members.iter().filter(|one| one.kind != MemberKind::Static);
+                let class = own.next().filter(|one| self.size(one.ty) == view.size)?;
+                own.next().is_none().then(|| self.vector_class(class.ty, depth - 1)).flatten()
+            }
+            _ => None,
+        }
     }
 
     /// A long double, or a record of one and nothing else: as a result it is in st(0), as an argument in memory.
@@ -139,7 +188,17 @@ impl<'a> Types<'a> {
         let view = self.view(id);
         let size = view.size;
         let memory = ParameterClass::Memory { size: u32::try_from(size).unwrap_or(u32::MAX) };
+        if let Some(class) = self.vector_class(id, DEPTH) {
+            return Some(class);
+        }
         match view.shape {
+            Shape::Base(Encoding::Complex) => {
+                return Some(match size {
+                    0..=8 => ParameterClass::Sse { width: FloatWidth::Double },
+                    9..=REGISTERS => ParameterClass::SsePair,
+                    _ => memory,
+                });
+            }
             Shape::Base(Encoding::Float) => {
                 let width = match size {
                     0..=4 => FloatWidth::Single,
@@ -166,6 +225,7 @@ impl<'a> Types<'a> {
             ([Eightbyte::Memory, _] | [_, Eightbyte::Memory], _) => memory,
             // An empty object: gcc passes none in C++, and C has none.
             ([Eightbyte::Nothing, Eightbyte::Nothing], _) => return None,
+            ([Eightbyte::Sse, Eightbyte::SseUp], true) => ParameterClass::Sse { width: FloatWidth::Quad },
             ([Eightbyte::Sse, _], false) => ParameterClass::Sse { width: FloatWidth::Double },
             (_, false) => ParameterClass::Integer,
             ([Eightbyte::Sse, Eightbyte::Sse], true) => ParameterClass::SsePair,
@@ -184,7 +244,18 @@ impl<'a> Types<'a> {
         };
         match view.shape {
             _ if depth == 0 || at >= REGISTERS => note(0, Eightbyte::Memory),
-            Shape::Base(Encoding::Float) if view.size > 8 => note(0, Eightbyte::Memory),
+            Shape::Base(Encoding::Float) if view.size > 8 && is_x87_name(view.name.as_deref()) => {
+                note(0, Eightbyte::Memory)
+            }
+            Shape::Base(Encoding::Float) if view.size > 8 => {
+                note(at, Eightbyte::Sse);
+                note(at + 8, Eightbyte::SseUp);
+            }
+            Shape::Array(..) if self.is_vector(id) && view.size > 8 => {
+                note(at, Eightbyte::Sse);
+                note(at + 8, Eightbyte::SseUp);
+            }
+            Shape::Array(..) if self.is_vector(id) => note(at, Eightbyte::Sse),
             Shape::Base(Encoding::Float) => note(at, Eightbyte::Sse),
             Shape::Base(Encoding::Complex) => {
                 note(at, Eightbyte::Sse);
@@ -226,7 +297,9 @@ impl<'a> Types<'a> {
             _ => {}
         }
         let children = self.session.children(entry.id).unwrap_or_default();
-        if children.iter().any(|one| self.is_destructor(one)) {
+        if children.iter().any(|one| self.is_destructor(one) || is_virtual(one))
+            || self.has_own_copying(&entry, &children)
+        {
             return Passed::ByReference;
         }
         let members = self.members(id);
@@ -239,6 +312,37 @@ impl<'a> Types<'a> {
             Passed::ByReference
         } else {
             Passed::ByValue
+        }
+    }
+
+    /// Whether a class has a constructor of its own that copies or moves, or has had all of those deleted.
+    fn has_own_copying(&self, class: &Entry<'a>, children: &[Entry<'a>]) -> bool {
+        let Some(name) = self.session.name(class) else { return false };
+        let name = name.split('<').next().unwrap_or(&name).to_owned();
+        let copies: Vec<&Entry<'a>> = children.iter().filter(|one| self.is_copying(one, class.id, &name)).collect();
+        let is_deleted = |one: &&&Entry<'a>| one.flag(gimli::DW_AT_deleted);
+        let own = |one: &&Entry<'a>| {
+            !one.flag(gimli::DW_AT_artificial)
+                && !one.flag(gimli::DW_AT_deleted)
+                && one.get(gimli::DW_AT_defaulted).is_none()
+        };
+        copies.iter().any(own) || (!copies.is_empty() && copies.iter().filter(is_deleted).count() == copies.len())
+    }
+
+    /// A constructor whose one parameter is a reference to an object of the class.
+    fn is_copying(&self, entry: &Entry<'a>, class: EntryId, name: &str) -> bool {
+        if entry.tag != gimli::DW_TAG_subprogram || self.session.name(entry).is_none_or(|own| own != name) {
+            return false;
+        }
+        let children = self.session.children(entry.id).unwrap_or_default();
+        let mut parameters = children
+            .iter()
+            .filter(|one| one.tag == gimli::DW_TAG_formal_parameter && !one.flag(gimli::DW_AT_artificial));
+        let (first, second) = (parameters.next(), parameters.next());
+        let Some(first) = first.filter(|_| second.is_none()) else { return false };
+        match self.view(self.type_of(first)).shape {
+            Shape::Reference(to) => self.view(to).id.entry == Some(class),
+            _ => false,
         }
     }
 

@@ -163,6 +163,12 @@ impl<'a> Types<'a> {
         }
     }
 
+    /// Whether an array is a vector that the CPU has registers for (DW_AT_GNU_vector).
+    pub fn is_vector(&self, id: TypeId) -> bool {
+        let entry = self.view(id).id.entry.and_then(|id| self.session.entry(id).ok());
+        entry.is_some_and(|entry| entry.flag(gimli::DW_AT_GNU_vector))
+    }
+
     /// Its size, bytes.
     pub fn size(&self, id: TypeId) -> u64 {
         self.view(id).size

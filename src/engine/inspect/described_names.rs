@@ -360,12 +360,13 @@ impl<I: Inferior> Engine<I> {
         let regs = self.selected_frame_regs().unwrap_or_default();
         let none = SiteTable::default();
         let outer = self.outer_frame_regs();
-        let plain = || TargetNames { outer, ..self.names_of(Some(pid)) };
+        let signal = || self.siginfo_here();
+        let plain = || TargetNames { outer, signal: Some(&signal), ..self.names_of(Some(pid)) };
         let space: Option<&Space> = plain().space;
         let sites = space.map_or(&none, |one| &one.sites);
         let raw = RawMemory { inferior: &self.inferior, pid };
         let extended = || self.extended_regs_here();
-        let environment = ThreadEnvironment::new(&regs, &raw, sites, &extended);
+        let environment = ThreadEnvironment::new(&regs, &raw, sites, &extended, self.who_here());
         let mut use_it = Some(use_it);
         if let Ok((tid, shown)) = self.selected_frame() {
             let done = self.with_scope(tid, &shown, |scope| {

@@ -4,8 +4,8 @@ use std::cell::OnceCell;
 
 use super::inlined::ShownFrame;
 use super::memory::{CachedMemory, RawMemory};
-use crate::arch::{ArgumentPlace, IntegerRegister, SseRegister};
-use crate::base::{FileAddr, Inferior, ReadMem, Regs, Tid, VectorRegs, VirtAddr};
+use crate::arch::{ArgumentPlace, ExtendedRegister, IntegerRegister, SseRegister};
+use crate::base::{ExtendedRegs, FileAddr, Inferior, ReadMem, Regs, Tid, VectorRegs, VirtAddr};
 use crate::binary::dwarf::{
     BoundsScope, FrameState, Instance, Passed, PassedArgument, Piece, Producer, Shape, Source, TypeId, Types, Variable,
 };
@@ -34,6 +34,8 @@ pub(super) struct FrameScope<'a> {
     innermost: FrameRegs,
     caller: Option<(Frame, &'a LoadedModule)>,
     vectors: &'a dyn Fn() -> Option<VectorRegs>,
+    /// What is wider than those.
+    extended: &'a dyn Fn() -> Option<ExtendedRegs>,
     /// Whether the frame is not set up yet: the arguments are where the caller put them.
     at_entry: bool,
     passed: OnceCell<Vec<PassedArgument>>,
@@ -110,11 +112,15 @@ impl FrameScope<'_> {
             let number = ARGUMENTS.get(usize::from(index.0)).copied()?;
             self.frame.regs.get(number).map(u64::to_le_bytes)
         };
+        let size = types.size(variable.ty);
         let sse = |index: SseRegister| Some((self.vectors)()?.xmm[usize::from(index.0) % 16]);
         let joined = |low: [u8; 8], high: [u8; 8]| [low, high].concat();
         let half = |whole: [u8; 16]| -> [u8; 8] { [0, 1, 2, 3, 4, 5, 6, 7].map(|index| whole[index]) };
         let held = match argument.place {
             ArgumentPlace::Integer(register) => Held::Bytes(integer(register)?.to_vec()),
+            ArgumentPlace::Sse(register) if size > 16 && argument.means == Passed::ByValue => {
+                Held::Bytes(self.wide_register(register.0, size)?)
+            }
             ArgumentPlace::Sse(register) => Held::Bytes(sse(register)?.to_vec()),
             ArgumentPlace::IntegerPair(low, high) => Held::Bytes(joined(integer(low)?, integer(high)?)),
             ArgumentPlace::SsePair(low, high) => Held::Bytes(joined(half(sse(low)?), half(sse(high)?))),
@@ -142,10 +148,19 @@ impl FrameScope<'_> {
         Some(Held::Memory(VirtAddr(address)))
     }
 
-    /// The bytes of a register by its DWARF number.
-    fn register_bytes(&self, number: u16) -> Option<Vec<u8>> {
+    /// A vector register as a whole, for a value of so many bytes.
+    fn wide_register(&self, index: u8, size: u64) -> Option<Vec<u8>> {
+        let name = format!("{}mm{index}", if size > 32 { 'z' } else { 'y' });
+        Some(ExtendedRegister::find(&name)?.read(&(self.extended)()?))
+    }
+
+    /// The bytes of a register by its DWARF number, at least as many as a value has that is wholly in one.
+    fn register_bytes(&self, number: u16, size: u64) -> Option<Vec<u8>> {
         if (FIRST_XMM..FIRST_XMM + XMM_COUNT).contains(&number) {
             let kept = self.is_innermost() || self.keeps_registers();
+            if size > 16 && kept {
+                return self.wide_register((number - FIRST_XMM) as u8, size);
+            }
             return Some((self.vectors)().filter(|_| kept)?.xmm[usize::from(number - FIRST_XMM)].to_vec());
         }
         self.register(number).map(|value| value.to_le_bytes().to_vec())
@@ -153,7 +168,10 @@ impl FrameScope<'_> {
 
     fn held(&self, types: &Types<'_>, pieces: &[Piece], ty: TypeId) -> Held {
         let view = types.view(ty);
-        let found = held(pieces, view.size, self.module.memory, &|number| self.register_bytes(number));
+        let found = held(pieces, view.size, self.module.memory, &|number| {
+            let whole = matches!(pieces, [Piece { bits: None, .. }]);
+            self.register_bytes(number, if whole { view.size } else { 0 })
+        });
         match (found, &view.shape) {
             // A value that was worked out has 8 bytes; a wider one goes on with its sign.
             (Held::Bytes(mut bytes), Shape::Base(encoding)) if encoding.is_signed() && bytes.len() == 8 => {
@@ -280,6 +298,7 @@ impl FrameState for FrameScope<'_> {
             innermost: FrameRegs::default(),
             caller: None,
             vectors: &|| None,
+            extended: &|| None,
             at_entry: false,
             passed: OnceCell::new(),
         };
@@ -364,6 +383,7 @@ impl<I: Inferior> Engine<I> {
         let is_go_body = || chain.first().is_some_and(|one| dwarf.types().is_go(one.entry));
         let at_body = innermost && dwarf.body_of(at) == Some(at) && is_go_body();
         let vectors = || self.inferior.vector_regs(tid).ok();
+        let extended = || self.inferior.extended_regs(tid).ok();
         let caller =
             caller.and_then(|caller| Some((caller, space.modules.module_at(caller.address.address_for_lookup())?)));
         let scope = FrameScope {
@@ -374,6 +394,7 @@ impl<I: Inferior> Engine<I> {
             innermost: (&regs).into(),
             caller,
             vectors: &vectors,
+            extended: &extended,
             passed: OnceCell::new(),
         };
         Some(use_it(&scope))

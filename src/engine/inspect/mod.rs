@@ -5,12 +5,14 @@ mod displays;
 mod elements;
 pub(super) mod expressions;
 mod formatted;
+mod frame_detail;
 mod frame_scope;
 pub(super) mod inlined;
 pub(super) mod memory;
 mod printing;
 mod registers;
 mod returned;
+pub(in crate::engine) mod session_values;
 pub(super) mod source;
 pub(super) mod stack;
 mod variables;
@@ -357,7 +359,7 @@ impl<I: Inferior> Engine<I> {
             self.selection.tid = Some(tid);
             self.selection.frame = 0;
         }
-        self.select_frame(crate::api::FrameMove::Current)
+        self.select_frame(&crate::api::FrameMove::Current)
     }
 
     /// `inferior N`.

@@ -15,11 +15,11 @@ use crate::target::unwind::{walk, Frame, FrameAddress, HowFound, StackWalk, Walk
 use crate::target::value::{ArgumentReader, CallPlan, Certainty, DecodedArgument};
 
 /// How deep a walk goes when no limit is given.
-const DEFAULT_DEPTH: u32 = 1000;
+pub(super) const DEFAULT_DEPTH: u32 = 1000;
 
 impl<I: Inferior> Engine<I> {
     /// The stack of a stopped thread.
-    fn walk_of(&self, tid: Tid, limit: u32) -> Option<StackWalk> {
+    pub(super) fn walk_of(&self, tid: Tid, limit: u32) -> Option<StackWalk> {
         let process = self.process_of(tid)?;
         let space = self.spaces.get(&process.space)?;
         let regs = self.inferior.regs(tid).ok()?;
@@ -63,18 +63,14 @@ impl<I: Inferior> Engine<I> {
     }
 
     /// `frame`, `up`, `down`.
-    pub(in crate::engine) fn select_frame(&mut self, select: FrameMove) -> Result<Reply, ApiError> {
+    pub(in crate::engine) fn select_frame(&mut self, select: &FrameMove) -> Result<Reply, ApiError> {
         let tid = self.selected_tid()?;
-        let current = self.selection.frame;
-        let wanted = match select {
-            FrameMove::Current => current,
-            FrameMove::To(number) => number,
-            FrameMove::Up(count) => current.saturating_add(count),
-            FrameMove::Down(count) => current
-                .checked_sub(count)
-                .ok_or_else(|| ApiError::user("this is the innermost frame; there is none below it"))?,
-        };
+        let mut wanted = self.frame_number(tid, select)?;
         let frames = self.shown_frames(tid, wanted.saturating_add(1));
+        if matches!(select, FrameMove::Up(_)) && self.selection.frame as usize + 1 < frames.len() {
+            // As gdb: as far up as there are frames.
+            wanted = wanted.min(frames.len() as u32 - 1);
+        }
         let Some(frame) = frames.get(wanted as usize) else {
             let depth = frames.len();
             return Err(ApiError::user(format!(
@@ -85,13 +81,19 @@ impl<I: Inferior> Engine<I> {
         self.selection.frame = wanted;
         self.examine_next = None;
         let space = self.space_of(tid).and_then(|id| self.spaces.get(&id)).ok_or_else(|| ApiError::target("gone"))?;
-        let mut row = self.shown_row(wanted, tid, frame, space);
-        if frame.physical == 0 && frame.inlined.is_none() && row.arguments.is_none() {
-            row.arguments = self.call_at_pc(tid).map(|call| call.arguments);
-        }
+        let row = self.selected_row(wanted, tid, frame, space);
         let thread = self.thread_ref(tid).ok_or_else(|| ApiError::target("the thread has gone"))?;
         let source = self.source_around_selected();
         Ok(Reply::Frame { thread, frame: row, source })
+    }
+
+    /// A frame that is looked at by itself: of the innermost the arguments that registers tell, too.
+    pub(super) fn selected_row(&self, number: u32, tid: Tid, frame: &ShownFrame, space: &Space) -> FrameRow {
+        let mut row = self.shown_row(number, tid, frame, space);
+        if frame.physical == 0 && frame.inlined.is_none() && row.arguments.is_none() {
+            row.arguments = self.call_at_pc(tid).map(|call| call.arguments);
+        }
+        row
     }
 
     /// A frame as the user counts them, with its arguments, as its debug information tells; the function's name goes without
@@ -240,16 +242,19 @@ fn shown_row(number: u32, shown: &ShownFrame, space: &Space) -> FrameRow {
 }
 
 fn frame_row(number: u32, frame: &Frame, space: &Space) -> FrameRow {
-    let how = match frame.how {
+    let place = place(frame.pc, frame.address.address_for_lookup(), space);
+    FrameRow { number, pc: frame.pc, cfa: frame.cfa, place, how: how_found(frame.how), arguments: None }
+}
+
+pub(super) fn how_found(how: HowFound) -> api::HowFound {
+    match how {
         HowFound::Registers => api::HowFound::Registers,
         HowFound::Entry => api::HowFound::Entry,
         HowFound::Cfi => api::HowFound::Cfi,
         HowFound::FramePointer => api::HowFound::FramePointer,
         HowFound::Signal => api::HowFound::Signal,
         HowFound::Plt => api::HowFound::Plt,
-    };
-    let place = place(frame.pc, frame.address.address_for_lookup(), space);
-    FrameRow { number, pc: frame.pc, cfa: frame.cfa, place, how, arguments: None }
+    }
 }
 
 /// The row of a thread's innermost frame; it has entered so many of the inlined calls that begin at its pc.

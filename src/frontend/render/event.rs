@@ -130,7 +130,7 @@ pub fn reason_text(reason: &StopReason, pid: Pid, style: Style) -> String {
         StopReason::Finished { value, returned } => match returned {
             ReturnedValue::Untyped => format!("Finished, returned {value:#x} ({})", *value as i64),
             ReturnedValue::Void => "Finished".to_owned(),
-            ReturnedValue::Typed { text } => format!("Finished, returned {text}"),
+            ReturnedValue::Typed { text, number } => format!("Finished, returned ${number} = {text}"),
         },
         StopReason::FrameLeft { how } => match how {
             FrameExit::Return => "The frame has returned".to_owned(),

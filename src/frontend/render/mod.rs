@@ -3,6 +3,7 @@
 pub mod clock;
 mod displays;
 pub mod event;
+mod frame_detail;
 pub mod json;
 mod names;
 pub mod places;

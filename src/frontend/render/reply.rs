@@ -34,6 +34,7 @@ pub fn reply_text(reply: &Reply, detail: Detail, style: Style) -> String {
         Reply::Frame { thread, frame, source } => {
             with_source(selected_text(thread, frame, style), source.as_deref(), style)
         }
+        Reply::FrameDetail { detail } => super::frame_detail::frame_detail(detail),
         Reply::Source { source } => source_text(source, style),
         Reply::Modules { rows } => tables::modules(rows),
         Reply::NameSources { rows } => super::names::name_sources(rows),

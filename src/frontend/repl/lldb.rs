@@ -73,7 +73,7 @@ pub const MORE_COMMANDS: &[CommandSpec] = &[
     row(G, "thread step-out", &[], "thread step-out", "finish", |rest| nothing_after(rest, Command::Finish)),
     row(G, "thread info", &[], "thread info", "thread", |rest| nothing_after(rest, Command::Thread { number: None })),
     row(G, "frame select", &[], "frame select N", "frame", parse_frame),
-    row(G, "frame info", &[], "frame info", "info frame", |rest| {
+    row(G, "frame info", &[], "frame info", "frame", |rest| {
         nothing_after(rest, Command::Frame { select: FrameMove::Current })
     }),
     row(G, "register read", &[], "register read [NAME..]", "info registers", parse_registers),

@@ -16,15 +16,24 @@ pub const COMMANDS: &[CommandSpec] = &[
     }),
     row(G, "thread apply all", &[], "thread apply all bt [N] [--how]", "The stacks of all threads", parse_apply_all),
     row(G, "frame", &["f"], "frame [N]", "Select a frame; 0 is the innermost", parse_frame),
+    row(G, "frame level", &[], "frame level N", "Select a frame by its number", parse_frame),
+    row(G, "frame function", &[], "frame function NAME", "Select the innermost frame of a function", |rest| {
+        engine(Command::Frame { select: FrameMove::Function(unquote(&rest.needed("the function")?).to_owned()) })
+    }),
     row(G, "up", &[], "up [N]", "Select the caller's frame", |rest| {
         engine(Command::Frame { select: FrameMove::Up(rest.number()?.unwrap_or(1)) })
     }),
     row(G, "down", &["dow"], "down [N]", "Select the frame that the selected one called", |rest| {
         engine(Command::Frame { select: FrameMove::Down(rest.number()?.unwrap_or(1)) })
     }),
-    row(G, "info frame", &["info f"], "info frame", "Describe the selected frame", |rest| {
-        nothing_after(rest, Command::Frame { select: FrameMove::Current })
-    }),
+    row(
+        G,
+        "info frame",
+        &["info f"],
+        "info frame [N]",
+        "All of the selected frame, or of another: who called it, where it saved registers",
+        parse_frame_detail,
+    ),
     row(G, "thread", &["t"], "thread [N]", "Select a thread, or describe the selected one", |rest| {
         engine(Command::Thread { number: rest.number()? })
     }),
@@ -63,6 +72,12 @@ fn parse_apply_all(rest: &Rest<'_>) -> Result<Parsed, ParseError> {
 /// `frame [N]`.
 pub fn parse_frame(rest: &Rest<'_>) -> Result<Parsed, ParseError> {
     engine(Command::Frame { select: rest.number()?.map_or(FrameMove::Current, FrameMove::To) })
+}
+
+/// `info frame [N]`; gdb's `info frame level N` too.
+fn parse_frame_detail(rest: &Rest<'_>) -> Result<Parsed, ParseError> {
+    let text = rest.text.strip_prefix("level").map_or(rest.text, str::trim_start);
+    engine(Command::DescribeFrame { number: Rest { text, ..*rest }.number()? })
 }
 
 /// `inferior N`.

@@ -198,6 +198,11 @@ pub(super) fn wide_prefix(view: &TypeView) -> &'static str {
 /// IEEE 754 numbers of 4, 8 and 16 bytes, and x87's of 10 in 16.
 pub(in crate::lang) fn float_text(bytes: &[u8], name: Option<&str>) -> Option<String> {
     match bytes.len() {
+        2 => {
+            let raw = u16::from_le_bytes(bytes.try_into().ok()?);
+            let is_brain = name.is_some_and(|name| name.contains("bf"));
+            Some(if is_brain { float::small(raw, 7, 4) } else { float::small(raw, 10, 5) })
+        }
         4 => Some(float::text(Value::from_raw(u64::from(u32::from_le_bytes(bytes.try_into().ok()?)), Type::FLOAT))),
         8 => Some(float::text(Value::from_raw(u64::from_le_bytes(bytes.try_into().ok()?), Type::DOUBLE))),
         16 => {

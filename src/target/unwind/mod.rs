@@ -6,8 +6,10 @@ mod code;
 mod expression;
 mod frame;
 mod frame_pointer;
+mod saved;
 mod signal_frame;
 mod walk;
 
 pub use frame::{Frame, FrameAddress, FrameRegs, HowFound, RSP};
+pub use saved::saved_registers;
 pub use walk::{walk, StackWalk, WalkEnd};

@@ -113,7 +113,7 @@ fn step(space: &AddressSpace, mem: &dyn ReadMem, frame: &Frame) -> Step {
 }
 
 /// The row that covers a frame.
-fn find_row(space: &AddressSpace, address: FrameAddress) -> Result<Option<UnwindRow>, String> {
+pub(super) fn find_row(space: &AddressSpace, address: FrameAddress) -> Result<Option<UnwindRow>, String> {
     let at = address.address_for_lookup();
     match space.module_at(at) {
         Some(module) => module.unwind_row_at(at).map_err(|error| error.to_string()),
