@@ -141,7 +141,7 @@ pub(in crate::engine) fn is_called(function: &FunctionMatch, name: &str) -> bool
         let untagged = |text: &str| text.split('[').next() == Some(name);
         own == name || untagged(own) || stem.rsplit(' ').next().is_some_and(untagged)
     };
-    name.contains("::") || function.names.is_empty() || function.names.iter().any(is_plain)
+    name.contains("::") || name.contains('(') || function.names.is_empty() || function.names.iter().any(is_plain)
 }
 
 impl<'a> TargetNames<'a> {
