@@ -36,6 +36,7 @@ mod live {
     mod jit;
     mod kill_series;
     mod kinds;
+    mod layouts;
     mod leaving;
     mod leaving_under_load;
     mod leftovers;

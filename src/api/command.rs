@@ -147,6 +147,10 @@ pub enum TypeDetail {
     Name,
     /// Its members.
     Definition,
+    /// Its members without functions.
+    Data,
+    /// Its members with offsets, sizes and holes.
+    Layout,
 }
 
 /// Which variables of a frame.

@@ -152,6 +152,10 @@ pub struct SigInfo {
     pub addr: VirtAddr,
     /// si_pid, where the code gives it.
     pub sender: Pid,
+    /// si_uid, where the code gives it.
+    pub user: u32,
+    /// si_status of SIGCHLD: an exit status or a signal.
+    pub status: i32,
 }
 
 /// One line of /proc/PID/maps (proc(5)).

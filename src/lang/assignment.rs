@@ -24,6 +24,47 @@ pub(super) fn is_operator(punct: &str) -> bool {
     punct == "=" || BinaryOp::parse_compound(punct).is_some()
 }
 
+/// How a text changes something, where it does.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Change<'t> {
+    /// `place = value`, `place += value`: of the place.
+    Assigned(&'t str),
+    /// `++place` and `--place`; `by` is `+= 1` or `-= 1`.
+    Before { place: &'t str, by: &'static str },
+    /// `place++` and `place--`, which comes to what was there before.
+    Behind { place: &'t str, by: &'static str },
+}
+
+/// What a text changes; `None`: nothing, it is an expression.
+pub fn change_in(text: &str) -> Option<Change<'_>> {
+    let tokens = super::lexer::tokens(text).ok()?;
+    let mut depth = 0i32;
+    for token in &tokens {
+        match token.kind {
+            TokenKind::Punct("(" | "[" | "{") => depth += 1,
+            TokenKind::Punct(")" | "]" | "}") => depth -= 1,
+            TokenKind::Punct(punct) if depth == 0 && is_operator(punct) => {
+                return Some(Change::Assigned(text.get(..token.span.start as usize)?.trim()));
+            }
+            _ => {}
+        }
+    }
+    let step = |first: usize| {
+        let (one, other) = (tokens.get(first)?, tokens.get(first + 1)?);
+        let by = match (&one.kind, &other.kind) {
+            (TokenKind::Punct("+"), TokenKind::Punct("+")) => "+= 1",
+            (TokenKind::Punct("-"), TokenKind::Punct("-")) => "-= 1",
+            _ => return None,
+        };
+        (one.span.end == other.span.start).then_some((one.span.start as usize, other.span.end as usize, by))
+    };
+    if let Some((_, end, by)) = step(0) {
+        return Some(Change::Before { place: text.get(end..)?.trim(), by });
+    }
+    let (start, _, by) = step(tokens.len().checked_sub(3)?)?;
+    Some(Change::Behind { place: text.get(..start)?.trim(), by })
+}
+
 impl Assignment {
     /// Compiles `$rax = 5`, `*(int*)$rsi += 1`, `{char}0x1234 = 'a'` or `$mine = $rdi`.
     pub fn compile(text: &str, names: &dyn Names) -> Result<Assignment, LangError> {
@@ -106,4 +147,20 @@ fn target(compiler: &mut Compiler<'_>) -> Result<Target, LangError> {
         return Err(Fault::NotAssignable.at(operand.span));
     }
     Ok(Target::Storage(Box::new(storage), operand.span))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{change_in, Change};
+
+    #[test]
+    fn what_changes_is_told_from_what_is_looked_at() {
+        assert_eq!(change_in("a[i = 2] = 5"), Some(Change::Assigned("a[i = 2]")));
+        assert_eq!(change_in("x <<= 1"), Some(Change::Assigned("x")));
+        assert_eq!(change_in("p->x++"), Some(Change::Behind { place: "p->x", by: "+= 1" }));
+        assert_eq!(change_in("-- x"), Some(Change::Before { place: "x", by: "-= 1" }));
+        for text in ["x == 5", "x - -1", "x <= y", "- -x", "x + +y", "", "+", "'a' != b"] {
+            assert_eq!(change_in(text), None, "{text}");
+        }
+    }
 }

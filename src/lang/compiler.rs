@@ -14,7 +14,7 @@ use crate::base::VirtAddr;
 use super::{symbol, typename, Fault, LangError, Names, RegisterName, Span, Type, Value};
 
 /// How deep the functions below may call each other; a pair of parentheses takes three.
-const NESTING: usize = 256;
+pub(super) const NESTING: usize = 256;
 
 /// The state of the compilation of one text.
 pub(super) struct Compiler<'a> {
@@ -28,7 +28,7 @@ pub(super) struct Compiler<'a> {
     pub(super) vectors: Vec<Vector>,
     /// The last reference that was followed, and the part of the text that it is.
     pub(super) reference: Option<(Span, DebugType)>,
-    nesting: usize,
+    pub(super) nesting: usize,
     end: Token,
 }
 
@@ -128,6 +128,23 @@ impl<'a> Compiler<'a> {
         self.deeper(Self::conditional)
     }
 
+    /// Whole expressions with commas between them: what the last one comes to. The others are worked out as well.
+    pub(super) fn comma(&mut self) -> Result<Operand, LangError> {
+        loop {
+            let (_, before) = self.emitter.mark();
+            let operand = self.expression()?;
+            if !self.accept(",") {
+                return Ok(operand);
+            }
+            if operand.kind == OperandKind::Memory && !operand.ty.is_opaque() {
+                self.rvalue(operand)?;
+            }
+            while self.emitter.mark().1 > before {
+                self.emitter.emit(Op::Drop, operand.span)?;
+            }
+        }
+    }
+
     fn conditional(&mut self) -> Result<Operand, LangError> {
         let condition = self.binary(0)?;
         if !self.at_punct("?") {
@@ -212,7 +229,7 @@ impl<'a> Compiler<'a> {
         Ok(Operand { kind: OperandKind::Value, ty: Type::INT, span, origin: None })
     }
 
-    fn unary(&mut self) -> Result<Operand, LangError> {
+    pub(super) fn unary(&mut self) -> Result<Operand, LangError> {
         self.deeper(Self::prefix)
     }
 
@@ -221,6 +238,7 @@ impl<'a> Compiler<'a> {
         let TokenKind::Punct(punct) = self.token().kind else {
             return match start.of(self.text) {
                 "sizeof" => self.sizeof(),
+                "alignof" | "_Alignof" | "__alignof__" => self.alignof(),
                 _ => self.postfix(),
             };
         };
@@ -281,103 +299,6 @@ impl<'a> Compiler<'a> {
         }
     }
 
-    /// `{type} address`.
-    fn braces(&mut self, start: Span) -> Result<Operand, LangError> {
-        self.at += 1;
-        if let Some((ty, used)) = self.described_type(self.at) {
-            self.at += used;
-            self.require("}", "`}`")?;
-            let address = self.unary()?;
-            self.rvalue(address)?;
-            return self.in_memory(ty, start.to(address.span));
-        }
-        let ty = self.type_name()?;
-        self.require("}", "`}`")?;
-        let pointer = ty.pointer().map_err(|fault| fault.at(start))?;
-        let value = self.unary()?;
-        let value = self.rvalue(value)?;
-        let span = start.to(value.span);
-        self.emitter.cast(value, pointer, span)?;
-        Ok(Operand { kind: OperandKind::Memory, ty, span, origin: None })
-    }
-
-    /// Whether a type's name and `)` follow the `(`.
-    fn starts_cast(&self) -> bool {
-        let after = self.tokens.get(self.at + 1..).unwrap_or(&[]);
-        typename::parse(self.text, after).is_some() || self.cast_type().is_some()
-    }
-
-    /// The described type between parentheses.
-    fn cast_type(&self) -> Option<(DebugType, usize)> {
-        let ends =
-            |used: usize| self.tokens.get(self.at + 1 + used).map(|one| &one.kind) == Some(&TokenKind::Punct(")"));
-        self.described_type(self.at + 1).filter(|(_, used)| ends(*used))
-    }
-
-    fn cast(&mut self, start: Span) -> Result<Operand, LangError> {
-        let after = self.tokens.get(self.at + 1..).unwrap_or(&[]);
-        let Some(named) = typename::parse(self.text, after) else {
-            let Some((ty, used)) = self.cast_type() else { return self.postfix() };
-            self.at += 2 + used;
-            let operand = self.unary()?;
-            let span = start.to(operand.span);
-            return self.described_cast(operand, ty, span);
-        };
-        let (ty, used) = named?;
-        self.at += 1 + used;
-        self.require(")", "`)`")?;
-        let operand = self.unary()?;
-        let span = start.to(operand.span);
-        let value = self.rvalue(operand)?;
-        self.emitter.cast(value, ty, span)
-    }
-
-    fn type_name(&mut self) -> Result<Type, LangError> {
-        let after = self.tokens.get(self.at..).unwrap_or(&[]);
-        match typename::parse(self.text, after) {
-            Some(ty) => {
-                let (ty, used) = ty?;
-                self.at += used;
-                Ok(ty)
-            }
-            None => Err(Fault::Unexpected { wanted: "a type", found: self.found_text() }.at(self.span())),
-        }
-    }
-
-    /// `sizeof(type)` or `sizeof operand`, whose code is thrown away: it is not evaluated.
-    fn sizeof(&mut self) -> Result<Operand, LangError> {
-        let start = self.span();
-        self.at += 1;
-        let after = self.tokens.get(self.at + 1..).unwrap_or(&[]);
-        let named = if self.at_punct("(") { typename::parse(self.text, after) } else { None };
-        let (ty, end) = match named {
-            Some(ty) => {
-                let (ty, used) = ty?;
-                self.at += 1 + used;
-                let end = self.span();
-                self.require(")", "`)`")?;
-                (ty, end)
-            }
-            None => {
-                let described = if self.at_punct("(") { self.described_type(self.at + 1) } else { None };
-                if let Some((ty, used)) = described {
-                    self.at += 1 + used;
-                    let span = start.to(self.span());
-                    self.require(")", "`)`")?;
-                    let named = Operand { kind: OperandKind::Symbol, ty: self.arithmetic(ty), span, origin: Some(ty) };
-                    return self.constant(Value::from_raw(self.size_of(named), Type::ULONG), span);
-                }
-                let mark = self.emitter.mark();
-                let operand = self.unary()?;
-                self.emitter.rewind(mark);
-                let size = Value::from_raw(self.size_of(operand), Type::ULONG);
-                return self.constant(size, start.to(operand.span));
-            }
-        };
-        let size = Value::from_raw(ty.size() as u64, Type::ULONG);
-        self.constant(size, start.to(end))
-    }
-
     pub(super) fn constant(&mut self, value: Value, span: Span) -> Result<Operand, LangError> {
         self.emitter.push(value, span)?;
         Ok(Operand { kind: OperandKind::Value, ty: value.ty(), span, origin: None })
@@ -402,7 +323,7 @@ impl<'a> Compiler<'a> {
         Ok(Operand { kind: OperandKind::Memory, ty: Type::LONG, span, origin: None })
     }
 
-    fn postfix(&mut self) -> Result<Operand, LangError> {
+    pub(super) fn postfix(&mut self) -> Result<Operand, LangError> {
         let mut operand = self.primary()?;
         loop {
             operand = match self.token().kind {
@@ -464,6 +385,10 @@ impl<'a> Compiler<'a> {
                 self.at += 1;
                 self.constant(value, span)
             }
+            TokenKind::Wide(value, ty) => {
+                self.at += 1;
+                self.wide(value, ty, span)
+            }
             TokenKind::Text(_) => Err(Fault::StringAsValue.at(span)),
             TokenKind::Variable => self.variable(),
             TokenKind::Name => self.name(),
@@ -471,6 +396,9 @@ impl<'a> Compiler<'a> {
                 self.at += 1;
                 let quoted = span.of(self.text);
                 let name = quoted.get(1..quoted.len() - 1).unwrap_or("");
+                if let Some(found) = self.scoped(name, span)? {
+                    return Ok(found);
+                }
                 if let Some(found) = self.names.debug().and_then(|debug| debug.variable(name)) {
                     return self.found(found, span);
                 }
@@ -481,13 +409,28 @@ impl<'a> Compiler<'a> {
             }
             TokenKind::Punct("(") => {
                 self.at += 1;
-                let inner = self.expression()?;
+                let inner = self.comma()?;
                 let end = self.span();
                 self.require(")", "`)`")?;
                 Ok(Operand { span: span.to(end), ..inner })
             }
             TokenKind::End if self.at == 0 => Err(Fault::Empty.at(span)),
             _ => Err(Fault::Unexpected { wanted: "an expression", found: self.found_text() }.at(span)),
+        }
+    }
+
+    /// `::name` behind a scope in quotes: a source file, or a function. `None`: something else stands there.
+    fn scoped(&mut self, scope: &str, start: Span) -> Result<Option<Operand>, LangError> {
+        let own = self.span().of(self.text).strip_prefix("::").filter(|_| self.token().kind == TokenKind::Name);
+        let Some(own) = own else { return Ok(None) };
+        let span = start.to(self.span());
+        self.at += 1;
+        let debug = self.names.debug();
+        let of_file = || debug.and_then(|debug| debug.in_file(scope, own)).filter(|_| !scope.contains('('));
+        let of_function = || debug.and_then(|debug| debug.variable(&format!("{scope}::{own}")));
+        match of_file().or_else(of_function) {
+            Some(found) => self.found(found, span).map(Some),
+            None => Err(Fault::NoSymbol(format!("'{scope}'::{own}")).at(span)),
         }
     }
 
@@ -513,6 +456,7 @@ impl<'a> Compiler<'a> {
         match name {
             "_streq" => return self.streq(span),
             "_strlen" => return self.strlen(span),
+            "_siginfo" => return self.siginfo(span),
             _ => {}
         }
         if let Some(register) = self.names.register(name) {
@@ -527,6 +471,26 @@ impl<'a> Compiler<'a> {
         match self.names.variable(name) {
             Some(value) => self.constant(value, span),
             None => Err(Fault::NoVariable(name.to_owned()).at(span)),
+        }
+    }
+
+    /// `.member` of `$_siginfo`, by its own name or behind the unions that it is in.
+    fn siginfo(&mut self, start: Span) -> Result<Operand, LangError> {
+        let mut member = None;
+        while self.at_punct(".") {
+            self.at += 1;
+            let name = self.span().of(self.text);
+            member = name.rsplit('.').next().filter(|name| !name.is_empty());
+            self.at += 1;
+        }
+        let span = Span { start: start.start, end: self.span().start.max(start.end) };
+        let Some(member) = member else {
+            let wanted = "a member: .si_signo, .si_code, .si_addr, .si_pid, .si_uid or .si_status";
+            return Err(Fault::Unexpected { wanted, found: self.found_text() }.at(span));
+        };
+        match self.names.variable(&format!("_siginfo.{member}")) {
+            Some(value) => self.constant(value, span),
+            None => Err(Fault::NoSignal(member.to_owned()).at(start)),
         }
     }
 
@@ -546,6 +510,9 @@ impl<'a> Compiler<'a> {
         if let Some(register) = is_argument(name).then(|| self.names.register(name)).flatten() {
             self.at += 1;
             return self.read_register(register, span);
+        }
+        if matches!(name, "static_cast" | "reinterpret_cast" | "const_cast") {
+            return self.named_cast();
         }
         if typename::parse(self.text, std::slice::from_ref(self.token())).is_some() {
             return Err(Fault::TypeAsValue.at(span));

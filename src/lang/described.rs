@@ -404,14 +404,6 @@ impl Compiler<'_> {
         let cast = self.emitter.cast(value, kind, span)?;
         Ok(Operand { origin: Some(ty), ..cast })
     }
-
-    /// `sizeof`, of an operand whose code is thrown away.
-    pub(super) fn size_of(&self, operand: Operand) -> u64 {
-        match operand.origin {
-            Some(ty) => self.look(ty, |types, id| types.size(id)).unwrap_or(0),
-            None => operand.ty.size() as u64,
-        }
-    }
 }
 
 /// The class, or the base of one, that declares a function under a name.

@@ -96,6 +96,9 @@ pub enum Fault {
     /// No register or variable has that name.
     #[error("no register or variable \"${0}\"")]
     NoVariable(String),
+    /// A member of `$_siginfo` that is not there.
+    #[error("$_siginfo has no {0} here: it is that of the selected thread while that stands with a signal")]
+    NoSignal(String),
     /// A type where a value is expected.
     #[error("a type is not a value: write a cast such as (int)x")]
     TypeAsValue,

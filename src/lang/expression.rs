@@ -70,7 +70,7 @@ impl Expression {
     /// Compiles a text; what its names mean is decided now.
     pub fn compile(text: &str, names: &dyn Names) -> Result<Expression, LangError> {
         let mut compiler = Compiler::new(text, names)?;
-        let operand = compiler.expression()?;
+        let operand = compiler.comma()?;
         let expression = Expression::finish(&mut compiler, operand)?;
         let span = compiler.span();
         match compiler.token().kind {

@@ -17,6 +17,8 @@ pub(super) struct Token {
 pub(super) enum TokenKind {
     /// A number, `true` or a character.
     Constant(Value),
+    /// A character with a prefix, and the type that the prefix means: `L'a'`.
+    Wide(Value, &'static str),
     /// A string literal, without its quotes and escapes.
     Text(Vec<u8>),
     /// A keyword, type, or symbol: `main`, `A::B::f`, `main.main`, `malloc@plt`.
@@ -96,6 +98,9 @@ fn token(rest: &str, at: usize) -> Result<(TokenKind, usize), LangError> {
             Ok((TokenKind::Variable, len))
         }
         _ => {
+            if let Some(found) = wide(rest, at) {
+                return Ok(found);
+            }
             let len = name_length(rest);
             if len > 0 {
                 return Ok((TokenKind::Name, len));
@@ -108,6 +113,19 @@ fn token(rest: &str, at: usize) -> Result<(TokenKind, usize), LangError> {
                 }
             }
         }
+    }
+}
+
+/// Prefixes of character constants, and their types.
+const WIDE: [(&str, &str); 4] = [("u8'", "char8_t"), ("L'", "wchar_t"), ("u'", "char16_t"), ("U'", "char32_t")];
+
+/// A character constant with a prefix.
+fn wide(rest: &str, at: usize) -> Option<(TokenKind, usize)> {
+    let (prefix, ty) = WIDE.iter().find(|(prefix, _)| rest.starts_with(prefix))?;
+    let start = prefix.len() - 1;
+    match quoted(rest.get(start..)?, at + start).ok()? {
+        (TokenKind::Constant(value), used) => Some((TokenKind::Wide(value, ty), start + used)),
+        _ => None,
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod arith;
 pub mod assignment;
+mod casts;
 mod code;
 mod compiler;
 mod contained;
@@ -37,7 +38,7 @@ pub mod value;
 pub mod vector;
 mod vectors;
 
-pub use assignment::Assignment;
+pub use assignment::{change_in, Assignment, Change};
 pub use debug::{DebugNames, DebugType, Found};
 pub use emitter::BitField;
 pub use environment::Environment;
@@ -53,7 +54,11 @@ pub use vector::{VectorName, VectorValue};
 /// The type that a text names: `struct S *`.
 pub fn described_type(text: &str, names: &dyn Names) -> Option<DebugType> {
     let compiler = compiler::Compiler::new(text, names).ok()?;
-    let (ty, used) = compiler.described_type(0)?;
+    let (ty, used) = match compiler.type_of_operand(0) {
+        Some(Ok((casts::Named::Described(ty), used))) => (ty, used),
+        Some(_) => return None,
+        None => compiler.described_type(0)?,
+    };
     (used + 1 == compiler.tokens.len()).then_some(ty)
 }
 

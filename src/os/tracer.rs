@@ -229,13 +229,15 @@ impl Inferior for LiveInferior {
         let signal = Signal(raw.si_signo);
         // Codes up to 0 come from a process; above 0 the kernel sends, with a sender for SIGCHLD only.
         let from_process = raw.si_code <= 0 || signal == Signal::CHLD;
-        // SAFETY: siginfo_t is 128 bytes of plain data; both members exist in the union, the wrong one is but a number.
-        let (sender, addr) = unsafe { (raw.si_pid(), raw.si_addr()) };
+        // SAFETY: siginfo_t is 128 bytes of plain data; all members exist in the union, a wrong one is but a number.
+        let (sender, user, status, addr) = unsafe { (raw.si_pid(), raw.si_uid(), raw.si_status(), raw.si_addr()) };
         Ok(SigInfo {
             signal,
             code: raw.si_code,
             addr: if from_process { VirtAddr(0) } else { VirtAddr(addr as u64) },
             sender: if from_process { Pid(sender) } else { Pid(0) },
+            user: if from_process { user } else { 0 },
+            status: if signal == Signal::CHLD { status } else { 0 },
         })
     }
 

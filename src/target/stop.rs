@@ -116,7 +116,7 @@ mod tests {
             (-6, 0, 0x1001, run, TrapCause::Own, none),
         ];
         for (code, dr6, pc, resumed, cause, hit) in rows {
-            let siginfo = SigInfo { signal: Signal::TRAP, code, addr: VirtAddr(0), sender: Pid(0) };
+            let siginfo = SigInfo { signal: Signal::TRAP, code, addr: VirtAddr(0), sender: Pid(0), user: 0, status: 0 };
             let trap = classify_trap(&siginfo, dr6, VirtAddr(pc), resumed, &sites, &registers);
             assert_eq!(trap, Trap { cause, registers: hit }, "{code:#x} at {pc:#x}");
         }

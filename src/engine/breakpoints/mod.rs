@@ -25,6 +25,7 @@ use crate::binary::dwarf::SourceName;
 use crate::binary::NamePattern;
 use crate::engine::inspect::expressions::ThreadEnvironment;
 use crate::engine::inspect::memory::RawMemory;
+use crate::engine::inspect::session_values::Who;
 use crate::engine::stops::catching::Catching;
 use crate::lang::Expression;
 use crate::target::breakpoint::Owner;
@@ -362,6 +363,7 @@ impl<I: Inferior> Engine<I> {
             }
             (condition, _) => condition,
         };
+        let who = self.who(tid);
         let space = self.spaces.get(&self.processes.get(&pid)?.space)?;
         let breakpoint = self.breakpoints.get_mut(&id)?;
         if let Some(catching) = &breakpoint.catching {
@@ -371,7 +373,7 @@ impl<I: Inferior> Engine<I> {
         }
         if let Some(condition) = condition {
             let held = condition.and_then(|condition| {
-                holds(&condition, regs, &self.inferior, pid, tid, space).map_err(|error| error.to_string())
+                holds(&condition, regs, &self.inferior, who, space).map_err(|error| error.to_string())
             });
             match held {
                 Ok(false) => return None,
@@ -442,12 +444,11 @@ pub(super) fn holds<I: Inferior>(
     condition: &Expression,
     regs: &Regs,
     inferior: &I,
-    pid: crate::base::Pid,
-    tid: Tid,
+    who: Who,
     space: &Space,
 ) -> Result<bool, crate::lang::LangError> {
-    let memory = RawMemory { inferior, pid };
-    let extended = || inferior.extended_regs(tid).ok();
-    let environment = ThreadEnvironment::new(regs, &memory, &space.sites, &extended);
+    let memory = RawMemory { inferior, pid: who.pid };
+    let extended = || inferior.extended_regs(who.tid).ok();
+    let environment = ThreadEnvironment::new(regs, &memory, &space.sites, &extended, who);
     condition.evaluate(&environment).map(|value| Expression::is_true(&value))
 }

@@ -6,9 +6,10 @@ use std::collections::BTreeMap;
 use super::described_names::Kept;
 use super::memory::RawMemory;
 use super::registers::{is_lost, read_part};
+use super::session_values::{session_name, siginfo_member, Who};
 use crate::api::ApiError;
 use crate::arch::{ExtendedKind, ExtendedRegister, Register};
-use crate::base::{ExtendedRegs, Inferior, MemError, Pid, ReadMem, Regs, VirtAddr};
+use crate::base::{ExtendedRegs, Inferior, MemError, Pid, ReadMem, Regs, SigInfo, VirtAddr};
 use crate::binary::symbols::demangle_without_parameters;
 use crate::binary::{FunctionMatch, NamePattern, SymbolKind};
 use crate::engine::state::{Engine, Space};
@@ -33,6 +34,8 @@ pub(in crate::engine) struct TargetNames<'a> {
     pub(super) variables: &'a BTreeMap<String, Kept>,
     /// Whether a register was asked for: then a thread must stand still before the expression means anything.
     pub(in crate::engine) asked_register: Cell<bool>,
+    /// The signal that the thread stands with; `None` where no thread is meant yet.
+    pub(super) signal: Option<&'a dyn Fn() -> Option<SigInfo>>,
     /// What is known of the registers of an outer frame, where one is looked at.
     pub(super) outer: Option<FrameRegs>,
 }
@@ -44,7 +47,8 @@ impl Names for TargetNames<'_> {
             None if name == "retval" => "rax",
             None => name,
         };
-        let found = Register::find(own).map(register_name).or_else(|| control_name(own))?;
+        let found = Register::find(own).map(register_name).or_else(|| control_name(own));
+        let found = found.or_else(|| session_name(own))?;
         self.asked_register.set(true);
         Some(found)
     }
@@ -94,6 +98,9 @@ impl Names for TargetNames<'_> {
     }
 
     fn variable(&self, name: &str) -> Option<Value> {
+        if let Some(member) = name.strip_prefix("_siginfo.") {
+            return siginfo_member(&self.signal.and_then(|signal| signal())?, member);
+        }
         match self.kept(name)? {
             Kept::Plain(value) => Some(*value),
             Kept::Described { .. } | Kept::Vector(_) => None,
@@ -132,7 +139,7 @@ fn is_called(function: &FunctionMatch, name: &str) -> bool {
         let stem = own.split('<').next().unwrap_or(own);
         own == name || stem.rsplit(' ').next() == Some(name)
     };
-    name.contains("::") || function.names.is_empty() || function.names.iter().any(is_plain)
+    name.contains("::") || name.contains('(') || function.names.is_empty() || function.names.iter().any(is_plain)
 }
 
 impl<'a> TargetNames<'a> {
@@ -167,6 +174,7 @@ pub(in crate::engine) struct ThreadEnvironment<'a> {
     /// How the registers beyond the general ones are had: by a system call, when the first is asked for.
     extended: &'a dyn Fn() -> Option<ExtendedRegs>,
     fetched: OnceCell<Option<ExtendedRegs>>,
+    who: Who,
 }
 
 impl<'a> ThreadEnvironment<'a> {
@@ -175,8 +183,9 @@ impl<'a> ThreadEnvironment<'a> {
         memory: &'a dyn ReadMem,
         sites: &'a SiteTable,
         extended: &'a dyn Fn() -> Option<ExtendedRegs>,
+        who: Who,
     ) -> Self {
-        Self { regs, memory, sites, extended, fetched: OnceCell::new() }
+        Self { regs, memory, sites, extended, fetched: OnceCell::new(), who }
     }
 }
 
@@ -184,6 +193,9 @@ impl Environment for ThreadEnvironment<'_> {
     fn register(&self, id: RegisterId) -> u64 {
         if let Some(register) = Register::from_number(id.0) {
             return register.read(self.regs);
+        }
+        if let Some(value) = self.who.value(id) {
+            return value;
         }
         let Some((register, part)) = ExtendedRegister::at_number(id.0) else { return 0 };
         let regs = self.fetched.get_or_init(|| (self.extended)());
@@ -223,6 +235,7 @@ impl<I: Inferior> Engine<I> {
             history: &self.history,
             variables: &self.kept,
             asked_register: Cell::new(false),
+            signal: None,
             outer: None,
         }
     }
@@ -253,7 +266,7 @@ impl<I: Inferior> Engine<I> {
         let sites = space.map_or(&none, |one| &one.sites);
         let memory = RawMemory { inferior: &self.inferior, pid };
         let extended = || self.extended_regs_here();
-        use_it(&ThreadEnvironment::new(&regs, &memory, sites, &extended))
+        use_it(&ThreadEnvironment::new(&regs, &memory, sites, &extended, self.who_here()))
     }
 
     /// The address that an expression gives.

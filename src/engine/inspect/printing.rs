@@ -10,8 +10,10 @@ use super::parse_format;
 use crate::api::{ApiError, Reply, TypeDetail};
 use crate::base::{Inferior, ReadMem};
 use crate::engine::state::Engine;
-use crate::lang::typed::{describe, Inspector, Printers, Style, TypedValue};
-use crate::lang::{self, Assignment, DebugNames, DebugType, Environment, Expression, Outcome, Place};
+use crate::lang::typed::{describe_with, layout, Functions, Inspector, Printers, Style, TypedValue};
+use crate::lang::{
+    self, change_in, Assignment, Change, DebugNames, DebugType, Environment, Expression, Outcome, Place,
+};
 use crate::target::breakpoint::CleanMemory;
 
 /// A value as text, and as `$1` keeps it: of several elements the first.
@@ -24,8 +26,24 @@ impl<I: Inferior> Engine<I> {
     /// `print`.
     pub(in crate::engine) fn print(&mut self, expression: &str, format: Option<char>) -> Result<Reply, ApiError> {
         let style = self.print_style(format)?;
+        let change = change_in(expression);
+        let shown = match change {
+            Some(Change::Assigned(place)) => {
+                self.assign(expression)?;
+                place
+            }
+            Some(Change::Before { place, by }) => {
+                self.assign(&format!("{place} {by}"))?;
+                place
+            }
+            Some(Change::Behind { place, .. }) => place,
+            None => expression,
+        };
         let Printed { text, kept } =
-            self.with_names(|names, environment| self.printed(expression, style, names, environment))?;
+            self.with_names(|names, environment| self.printed(shown, style, names, environment))?;
+        if let Some(Change::Behind { place, by }) = change {
+            self.assign(&format!("{place} {by}"))?;
+        }
         self.history.push(kept);
         Ok(Reply::Text { text: format!("${} = {text}", self.history.len()) })
     }
@@ -97,6 +115,9 @@ impl<I: Inferior> Engine<I> {
 
     /// `set EXPR = EXPR`.
     pub(in crate::engine) fn assign(&mut self, text: &str) -> Result<Reply, ApiError> {
+        if let Some(Change::Before { place, by } | Change::Behind { place, by }) = change_in(text) {
+            return self.assign(&format!("{place} {by}"));
+        }
         let failed = |error| self.explain_here(&error, text);
         let tid = self.selected_tid();
         let resolved = self.with_names(|names, environment| {
@@ -148,23 +169,28 @@ impl<I: Inferior> Engine<I> {
                     let compiled = Expression::compile(text, names).map_err(|error| explain(&error, text))?;
                     match (compiled.described_type(), compiled.vector_shape()) {
                         (Some(ty), _) => (ty, false),
-                        (None, Some(shape)) if detail == TypeDetail::Definition => return Ok(shape.definition()),
-                        (None, Some(shape)) => return Ok(shape.type_name()),
-                        (None, None) => return Ok(compiled.ty().to_string()),
+                        (None, Some(shape)) if detail == TypeDetail::Name => {
+                            return Ok(format!("type = {}", shape.type_name()))
+                        }
+                        (None, Some(shape)) => return Ok(format!("type = {}", shape.definition())),
+                        (None, None) => return Ok(format!("type = {}", compiled.ty())),
                     }
                 }
             };
             let DebugType { module, id } = ty;
             let mut shown = String::new();
             names.look(module, &mut |types| {
-                shown = match detail {
+                let text = match detail {
                     TypeDetail::Name if is_name => types.name(types.unaliased(id)),
                     TypeDetail::Name => types.name(id),
-                    TypeDetail::Definition => describe(types, id),
-                }
+                    TypeDetail::Definition => describe_with(types, id, Functions::Listed),
+                    TypeDetail::Data => describe_with(types, id, Functions::LeftOut),
+                    TypeDetail::Layout => return shown = layout(types, id),
+                };
+                shown = format!("type = {text}");
             });
-            Ok(shown)
+            Ok::<_, ApiError>(shown)
         })?;
-        Ok(Reply::Text { text: format!("type = {shown}") })
+        Ok(Reply::Text { text: shown })
     }
 }

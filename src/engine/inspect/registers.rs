@@ -60,7 +60,7 @@ impl<I: Inferior> Engine<I> {
             return self.inferior.set_regs(tid, &regs).map_err(fail);
         }
         let (extended, part) = ExtendedRegister::at_number(register.id.0)
-            .ok_or_else(|| ApiError::internal("a register that does not exist was to be set"))?;
+            .ok_or_else(|| ApiError::user("what the session tells cannot be set: `thread N` selects a thread"))?;
         let mut regs = self.inferior.extended_regs(tid).map_err(fail)?;
         let raw = value.to_raw().to_le_bytes();
         let written = match part {

@@ -386,7 +386,7 @@ impl Inferior for Scripted {
 
     fn siginfo(&self, tid: Tid) -> Result<SigInfo, InferiorError> {
         let task = self.stopped(Operation::SigInfo, tid)?;
-        Ok(SigInfo { signal: task.signal, code: task.code, addr: VirtAddr(0), sender: Pid(0) })
+        Ok(SigInfo { signal: task.signal, code: task.code, addr: VirtAddr(0), sender: Pid(0), user: 0, status: 0 })
     }
 
     fn event_message(&self, tid: Tid) -> Result<u64, InferiorError> {

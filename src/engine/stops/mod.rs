@@ -19,6 +19,8 @@ use crate::base::{
     DebugRegister, Inferior, InferiorError, PendingScope, PtraceEvent, Resume, ResumeHow, Signal, Tid, VirtAddr,
     WaitStatus,
 };
+use crate::engine::inspect::described_names::Kept;
+use crate::lang::Value;
 use crate::target::debug_register::RegisterSet;
 use crate::target::stop::{classify_trap, tells_exception, TrapCause};
 use crate::target::task::{Origin, Role, RunState, StopKind};
@@ -181,6 +183,12 @@ impl<I: Inferior> Engine<I> {
             return;
         }
         let launched = if process.origin == Origin::Launched { Toggle::On } else { Toggle::Off };
+        let (kept, gone, number) = match signal {
+            Some(signal) => ("_exitsignal", "_exitcode", signal.0),
+            None => ("_exitcode", "_exitsignal", status),
+        };
+        self.kept.remove(gone);
+        self.kept.insert(kept.to_owned(), Kept::Plain(Value::int(number)));
         self.emit(Event::Exited { pid, status, signal, launched });
         self.traced_process_gone();
         if self.threads.is_empty() {

@@ -343,11 +343,13 @@ fn breakpoints_of(reason: &StopReason) -> Vec<u32> {
 
 /// Whether a command asks for registers, frames or values, and changes nothing.
 fn looks_at_a_stop(command: &Command) -> bool {
+    // `print x = 5` changes the program.
+    let is_look = |text: &str| crate::lang::change_in(text).is_none();
     refuses_when_running(command)
+        || matches!(command, Command::Print { expression, .. } if is_look(expression))
         || matches!(
             command,
-            Command::Print { .. }
-                | Command::Examine { .. }
+            Command::Examine { .. }
                 | Command::Disassemble { .. }
                 | Command::TypeOf { .. }
                 | Command::InfoSymbol { .. }

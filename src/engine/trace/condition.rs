@@ -82,7 +82,7 @@ impl<I: Inferior> Engine<I> {
             Entry::Vacant(vacant) => vacant.insert(compile()),
         };
         let judged = compiled.expression.as_ref().map_err(String::clone).and_then(|expression| {
-            holds(expression, regs, &self.inferior, process.pid, tid, space).map_err(|error| error.to_string())
+            holds(expression, regs, &self.inferior, self.who(tid), space).map_err(|error| error.to_string())
         });
         Some(judged.unwrap_or_else(|error| {
             tell(format!("the condition `{}` cannot be judged: {error}", test.text));

@@ -30,15 +30,8 @@ pub const COMMANDS: &[CommandSpec] = &[
         engine(Command::TypeOf { expression: rest.needed("the expression")?, detail: TypeDetail::Name })
     })
     .completing(Completes::Symbols),
-    row(G, "ptype", &["pt"], "ptype EXPR|TYPE", "The definition of a type, or of an expression's", |rest| {
-        if let Some(spec) = rest.format {
-            return Err(rest.wrong(format!(
-                "ptype has no `/{spec}`; `print &((T *)0)->member` tells an offset, `print sizeof(T)` a size"
-            )));
-        }
-        engine(Command::TypeOf { expression: rest.needed("the expression")?, detail: TypeDetail::Definition })
-    })
-    .completing(Completes::Symbols),
+    row(G, "ptype", &["pt"], "ptype[/o|/m] EXPR|TYPE", "The definition of a type, or of an expression's", parse_ptype)
+        .completing(Completes::Symbols),
     row(G, "info locals", &["info lo"], "info locals", "The variables in scope in the selected frame", |rest| {
         nothing_after(rest, Command::Variables { set: VariableSet::Locals })
     }),
@@ -90,6 +83,22 @@ pub const COMMANDS: &[CommandSpec] = &[
         engine(Command::Assign { assignment: rest.needed("the assignment")? })
     }),
 ];
+
+/// gdb's flags: `o` offsets, `m` no functions; what `t`, `r`, `M` and `T` ask for is so anyway.
+fn parse_ptype(rest: &Rest<'_>) -> Result<Parsed, ParseError> {
+    let flags = rest.format.unwrap_or("");
+    if let Some(other) = flags.chars().find(|flag| !"omtrMT".contains(*flag)) {
+        return Err(
+            rest.wrong(format!("ptype has no `/{other}`: `/o` shows offsets, sizes and holes, `/m` no functions"))
+        );
+    }
+    let detail = match (flags.contains('o'), flags.contains('m')) {
+        (true, _) => TypeDetail::Layout,
+        (false, true) => TypeDetail::Data,
+        (false, false) => TypeDetail::Definition,
+    };
+    engine(Command::TypeOf { expression: rest.needed("the type or expression")?, detail })
+}
 
 fn parse_print(rest: &Rest<'_>) -> Result<Parsed, ParseError> {
     let format = match rest.format {

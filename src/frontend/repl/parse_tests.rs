@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use super::*;
 use crate::api::{
     BreakpointAction, BreakpointSpec, Command, FrameMove, Leave, ModuleFilter, RegisterSet, SignalPolicy, StepKind,
-    TargetSelector, Toggle, Where,
+    TargetSelector, Toggle, TypeDetail, Where,
 };
 use crate::base::{Pid, Signal};
 
@@ -185,7 +185,14 @@ fn data_commands() {
     }
     assert!(parse_line("p").is_err());
     assert!(parse_line("p/xx 1").is_err());
-    assert!(matches!(parse_line("ptype/o struct S"), Err(ParseError::Usage { .. })));
+    assert!(matches!(parse_line("ptype/x struct S"), Err(ParseError::Usage { .. })));
+    let ptype = |line| match command(line) {
+        Command::TypeOf { expression, detail } => (expression, detail),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(ptype("ptype/om struct S"), ("struct S".to_owned(), TypeDetail::Layout));
+    assert_eq!(ptype("ptype/m S"), ("S".to_owned(), TypeDetail::Data));
+    assert_eq!(ptype("pt/tr S"), ("S".to_owned(), TypeDetail::Definition));
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod containers;
 mod describe;
 mod go;
 mod keyed;
+mod layout;
 mod member_pointer;
 pub(in crate::lang) mod numbers;
 mod objects;
@@ -13,7 +14,8 @@ mod show;
 mod smart;
 mod strings;
 
-pub use describe::describe;
+pub use describe::{describe_with, Functions};
+pub use layout::layout;
 
 use std::cell::Cell;
 use std::ops::Range;

@@ -4,9 +4,10 @@
 use super::gather::Named;
 use super::Kind;
 
-/// Names that are kept, 16 bytes each: what a processor's own cache holds. A unit of a large C++ program has some tens of
-/// thousands.
-const SLOTS: usize = 1 << 16;
+/// Names that are kept, 16 bytes each. A unit of a large C++ program has some tens of thousands.
+const SLOTS: usize = 1 << 18;
+/// Places where one can be, all in one line of the processor's cache.
+const WAYS: usize = 4;
 /// Scopes that are kept from one unit to the next, 16 bytes each.
 const SCOPES: usize = 1 << 19;
 /// What is in a scope of a larger number is not kept.
@@ -83,10 +84,10 @@ impl Question {
         Some(Question { text, about: u32::from(rest) << 24 | outer })
     }
 
-    /// The number of its slot.
-    fn slot(self) -> usize {
+    /// The number of the line where it can be.
+    fn line(self) -> usize {
         let mixed = (self.text ^ u64::from(self.about).rotate_right(24)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        (mixed >> (u64::BITS - SLOTS.trailing_zeros())) as usize
+        (mixed >> (u64::BITS - (SLOTS / WAYS).trailing_zeros())) as usize
     }
 }
 
@@ -101,15 +102,20 @@ struct Slot {
 /// Of no scope that there is.
 const EMPTY: Slot = Slot { text: 0, about: u32::MAX, answer: ScopeId::ROOT };
 
-/// Each question is at the one place where it can be; a later one takes that of an earlier one.
+/// The questions that can be in one line, the latest first.
+#[derive(Clone)]
+#[repr(align(64))]
+struct Line([Slot; WAYS]);
+
+/// What was added lately: in a full line a question takes the place of the earliest.
 pub(super) struct Lately {
-    slots: Vec<Slot>,
+    lines: Vec<Line>,
     scopes: Vec<Named>,
 }
 
 impl Default for Lately {
     fn default() -> Self {
-        Lately { slots: vec![EMPTY; SLOTS], scopes: vec![Named::ROOT] }
+        Lately { lines: vec![Line([EMPTY; WAYS]); SLOTS / WAYS], scopes: vec![Named::ROOT] }
     }
 }
 
@@ -141,13 +147,16 @@ impl Lately {
 
     /// The scope that the name is of, if it has been added.
     pub fn get(&self, question: Question) -> Option<ScopeId> {
-        let known = self.slots[question.slot()];
-        (known.text == question.text && known.about == question.about).then_some(known.answer)
+        let line = &self.lines[question.line()].0;
+        let known = line.iter().find(|one| one.text == question.text && one.about == question.about);
+        known.map(|one| one.answer)
     }
 
     /// Keeps that it has been.
     pub fn keep(&mut self, question: Question, answer: ScopeId) {
-        self.slots[question.slot()] = Slot { text: question.text, about: question.about, answer };
+        let line = &mut self.lines[question.line()].0;
+        line.rotate_right(1);
+        line[0] = Slot { text: question.text, about: question.about, answer };
     }
 }
 

@@ -11,6 +11,7 @@ mod lately;
 mod plan;
 mod write;
 
+use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -41,8 +42,8 @@ const NONE: u32 = u32::MAX;
 const DEPTH: usize = 64;
 /// More threads than this do not make a catalogue: each has some megabytes of its own.
 const WORKERS: usize = 16;
-/// After so many units the strings that were touched are let go of.
-const STRINGS_FOR: usize = 64;
+/// After so many bytes of entries the strings that were touched are let go of: names that were added are not looked at again.
+const STRINGS_FOR: usize = 24 << 20;
 /// Fewer names than this are not shared out.
 const LISTED: usize = 4096;
 /// A catalogue of less debug information is made in less time than it takes to keep it, bytes.
@@ -250,7 +251,7 @@ impl<'c> Listing<'c> {
             return Some(None);
         }
         self.write_name(number, name)?;
-        let name = String::from_utf8_lossy(name);
+        let name = std::str::from_utf8(name).map_or_else(|_| String::from_utf8_lossy(name), Cow::Borrowed);
         Some(wanted(&name).then(|| NamedType { name: name.into_owned(), keyword: kind.keyword() }))
     }
 
@@ -385,10 +386,11 @@ impl Dwarf {
             found.unwrap_or_else(|error| tracing::debug!(%error, "bad entries in a unit"));
             self.progress.advance(1);
             if let Some((section, part)) = unit.own_index().and_then(|index| self.units().span(index)) {
+                read += part.end.saturating_sub(part.start).min(STRINGS_FOR);
                 self.file.release(section, part);
             }
-            read += 1;
-            if read % STRINGS_FOR == 0 {
+            if read >= STRINGS_FOR {
+                read = 0;
                 self.file.release(SectionId::DebugStr, 0..usize::MAX);
             }
         }

@@ -160,7 +160,7 @@ impl Order {
     fn number(&self, hash: NameHash) -> u32 {
         let at = shard_of(hash);
         let names = &self.parts[at].names;
-        let first = names.partition_point(|(key, _)| key.hash < hash);
+        let first = first_not_below(names, hash);
         let is_it = hash != NameHash::ROOT && names.get(first).is_some_and(|(key, _)| key.hash == hash);
         if is_it {
             self.before[at].0 + first as u32
@@ -184,7 +184,50 @@ impl Order {
     }
 }
 
+/// Where a hash is in a part, or would be. Hashes are spread evenly: it is looked for from where it should be.
+fn first_not_below(names: &[(Key, Kept)], hash: NameHash) -> usize {
+    let is_below = |at: usize| names.get(at).is_some_and(|(key, _)| key.hash < hash);
+    let within_part = u128::from(hash.0 << SHARDS.trailing_zeros());
+    let guess = ((within_part * names.len() as u128) >> u64::BITS) as usize;
+    let (mut low, mut high, mut step) = (guess, guess, 1);
+    while low > 0 && !is_below(low - 1) {
+        high = low;
+        low = low.saturating_sub(step);
+        step *= 2;
+    }
+    while is_below(high) {
+        low = high;
+        high = (high + step).min(names.len());
+        step *= 2;
+    }
+    low + names[low..high].partition_point(|(key, _)| key.hash < hash)
+}
+
 /// Which shard the names of a hash are in.
 fn shard_of(hash: NameHash) -> usize {
-    (hash.0 >> 58) as usize % SHARDS
+    (hash.0 >> (u64::BITS - SHARDS.trailing_zeros())) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hash_is_found_where_it_is_wherever_it_should_be() {
+        let entry = EntryId { unit: crate::binary::dwarf::UnitId::own(0), offset: 0 };
+        let one = |hash: u64| {
+            let key = Key { hash: NameHash(hash), kind: Kind::Class, is_short: false };
+            (key, Kept { entry, scope: NameHash::ROOT, start: 0, len: 0 })
+        };
+        let spread = |count: u64| (0..count).map(move |number| number * ((1 << 58) / count));
+        let huddled: Vec<u64> = (0..100).chain(((1 << 58) - 100)..1 << 58).collect();
+        for hashes in [vec![], vec![7], spread(2).collect(), spread(1000).collect(), huddled, vec![5; 40]] {
+            let names: Vec<_> = hashes.iter().map(|hash| one(*hash)).collect();
+            let asked = hashes.iter().flat_map(|hash| [hash.saturating_sub(1), *hash, hash + 1]);
+            for hash in asked.chain([0, 1 << 57, (1 << 58) - 1]).map(NameHash) {
+                let right = names.partition_point(|(key, _)| key.hash < hash);
+                assert_eq!(first_not_below(&names, hash), right, "{hash:?} of {}", names.len());
+            }
+        }
+    }
 }
