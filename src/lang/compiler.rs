@@ -396,6 +396,9 @@ impl<'a> Compiler<'a> {
                 self.at += 1;
                 let quoted = span.of(self.text);
                 let name = quoted.get(1..quoted.len() - 1).unwrap_or("");
+                if let Some(found) = self.scoped(name, span)? {
+                    return Ok(found);
+                }
                 if let Some(found) = self.names.debug().and_then(|debug| debug.variable(name)) {
                     return self.found(found, span);
                 }
@@ -413,6 +416,21 @@ impl<'a> Compiler<'a> {
             }
             TokenKind::End if self.at == 0 => Err(Fault::Empty.at(span)),
             _ => Err(Fault::Unexpected { wanted: "an expression", found: self.found_text() }.at(span)),
+        }
+    }
+
+    /// `::name` behind a scope in quotes: a source file, or a function. `None`: something else stands there.
+    fn scoped(&mut self, scope: &str, start: Span) -> Result<Option<Operand>, LangError> {
+        let own = self.span().of(self.text).strip_prefix("::").filter(|_| self.token().kind == TokenKind::Name);
+        let Some(own) = own else { return Ok(None) };
+        let span = start.to(self.span());
+        self.at += 1;
+        let debug = self.names.debug();
+        let of_file = || debug.and_then(|debug| debug.in_file(scope, own)).filter(|_| !scope.contains('('));
+        let of_function = || debug.and_then(|debug| debug.variable(&format!("{scope}::{own}")));
+        match of_file().or_else(of_function) {
+            Some(found) => self.found(found, span).map(Some),
+            None => Err(Fault::NoSymbol(format!("'{scope}'::{own}")).at(span)),
         }
     }
 

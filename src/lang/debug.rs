@@ -76,6 +76,12 @@ pub trait DebugNames {
     /// A variable or enumerator: of the frame, of its function's namespaces, or of the whole program.
     fn variable(&self, name: &str) -> Option<Found>;
 
+    /// A variable outside of functions that the code of a source file can name.
+    fn in_file(&self, file: &str, name: &str) -> Option<Found> {
+        let _ = (file, name);
+        None
+    }
+
     /// A value of the history or a convenience variable, by its name without the `$`; `None` also for a plain number.
     fn kept(&self, name: &str) -> Option<Found>;
 

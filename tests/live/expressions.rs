@@ -120,7 +120,7 @@ fn commas_casts_sizes_and_changes_are_as_gdb_has_them() {
         "level",
     ];
     let commands: Vec<String> = asked.iter().map(|one| format!("print {one}")).collect();
-    let whatis = ["whatis typeof(row)", "whatis __typeof__(one.d)", "whatis L'a'"];
+    let whatis = ["whatis typeof(pointer)", "whatis __typeof__(one.d)", "whatis L'a'"];
     let commands: Vec<&str> = commands.iter().map(String::as_str).chain(whatis).collect();
     let stops = ["break words.c:11", "continue"];
     let mut words = vec!["run", "--batch"];
@@ -201,4 +201,49 @@ fn the_session_is_asked_for_threads_signals_and_the_end() {
     assert!(output.stderr.contains("$_siginfo has no si_signo here"), "{output:?}");
     let output = run(&["handle SIGUSR2 nostop nopass", "continue", "print $_exitcode"], &[]);
     assert_eq!(printed(&output.stdout), ["3"], "{output:?}");
+}
+
+#[test]
+fn variables_are_named_by_their_file_and_by_their_function() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let other = directory.path().join("other.cpp");
+    std::fs::write(&other, "static int kept = 22;\nint other() { return kept; }\n").expect("a file of ours");
+    let program = "int other();\nstatic int kept = 11;\nint global = 3;\n\
+                   int twice(int a) { static int seen = 9; seen += 8; return seen + a; }\n\
+                   namespace deep { struct S { int calls(int a) { static int made = 100; return made += a; } }; }\n\
+                   int main() {\n  int own = 5; deep::S s;\n  return twice(2) + s.calls(1) + kept + other() + own;\n}\n";
+    let source = directory.path().join("scoped.cpp");
+    std::fs::write(&source, program).expect("a file of ours");
+    let mut compiler = Command::new("g++");
+    let done =
+        compiler.args(["-g", "-O0", "-o", "scoped", "scoped.cpp", "other.cpp"]).current_dir(directory.path()).output();
+    assert!(done.expect("g++ runs").status.success());
+    let path = directory.path().join("scoped");
+    let asked = [
+        "'scoped.cpp'::kept",
+        "'other.cpp'::kept",
+        "'scoped.cpp'::global",
+        "twice::seen",
+        "'twice(int)'::seen",
+        "main::own",
+        "twice::seen = 4",
+        "*&twice::seen",
+    ];
+    let prints: Vec<String> = asked.iter().map(|one| format!("print {one}")).collect();
+    let prints: Vec<&str> = prints.iter().map(String::as_str).collect();
+    let judged = ["break twice if twice::seen == 9 && 'other.cpp'::kept == 22", "continue", "print a"];
+    let ways =
+        ["print deep::S::calls::made", "print 'other.cpp'::global", "print 'nowhere.cpp'::kept", "print main::seen"];
+    let mut words = vec!["run", "--batch"];
+    let commands = judged.iter().chain(&["up"]).chain(&prints).chain(&ways);
+    words.extend(commands.flat_map(|one| ["--ex", one]));
+    words.extend(["--", path.to_str().expect("a path in UTF-8")]);
+    let ours = Rdbg::run(words, Duration::from_secs(60));
+    let theirs =
+        of_gdb(&path, &["break main", "run"].into_iter().chain(judged).chain(["up"]).chain(prints).collect::<Vec<_>>());
+    let (own, other) = (printed(&ours.stdout), printed(&theirs));
+    assert_eq!(own[..=asked.len()], other, "{ours:?}");
+    assert_eq!(own[asked.len() + 1..], ["100", "3"], "{ours:?}");
+    assert!(ours.stderr.contains("no symbol \"'nowhere.cpp'::kept\""), "{ours:?}");
+    assert!(ours.stderr.contains("no symbol \"main::seen\""), "{ours:?}");
 }

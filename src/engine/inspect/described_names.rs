@@ -17,6 +17,7 @@ use crate::lang::{
     DebugNames, DebugType, Environment, Expression, Found, Names, RegisterId, RegisterName, Value, VectorName,
     VectorValue,
 };
+use crate::target::address_space::LoadedModule;
 use crate::target::breakpoint::{CleanMemory, SiteTable};
 
 /// A value of the history, or a convenience variable.
@@ -72,7 +73,7 @@ impl<'a> DescribedNames<'a> {
         Self { plain, scope, memory, fs_base, types, variables: OnceCell::new() }
     }
 
-    fn types(&self, module: u16) -> Option<&Types<'a>> {
+    pub(super) fn types(&self, module: u16) -> Option<&Types<'a>> {
         let loaded = self.plain.space?.modules.modules().get(usize::from(module))?;
         Some(self.types.get(usize::from(module))?.get_or_init(|| loaded.module.dwarf().types()))
     }
@@ -89,7 +90,7 @@ impl<'a> DescribedNames<'a> {
         Some((u16::try_from(index).ok()?, at))
     }
 
-    fn in_frame(&self, name: &str) -> Option<Found> {
+    pub(super) fn in_frame(&self, name: &str) -> Option<Found> {
         let (module, at) = self.here()?;
         let types = self.types(module)?;
         let chain = match self.scope {
@@ -194,15 +195,30 @@ impl<'a> DescribedNames<'a> {
         }
         match global {
             Global::Enumerator(id, number) => Some(Found::Constant { ty: DebugType { module, id }, number }),
-            Global::Variable(variable) => {
-                if let InScope::Site(scope) = self.scope {
-                    return Some(scope.outside_of_functions(loaded).find(types, module, &variable));
-                }
-                let modules = &self.plain.space?.modules;
-                let scope = StaticScope { modules, loaded, memory: self.memory, fs_base: self.fs_base };
-                Some(Found::Value { value: scope.value(types, &variable), module })
-            }
+            Global::Variable(variable) => self.static_value(loaded, module, &variable),
         }
+    }
+
+    /// Of one module; what the code at an address can name.
+    pub(super) fn global_near(&self, module: u16, name: &str, near: FileAddr) -> Option<Found> {
+        self.global_in(module, name, Some(near), Reach::Program)
+    }
+
+    /// A variable of a module that needs no frame.
+    pub(super) fn static_value(&self, loaded: &'a LoadedModule, module: u16, variable: &Variable) -> Option<Found> {
+        let types = self.types(module)?;
+        if let InScope::Site(scope) = self.scope {
+            return Some(scope.outside_of_functions(loaded).find(types, module, variable));
+        }
+        let modules = &self.plain.space?.modules;
+        let scope = StaticScope { modules, loaded, memory: self.memory, fs_base: self.fs_base };
+        Some(Found::Value { value: scope.value(types, variable), module })
+    }
+
+    /// Whether a function of a module is that of the scope, or what is inlined there.
+    pub(super) fn is_of_frame(&self, module: u16, function: EntryId) -> bool {
+        let is_here = self.here().is_some_and(|(here, _)| here == module);
+        is_here && self.function() == Some(function)
     }
 }
 
@@ -288,7 +304,11 @@ impl DebugNames for DescribedNames<'_> {
         if is_function {
             return None;
         }
-        self.global(name)
+        self.global(name).or_else(|| self.variable_of_function(name))
+    }
+
+    fn in_file(&self, file: &str, name: &str) -> Option<Found> {
+        self.variable_of_file(file, name)
     }
 
     fn kept(&self, name: &str) -> Option<Found> {

@@ -139,7 +139,7 @@ fn is_called(function: &FunctionMatch, name: &str) -> bool {
         let stem = own.split('<').next().unwrap_or(own);
         own == name || stem.rsplit(' ').next() == Some(name)
     };
-    name.contains("::") || function.names.is_empty() || function.names.iter().any(is_plain)
+    name.contains("::") || name.contains('(') || function.names.is_empty() || function.names.iter().any(is_plain)
 }
 
 impl<'a> TargetNames<'a> {

@@ -12,6 +12,7 @@ pub(super) mod memory;
 mod printing;
 mod registers;
 mod returned;
+mod scoped_names;
 pub(in crate::engine) mod session_values;
 pub(super) mod source;
 pub(super) mod stack;
