@@ -59,12 +59,14 @@ pub fn change_in(text: &str) -> Option<Change<'_>> {
         (one.span.end == other.span.start).then_some((one.span.start as usize, other.span.end as usize, by))
     };
     // `print -- x` ends its options.
-    let is_tight = |end: usize| tokens.get(2).is_some_and(|operand| operand.span.start as usize == end);
+    let is_tight =
+        |end: usize| tokens.get(2).is_some_and(|one| one.kind != TokenKind::End && one.span.start as usize == end);
     if let Some((_, end, by)) = step(0).filter(|(_, end, _)| is_tight(*end)) {
         return Some(Change::Before { place: text.get(end..)?.trim(), by });
     }
     let (start, _, by) = step(tokens.len().checked_sub(3)?)?;
-    Some(Change::Behind { place: text.get(..start)?.trim(), by })
+    let place = text.get(..start)?.trim();
+    (!place.is_empty()).then_some(Change::Behind { place, by })
 }
 
 impl Assignment {
