@@ -58,11 +58,15 @@ pub fn change_in(text: &str) -> Option<Change<'_>> {
         };
         (one.span.end == other.span.start).then_some((one.span.start as usize, other.span.end as usize, by))
     };
-    if let Some((_, end, by)) = step(0) {
+    // `print -- x` ends its options.
+    let is_tight =
+        |end: usize| tokens.get(2).is_some_and(|one| one.kind != TokenKind::End && one.span.start as usize == end);
+    if let Some((_, end, by)) = step(0).filter(|(_, end, _)| is_tight(*end)) {
         return Some(Change::Before { place: text.get(end..)?.trim(), by });
     }
     let (start, _, by) = step(tokens.len().checked_sub(3)?)?;
-    Some(Change::Behind { place: text.get(..start)?.trim(), by })
+    let place = text.get(..start)?.trim();
+    (!place.is_empty()).then_some(Change::Behind { place, by })
 }
 
 impl Assignment {
@@ -158,8 +162,8 @@ mod tests {
         assert_eq!(change_in("a[i = 2] = 5"), Some(Change::Assigned("a[i = 2]")));
         assert_eq!(change_in("x <<= 1"), Some(Change::Assigned("x")));
         assert_eq!(change_in("p->x++"), Some(Change::Behind { place: "p->x", by: "+= 1" }));
-        assert_eq!(change_in("-- x"), Some(Change::Before { place: "x", by: "-= 1" }));
-        for text in ["x == 5", "x - -1", "x <= y", "- -x", "x + +y", "", "+", "'a' != b"] {
+        assert_eq!(change_in("--x"), Some(Change::Before { place: "x", by: "-= 1" }));
+        for text in ["x == 5", "x - -1", "x <= y", "- -x", "x + +y", "-- x", "", "+", "++", "'a' != b"] {
             assert_eq!(change_in(text), None, "{text}");
         }
     }

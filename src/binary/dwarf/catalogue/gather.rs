@@ -63,10 +63,16 @@ struct Said<'a> {
 }
 
 /// What one worker keeps from unit to unit. It is given them in their order.
-#[derive(Default)]
 pub(super) struct Worker {
     plans: Plans,
     lately: Lately,
+}
+
+impl Worker {
+    /// For units of so much debug information together, bytes.
+    pub fn new(size: usize) -> Worker {
+        Worker { plans: Plans::default(), lately: Lately::new(size) }
+    }
 }
 
 /// The entries of a unit, as bytes.

@@ -4,8 +4,10 @@
 use super::gather::Named;
 use super::Kind;
 
-/// Names that are kept, 16 bytes each. A unit of a large C++ program has some tens of thousands.
-const SLOTS: usize = 1 << 18;
+/// The most lines of names, 64 bytes each. A unit of a large C++ program has some tens of thousands of names.
+const LINES: usize = 1 << 16;
+/// Bytes of debug information for which there is one line.
+const PER_LINE: usize = 256;
 /// Places where one can be, all in one line of the processor's cache.
 const WAYS: usize = 4;
 /// Scopes that are kept from one unit to the next, 16 bytes each.
@@ -84,10 +86,11 @@ impl Question {
         Some(Question { text, about: u32::from(rest) << 24 | outer })
     }
 
-    /// The number of the line where it can be.
-    fn line(self) -> usize {
+    /// The number of the line where it can be, of a power of two.
+    fn line(self, lines: usize) -> usize {
         let mixed = (self.text ^ u64::from(self.about).rotate_right(24)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        (mixed >> (u64::BITS - (SLOTS / WAYS).trailing_zeros())) as usize
+        // The upper bits depend on all others. Of one line there is none to take.
+        (mixed >> 1 >> (u64::BITS - 1 - lines.trailing_zeros())) as usize
     }
 }
 
@@ -113,17 +116,18 @@ pub(super) struct Lately {
     scopes: Vec<Named>,
 }
 
-impl Default for Lately {
-    fn default() -> Self {
-        Lately { lines: vec![Line([EMPTY; WAYS]); SLOTS / WAYS], scopes: vec![Named::ROOT] }
-    }
-}
-
 impl Lately {
+    /// For units of so much debug information together, bytes.
+    pub fn new(size: usize) -> Lately {
+        let lines = (size / PER_LINE).clamp(1, LINES).next_power_of_two();
+        Lately { lines: vec![Line([EMPTY; WAYS]); lines], scopes: vec![Named::ROOT] }
+    }
+
     /// Begins another unit: scopes of earlier ones are not asked for by their numbers any more.
     pub fn begin(&mut self) {
         if self.scopes.len() > SCOPES {
-            *self = Lately::default();
+            self.lines.fill(Line([EMPTY; WAYS]));
+            self.scopes.truncate(1);
         }
     }
 
@@ -147,14 +151,15 @@ impl Lately {
 
     /// The scope that the name is of, if it has been added.
     pub fn get(&self, question: Question) -> Option<ScopeId> {
-        let line = &self.lines[question.line()].0;
+        let line = &self.lines[question.line(self.lines.len())].0;
         let known = line.iter().find(|one| one.text == question.text && one.about == question.about);
         known.map(|one| one.answer)
     }
 
     /// Keeps that it has been.
     pub fn keep(&mut self, question: Question, answer: ScopeId) {
-        let line = &mut self.lines[question.line()].0;
+        let at = question.line(self.lines.len());
+        let line = &mut self.lines[at].0;
         line.rotate_right(1);
         line[0] = Slot { text: question.text, about: question.about, answer };
     }
@@ -170,7 +175,7 @@ mod tests {
         let ask = |text| Question::new(ScopeId::ROOT, text, Kind::Class, Inline::No);
         let (first, second) = (Text::From(strings), Text::From(&strings[6..]));
         assert_eq!((first.bytes(), second.bytes()), (Some(&b"store"[..]), Some(&b"store"[..])));
-        let mut lately = Lately::default();
+        let mut lately = Lately::new(1 << 20);
         let store = lately.scope(Named::of("store"));
         lately.keep(ask(first).unwrap(), store);
         assert_eq!(lately.get(ask(first).unwrap()).map(|scope| lately.named(scope)), Some(Named::of("store")));
@@ -197,7 +202,7 @@ mod tests {
 
     #[test]
     fn scopes_are_forgotten_between_units_when_there_are_many() {
-        let mut lately = Lately::default();
+        let mut lately = Lately::new(1 << 20);
         let scope = (0..=SCOPES).map(|number| lately.scope(Named::of(&number.to_string()))).last().unwrap();
         let question = Question::new(scope, Text::Own(b"it"), Kind::Class, Inline::No).unwrap();
         lately.keep(question, scope);

@@ -44,6 +44,8 @@ const DEPTH: usize = 64;
 const WORKERS: usize = 16;
 /// After so many bytes of entries the strings that were touched are let go of: names that were added are not looked at again.
 const STRINGS_FOR: usize = 24 << 20;
+/// What a unit in another file is taken for, bytes.
+const SMALL: usize = 64 << 10;
 /// Fewer names than this are not shared out.
 const LISTED: usize = 4096;
 /// A catalogue of less debug information is made in less time than it takes to keep it, bytes.
@@ -362,7 +364,7 @@ impl Dwarf {
         self.progress.stage(&format!("reading the names of {file}"), units.len() as u64);
         let collector = Collector::default();
         let next = AtomicUsize::new(0);
-        let workers = rayon::current_num_threads().min(WORKERS);
+        let workers = rayon::current_num_threads().min(WORKERS).min(units.len());
         (0..workers).into_par_iter().with_max_len(1).for_each(|_| self.gather_some(&units, &next, &collector));
         self.file.release(SectionId::DebugStr, 0..usize::MAX);
         if self.progress.is_cancelled() || collector.is_full() {
@@ -376,7 +378,9 @@ impl Dwarf {
 
     /// One worker's part of the units, each the next that nobody has begun with.
     fn gather_some(&self, units: &[UnitId], next: &AtomicUsize, collector: &Collector) {
-        let mut worker = gather::Worker::default();
+        // Of split units the file itself has little: there are as many as if each were a small one.
+        let size = self.file.section(SectionId::DebugInfo).len().max(units.len() * SMALL);
+        let mut worker = gather::Worker::new(size);
         let mut read = 0usize;
         while let Some(&unit) = units.get(next.fetch_add(1, Ordering::Relaxed)) {
             if self.progress.is_cancelled() || collector.is_full() {

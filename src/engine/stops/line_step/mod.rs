@@ -289,7 +289,7 @@ impl<I: Inferior> Engine<I> {
         let other_line = row_line.is_some() && row_line != step.line;
         if row_line.is_none() {
             self.go_on_in(&here);
-        } else if here.range().start == regs.pc() && other_line {
+        } else if here.range(step.kind).start == regs.pc() && other_line {
             let unwinding = self.line_step.as_mut().is_some_and(|step| {
                 step.unwinding &= same_function;
                 step.unwinding
@@ -323,7 +323,7 @@ impl<I: Inferior> Engine<I> {
     /// The code around the pc is passed through.
     fn go_on_in(&mut self, here: &Here) {
         if let Some(step) = self.line_step.as_mut() {
-            step.range = here.range();
+            step.range = here.range(step.kind);
         }
     }
 
@@ -389,7 +389,7 @@ impl LineStep {
             kind,
             left,
             line: here.line(),
-            range: here.range(),
+            range: here.range(kind),
             copies: here.copies.clone(),
             ends: Ends::AtLine,
             phase: Phase::Single,

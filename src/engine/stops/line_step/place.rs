@@ -1,5 +1,6 @@
 //! What the source says of a place that a step comes to.
 
+use crate::api::LineStepKind;
 use crate::base::{AddrRange, Inferior, LoadBias, Tid, VirtAddr};
 use crate::binary::dwarf::{CodePlace, Instance};
 use crate::engine::inspect::inlined::not_entered;
@@ -35,9 +36,12 @@ impl Here {
         self.copies.iter().chain(&self.begun).cloned().collect()
     }
 
-    pub(super) fn range(&self) -> AddrRange {
+    /// The row's code. Where the next row goes on with the line, an inlined call can begin, so that is looked at anew.
+    /// To `until` the rows of a line are one.
+    pub(super) fn range(&self, kind: LineStepKind) -> AddrRange {
         let Some(place) = &self.place else { return AddrRange::default() };
-        AddrRange { start: self.loaded_bias.to_virt(place.row.addr), end: self.loaded_bias.to_virt(place.line_end()) }
+        let end = if kind == LineStepKind::Until { place.line_end() } else { place.end };
+        AddrRange { start: self.loaded_bias.to_virt(place.row.addr), end: self.loaded_bias.to_virt(end) }
     }
 }
 
