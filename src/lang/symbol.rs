@@ -13,7 +13,9 @@ const CANDIDATES: usize = 16;
 /// The symbol with the longest name at the start of `rest`, and that name's length. Names may have template arguments
 /// and parameters: `A<int>::f(char)`.
 pub(super) fn longest(rest: &str, names: &dyn Names) -> Option<(VirtAddr, usize)> {
-    longest_by(rest, lexer::name_length(rest), &|name| names.symbol(name))
+    // `f()` is a call, `f(int)` a name.
+    let is_call = |name: &str| name.ends_with("()") && !name.ends_with("operator()");
+    longest_by(rest, lexer::name_length(rest), &|name| if is_call(name) { None } else { names.symbol(name) })
 }
 
 /// What the longest name at the start of `rest` means, of those that mean something, and that name's length. The shortest
