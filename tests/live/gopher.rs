@@ -101,3 +101,14 @@ fn gos_types_are_shown_by_what_they_hold() {
     assert_eq!((0..100).filter(|n| output.stdout.contains(&format!("[{n}] = {}", n * n))).count(), 100);
     assert!(!output.stdout.contains("walk ended"), "{}", output.stdout);
 }
+
+/// A goroutine's stack is a few kilobytes on Go's heap.
+#[test]
+fn nothing_is_called_in_a_go_program() {
+    let fixture = Fixture::build("gopher", Variant::O0);
+    let at_line = format!("break main.go:{}", line_of("// line: filled"));
+    let commands = ["set allow-calls on", &at_line, "continue", "print main.square2(3)", "delete", "continue"];
+    let output = batch(&fixture, &[], &commands);
+    assert!(output.stderr.contains("may be on a goroutine's stack"), "{output:?}");
+    assert!(output.stdout.contains(" exited with status 0\n"), "{output:?}");
+}

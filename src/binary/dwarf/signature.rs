@@ -38,10 +38,10 @@ pub struct CallSignature {
 }
 
 impl<'a> Types<'a> {
-    /// The signature of a function, or of a function type. `None`: the entry cannot be read, or is of a language with
-    /// calling conventions of its own.
+    /// The signature of a function, or of a function type. `None`: the entry cannot be read, is of a language with calling
+    /// conventions of its own, or of assembly, whose functions are described without what they take.
     pub fn call_signature(&self, function: EntryId) -> Option<CallSignature> {
-        if self.is_go(function) {
+        if self.is_go(function) || self.is_assembly(function) {
             return None;
         }
         let (result, place) = self.result_of(function)?;

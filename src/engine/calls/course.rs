@@ -213,6 +213,12 @@ impl<I: Inferior> Engine<I> {
         let Some(thread) = self.threads.get(&tid).filter(|one| one.is_stopped()) else {
             return refuse("runs on", "interrupt it first (Ctrl-C, or `interrupt`)");
         };
+        if self.is_go_program(tid) {
+            return refuse(
+                "may be on a goroutine's stack, which a call could overrun",
+                "Go's functions cannot be called",
+            );
+        }
         match thread.state {
             RunState::Stopped(StopKind::Syscall) => {
                 refuse("stands inside a system call", "`stepi` or `finish` takes it out, or select another thread")
@@ -224,6 +230,15 @@ impl<I: Inferior> Engine<I> {
             _ if thread.in_vfork => refuse("waits for its vfork child", "select another thread"),
             _ => Ok(()),
         }
+    }
+
+    /// Whether the program has Go's table of functions.
+    fn is_go_program(&self, tid: Tid) -> bool {
+        let modules = self.space_of(tid).and_then(|id| self.spaces.get(&id)).map(|space| space.modules.modules());
+        let has_table = |one: &crate::target::address_space::LoadedModule| {
+            one.module.sections().iter().any(|section| section.name.ends_with(".gopclntab"))
+        };
+        modules.unwrap_or_default().iter().any(has_table)
     }
 
     /// Whether the thread's stack has room for the frame. Writes by the debugger would go through, whatever is there.
