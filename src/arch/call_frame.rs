@@ -62,6 +62,8 @@ pub struct Interrupted {
     pub extended: ExtendedRegs,
     /// The signals that it blocks.
     pub blocked: u64,
+    /// The system call that the stop has made fail with EINTR, by its number, if it is to be made again.
+    pub broken: Option<u64>,
 }
 
 /// What is to be called.
@@ -272,7 +274,7 @@ fn signal_image(extended: &[u8]) -> Vec<u8> {
 }
 
 fn ucontext(interrupted: &Interrupted, fpstate: VirtAddr) -> Vec<u8> {
-    let regs = restarted(&interrupted.regs);
+    let regs = restarted(&interrupted.regs, interrupted.broken);
     let mut bytes = vec![0; UCONTEXT_SIZE];
     let mut put = |at: usize, word: u64| bytes[at..at + 8].copy_from_slice(&word.to_le_bytes());
     put(0, UC_FLAGS);
@@ -309,9 +311,10 @@ fn ucontext(interrupted: &Interrupted, fpstate: VirtAddr) -> Vec<u8> {
 
 /// Registers with which a system call that the stop has interrupted is made again: the kernel does that only for a thread
 /// that goes on from the stop itself (arch/x86/kernel/signal.c, arch_do_signal_or_restart).
-fn restarted(regs: &Regs) -> Regs {
+fn restarted(regs: &Regs, broken: Option<u64>) -> Regs {
     let again = |number| Regs { rip: regs.rip.wrapping_sub(2), rax: number, ..*regs };
     match (regs.orig_rax as i64, regs.rax as i64) {
+        (0.., -4) if broken == Some(regs.orig_rax) => again(regs.orig_rax),
         (0.., -514..=-512) => again(regs.orig_rax),
         (0.., -516) => again(SYS_RESTART),
         _ => *regs,
@@ -329,7 +332,7 @@ mod tests {
         let mut extended = vec![0; 832];
         extended[SW_RESERVED_AT] = 7;
         let extended = ExtendedRegs::new(extended, ComponentPlaces::new(|_| None));
-        Interrupted { regs: Regs { orig_rax: u64::MAX, ..regs }, extended, blocked: 0x55 }
+        Interrupted { regs: Regs { orig_rax: u64::MAX, ..regs }, extended, blocked: 0x55, broken: None }
     }
 
     fn spec(operands: Vec<CallOperand>) -> CallSpec {
@@ -404,10 +407,12 @@ mod tests {
     #[test]
     fn an_interrupted_call_is_made_again() {
         let asleep = Regs { rip: 0x102, orig_rax: 7, rax: (-514i64) as u64, ..Regs::default() };
-        assert_eq!((restarted(&asleep).rip, restarted(&asleep).rax), (0x100, 7));
+        assert_eq!((restarted(&asleep, None).rip, restarted(&asleep, None).rax), (0x100, 7));
         let timed = Regs { rax: (-516i64) as u64, ..asleep };
-        assert_eq!(restarted(&timed).rax, SYS_RESTART);
+        assert_eq!(restarted(&timed, None).rax, SYS_RESTART);
+        let broken = Regs { rax: (-4i64) as u64, ..asleep };
+        assert_eq!([None, Some(7)].map(|number| restarted(&broken, number).rip), [0x102, 0x100]);
         let plain = Regs { orig_rax: u64::MAX, ..asleep };
-        assert_eq!(restarted(&plain), plain);
+        assert_eq!(restarted(&plain, None), plain);
     }
 }

@@ -228,7 +228,7 @@ fn a_thread_goes_on_as_it_was_though_rdbg_is_killed_in_the_call() {
     if !std::arch::is_x86_feature_detected!("avx") {
         return crate::support::skip("the CPU has no AVX");
     }
-    for mode in [&[][..], &["--read"]] {
+    for mode in [&[][..], &["--read"], &["--poll"]] {
         for is_killed in [true, false] {
             let mut target = Target::start(&Fixture::get("patterned"), mode);
             target.release();

@@ -159,6 +159,7 @@ impl<I: Inferior> Engine<I> {
             regs: self.inferior.regs(tid).map_err(failed)?,
             extended: self.inferior.extended_regs(tid).map_err(failed)?,
             blocked: self.inferior.blocked_signals(tid).map_err(failed)?,
+            broken: self.threads.get(&tid).and_then(|one| one.broken).map(|call| call.number),
         };
         let spec = CallSpec {
             function: planned.function,
