@@ -255,3 +255,33 @@ fn a_thread_goes_on_as_it_was_though_rdbg_is_killed_in_the_call() {
         }
     }
 }
+
+/// With non-stop the others run all the time.
+#[test]
+fn a_thread_that_stands_alone_makes_a_call_alone() {
+    let fixture = Fixture::build("called", Variant::O0);
+    let program = fixture.path().display().to_string();
+    let lines = ["set non-stop on", "break handled", "continue", "print locked()", "print bump()", "info threads"];
+    let lines = lines.into_iter().flat_map(|line| ["--ex", line]);
+    let line = ["run", "--allow-calls", "--batch"].into_iter().chain(lines);
+    let output = Rdbg::run(line.chain(["--ex", "delete", "--ex", "continue", "--", &program, "lock"]), LONG).success();
+    assert!(output.stdout.contains("$1 = 5\n") && output.stdout.contains("$2 = 1\n"), "{output:?}");
+    assert!(output.stdout.contains("11 2 some text 12 1.5"), "{output:?}");
+}
+
+/// Clients of the session may look meanwhile; what would move the program ends the call.
+#[test]
+fn another_client_ends_a_call_only_where_it_moves_the_program() {
+    let mut rdbg = stopped(&["--allow-calls"], &[]);
+    rdbg.send("print forever()");
+    rdbg.expect_line("in the call", LONG);
+    let home = rdbg.home.clone();
+    let ctl = |command: &str| home.run(["ctl", command], SOON);
+    let output = ctl("info threads");
+    assert!(output.stdout.contains("running"), "{output:?}");
+    let output = ctl("print bump()");
+    assert!(output.stderr.contains("error: "), "{output:?}");
+    ctl("interrupt").success();
+    rdbg.expect_line("another command came meanwhile", SOON);
+    goes_on(rdbg, 1);
+}

@@ -24,6 +24,7 @@ use crate::engine::stops::stepping::{AfterReturn, Others, StepGoal};
 use crate::lang::typed::{Held, TypedValue};
 use crate::lang::{Type, Value};
 use crate::target::broken_call::{BrokenCall, RedoneCall};
+use crate::target::calls_under_way::ThreadCalls;
 use crate::target::debug_register::Reached;
 use crate::target::task::{RunState, StopKind};
 
@@ -77,6 +78,7 @@ struct Stood {
     broken: Option<BrokenCall>,
     redone: Option<RedoneCall>,
     reached: Vec<Reached>,
+    calls: ThreadCalls,
 }
 
 /// That the clock of a call has ticked.
@@ -137,7 +139,7 @@ impl<I: Inferior> Engine<I> {
 
     /// Ends a call that is under way, before a command that would move the program on its own.
     pub(in crate::engine) fn make_way_for(&mut self, command: &Command) {
-        if self.calling.under_way.is_none() || looks_only(command) {
+        if self.calling.under_way.is_none() || !moves(command) {
             return;
         }
         self.break_off_call("another command came meanwhile");
@@ -311,6 +313,7 @@ impl<I: Inferior> Engine<I> {
             broken: thread.broken.take(),
             redone: thread.redone.take(),
             reached: std::mem::take(&mut thread.reached),
+            calls: std::mem::take(&mut thread.calls),
         })
     }
 
@@ -500,6 +503,7 @@ impl<I: Inferior> Engine<I> {
         thread.broken = stood.broken.take();
         thread.redone = stood.redone.take();
         thread.reached = std::mem::take(&mut stood.reached);
+        thread.calls = std::mem::take(&mut stood.calls);
         // The stop for its delivery is over: a signal that was to come has to be sent anew. A fault comes by itself when
         // the instruction is executed again, with its address.
         let again = stood.owed.filter(|signal| !is_fault(*signal));
@@ -516,25 +520,23 @@ fn is_fault(signal: Signal) -> bool {
     [4, 7, 8, 11].contains(&signal.0)
 }
 
-/// Commands that leave a call alone.
-fn looks_only(command: &Command) -> bool {
+/// Commands that let the program go on in a way of their own, or end the session with it.
+fn moves(command: &Command) -> bool {
     matches!(
         command,
-        Command::Backtrace { .. }
-            | Command::ListBreakpoints
-            | Command::ListThreads
-            | Command::ListModules
-            | Command::ListNameSources
-            | Command::ListInferiors
-            | Command::ListSignals
-            | Command::Show { .. }
-            | Command::Functions { .. }
-            | Command::DataSymbols { .. }
-            | Command::TypeNames { .. }
-            | Command::Complete { .. }
-            | Command::Processes { .. }
-            | Command::Safety
-            | Command::Status
-            | Command::TraceProgress
+        Command::Target { .. }
+            | Command::Run { .. }
+            | Command::Trace { .. }
+            | Command::Continue
+            | Command::StepInstruction { .. }
+            | Command::Step { .. }
+            | Command::Advance { .. }
+            | Command::Finish
+            | Command::Signal { .. }
+            | Command::QueueSignal { .. }
+            | Command::Interrupt
+            | Command::Detach
+            | Command::Kill
+            | Command::Quit { .. }
     )
 }

@@ -141,6 +141,7 @@ impl<I: Inferior> Engine<I> {
         if over.is_empty() {
             return;
         }
+        self.break_off_call("the pause budget is over");
         if self.world == World::Stopped {
             over = self.threads.keys().copied().filter(|tid| self.stands_for_user(*tid)).collect();
         }
