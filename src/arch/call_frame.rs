@@ -34,6 +34,8 @@ const UC_SIGMASK_AT: usize = 296;
 const NO_STACK_CHANGE: u32 = 0x7fff_ffff;
 /// The words of the ucontext that arguments on the stack may take: its flags, its link and the alternate stack's address.
 const STACK_WORDS: usize = 3;
+/// A larger result is not had on the stack, bytes.
+const LARGEST_RESULT: u64 = 1 << 20;
 /// Direction, trap and resume flags.
 const FLAGS_CLEARED: u64 = 1 << 10 | 1 << 8 | 1 << 16;
 /// restart_syscall(2).
@@ -124,6 +126,9 @@ pub fn lay_out_call(spec: &CallSpec, interrupted: &Interrupted) -> Result<CallFr
     let image = interrupted.extended.image();
     if image.len() < XSAVE_LEAST {
         return Err(ArchError::NoExtendedState(image.len()));
+    }
+    if let Some(size) = spec.result_size.filter(|size| *size > LARGEST_RESULT) {
+        return Err(ArchError::ResultTooLarge(size));
     }
     let top = (interrupted.regs.rsp.wrapping_sub(RED_ZONE)).min(spec.below.0) & !15;
     let mut room = Room { top, low: top, pieces: Vec::new() };

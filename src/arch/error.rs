@@ -62,6 +62,9 @@ pub enum ArchError {
         /// What there is.
         room: usize,
     },
+    /// A result that no stack has room for.
+    #[error("its result has {0} bytes, for which the stack has no room")]
+    ResultTooLarge(u64),
     /// The image of a thread's vector registers is shorter than the CPU writes it.
     #[error("the thread's vector registers cannot be kept: the kernel gives {0} bytes of them")]
     NoExtendedState(usize),

@@ -92,6 +92,9 @@ pub trait Calls {
     /// What arguments are evaluated in.
     fn environment(&self) -> &dyn Environment;
 
+    /// What a condition came to when it was evaluated first, as it does `now`, or has done before the text was compiled anew.
+    fn decide(&self, now: bool) -> bool;
+
     /// The result of a call. [`Fault::CallPending`]: it is to be made first.
     fn call(&self, callee: &Callee, arguments: &[CallArgument], purpose: CallPurpose) -> Result<CallResult, Fault>;
 }
@@ -109,12 +112,14 @@ impl<'a> Compiler<'a> {
         machine::run(code, code.ops.len(), calls.environment())
     }
 
-    /// Whether the condition that has just been compiled keeps a branch from being evaluated, which goes on where that is
-    /// `goes_on`. Where nothing is called it does not matter.
-    pub(super) fn skips_branch(&self, goes_on: bool) -> bool {
-        let Some(calls) = self.names.calls().filter(|_| self.unevaluated == 0) else { return false };
-        // What cannot be evaluated fails as a whole later.
-        self.value_now(calls).map_or(true, |value| value.is_true() != goes_on)
+    /// Whether the condition whose code begins at `mark` holds, where functions may be called: then that is settled now,
+    /// whatever a call changes, and the code becomes what it came to.
+    pub(super) fn decide(&mut self, span: Span, mark: (usize, usize)) -> Result<Option<bool>, LangError> {
+        let Some(calls) = self.names.calls().filter(|_| self.unevaluated == 0) else { return Ok(None) };
+        let decided = calls.decide(self.value_now(calls)?.is_true());
+        self.emitter.rewind(mark);
+        self.emitter.push(Value::int(i32::from(decided)), span)?;
+        Ok(Some(decided))
     }
 
     /// Compiles a part that is not evaluated, or is.

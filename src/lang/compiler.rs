@@ -149,13 +149,15 @@ impl<'a> Compiler<'a> {
     }
 
     fn conditional(&mut self) -> Result<Operand, LangError> {
+        let mark = self.emitter.mark();
         let condition = self.binary(0)?;
         if !self.at_punct("?") {
             return Ok(condition);
         }
         let condition = self.condition(condition)?;
         self.at += 1;
-        let (skips_left, skips_right) = (self.skips_branch(true), self.skips_branch(false));
+        let decided = self.decide(condition.span, mark)?;
+        let (skips_left, skips_right) = (decided == Some(false), decided == Some(true));
         let to_right = self.emitter.jump(Op::JumpIfFalse(0), condition.span)?;
         let left = self.unless(skips_left, Self::value)?;
         self.require(":", "`:`")?;
@@ -180,6 +182,7 @@ impl<'a> Compiler<'a> {
 
     /// Operators that bind at least so tightly.
     fn binary(&mut self, loosest: u8) -> Result<Operand, LangError> {
+        let mark = self.emitter.mark();
         let mut left = self.unary()?;
         while let TokenKind::Punct(punct) = self.token().kind {
             let Some(infix) = Infix::parse(punct) else { break };
@@ -189,8 +192,8 @@ impl<'a> Compiler<'a> {
             }
             self.at += 1;
             left = match infix {
-                Infix::Logical(Logical::And) => self.short_circuit(left, level, Op::JumpIfFalse(0))?,
-                Infix::Logical(Logical::Or) => self.short_circuit(left, level, Op::JumpIfTrue(0))?,
+                Infix::Logical(Logical::And) => self.short_circuit(left, level, (Op::JumpIfFalse(0), mark))?,
+                Infix::Logical(Logical::Or) => self.short_circuit(left, level, (Op::JumpIfTrue(0), mark))?,
                 Infix::Binary(op) => {
                     if let Some(compared) = self.text_comparison(left, op)? {
                         left = compared;
@@ -216,11 +219,16 @@ impl<'a> Compiler<'a> {
         Ok(Operand { kind: OperandKind::Value, ty, span, origin: moved(left).or_else(|| moved(right)) })
     }
 
-    /// `&&` and `||` after their left operand; `jump` leaves when that decides.
-    fn short_circuit(&mut self, left: Operand, level: u8, jump: Op) -> Result<Operand, LangError> {
+    /// `&&` and `||` after their left operand, whose code begins at `mark`; `jump` leaves when that decides.
+    fn short_circuit(
+        &mut self,
+        left: Operand,
+        level: u8,
+        (jump, mark): (Op, (usize, usize)),
+    ) -> Result<Operand, LangError> {
         let left = self.condition(left)?;
         let decided = i32::from(jump == Op::JumpIfTrue(0));
-        let skipped = self.skips_branch(decided == 0);
+        let skipped = self.decide(left.span, mark)? == Some(decided == 1);
         let to_decided = self.emitter.jump(jump, left.span)?;
         let right = self.unless(skipped, |compiler| compiler.deeper(|compiler| compiler.binary(level + 1)))?;
         let right = self.condition(right)?;

@@ -41,6 +41,12 @@ const ALIKE: &[&str] = &[
     "shapes::Shape::count(2)",
     "shapes::perimeter(a_square)",
     "shapes::identity(&a_square)",
+    "budget > 0 && spend()",
+    "budget",
+    "budget < 1 ? spend() : 7",
+    "budget",
+    "*cell()@2",
+    "counter",
     "0 && bump()",
     "1 || bump()",
     "1 ? 5 : bump()",
@@ -162,6 +168,7 @@ fn what_ends_a_call_leaves_the_thread_as_it_was() {
         ("signaller()", "SIGUSR1 came at"),
         ("nine(1,2)", "it takes 9 and gets 2"),
         ("nosuch(1)", "no symbol \"nosuch\""),
+        ("shapes::Shape::number(3)", "it is called for an object"),
     ] {
         rdbg.send(&format!("print {call}"));
         rdbg.expect_line(why, LONG);
@@ -179,6 +186,18 @@ fn what_ends_a_call_leaves_the_thread_as_it_was() {
     rdbg.expect_line("in the call", LONG);
     rdbg.signal("INT");
     rdbg.expect_line("it was broken off", LONG);
+    rdbg.send("handle SIGWINCH stop");
+    rdbg.send("print forever()");
+    rdbg.expect_line("in the call", LONG);
+    let launched = rdbg.lines().into_iter().find_map(|line| {
+        let rest = line.text.split_once(" (pid ")?.1.to_owned();
+        rest.split(')').next()?.parse().ok()
+    });
+    crate::support::process::signal(launched.expect("the program's pid"), "WINCH");
+    rdbg.expect_line("SIGWINCH came at", LONG);
+    rdbg.send("continue");
+    // It was none of the function's: the program gets it.
+    rdbg.expect_line("Signal SIGWINCH", SOON);
     rdbg.send("break twice(int)");
     rdbg.expect_line("Breakpoint 2", SOON);
     rdbg.send("print twice(8)");

@@ -50,7 +50,7 @@ pub use methods::Method;
 pub use passing::{Passed, PassedArgument, ReturnPlace};
 pub use places::{CodePlace, LineMatches};
 pub use sections::DebugFile;
-pub use signature::{CallSignature, Parameter};
+pub use signature::{CallSignature, Convention, Parameter};
 pub use source_name::SourceName;
 pub use split::{SplitFiles, SplitName};
 pub use type_list::NamedType;

@@ -22,6 +22,15 @@ pub struct Parameter {
     pub class: Option<ParameterClass>,
 }
 
+/// How a function is called.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Convention {
+    /// As the psABI says.
+    System,
+    /// As Rust does: as the psABI says for numbers and pointers only.
+    Rust,
+}
+
 /// A function's parameters and result.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct CallSignature {
@@ -35,6 +44,8 @@ pub struct CallSignature {
     pub result: TypeId,
     /// Where that is then.
     pub place: ReturnPlace,
+    /// How it is called.
+    pub convention: Convention,
 }
 
 impl<'a> Types<'a> {
@@ -45,8 +56,10 @@ impl<'a> Types<'a> {
             return None;
         }
         let (result, place) = self.result_of(function)?;
+        let convention = if self.is_rust(function) { Convention::Rust } else { Convention::System };
         let children = self.session.children(function).ok()?;
-        let mut signature = CallSignature { object: None, parameters: Vec::new(), is_variadic: false, result, place };
+        let mut signature =
+            CallSignature { object: None, parameters: Vec::new(), is_variadic: false, result, place, convention };
         for child in &children {
             match child.tag {
                 gimli::DW_TAG_unspecified_parameters => signature.is_variadic = true,

@@ -6,7 +6,7 @@ use super::conversion::{convert_plain, word, Distance, Fit};
 use super::{CallMode, PlannedCall, PlannedResult};
 use crate::arch::CallOperand;
 use crate::base::VirtAddr;
-use crate::binary::dwarf::{CallSignature, EntryId, Method, ReturnPlace, Shape, TypeId, Types};
+use crate::binary::dwarf::{CallSignature, Convention, EntryId, Method, ReturnPlace, Shape, TypeId, Types};
 use crate::binary::{FunctionMatch, NamePattern, SymbolKind};
 use crate::engine::inspect::described_names::{DescribedNames, Kept};
 use crate::engine::inspect::expressions::{is_called, HOMONYMS};
@@ -54,6 +54,16 @@ impl Calls for DescribedNames<'_> {
         self.environment
     }
 
+    fn decide(&self, now: bool) -> bool {
+        let index = self.book.decided.get();
+        self.book.decided.set(index + 1);
+        let mut decisions = self.book.decisions.borrow_mut();
+        decisions.get(index).copied().unwrap_or_else(|| {
+            decisions.push(now);
+            now
+        })
+    }
+
     fn call(&self, callee: &Callee, arguments: &[CallArgument], purpose: CallPurpose) -> Result<CallResult, Fault> {
         let (candidate, operands) = self.choose(callee, arguments).map_err(Fault::CallRefused)?;
         let result = self.planned_result(&candidate);
@@ -78,6 +88,10 @@ impl DescribedNames<'_> {
         self.book.asked.set(index + 1);
         let made = self.book.results.borrow().get(index).cloned();
         made.ok_or_else(|| {
+            if self.book.is_sealed.get() {
+                let why = "this would call a function after the command has changed something: nothing more was called";
+                return Fault::CallRefused(why.to_owned());
+            }
             *self.book.pending.borrow_mut() = Some(planned);
             Fault::CallPending
         })
@@ -161,12 +175,20 @@ impl DescribedNames<'_> {
             let operands = arguments.iter().map(convert_plain).collect::<Result<_, _>>()?;
             return Ok((Distance::default(), operands));
         };
+        if signature.object.is_some() && candidate.object.is_none() {
+            return Err("it is called for an object: write object.function(..)".to_owned());
+        }
         let (wanted, given) = (signature.parameters.len(), arguments.len());
         if given < wanted || given > wanted && !signature.is_variadic {
             let least = if signature.is_variadic { "at least " } else { "" };
             return Err(format!("it takes {least}{wanted} and gets {given}"));
         }
         let types = self.types(*module).ok_or("its types cannot be read")?;
+        let is_record = |ty: TypeId| matches!(types.view(ty).shape, Shape::Record | Shape::Union);
+        let mut passed = signature.parameters.iter().map(|one| one.ty).chain([signature.result]);
+        if signature.convention == Convention::Rust && passed.any(is_record) {
+            return Err("Rust passes and returns its records in a way of its own".to_owned());
+        }
         let mut total = Distance::default();
         let mut operands = Vec::new();
         for (parameter, argument) in signature.parameters.iter().zip(arguments) {

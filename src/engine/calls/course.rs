@@ -36,6 +36,8 @@ const LIMIT: Duration = Duration::from_secs(10);
 const PERIOD: Duration = Duration::from_millis(100);
 /// `mov rax, 15; syscall`, as glibc, musl and Go have it for the return from a signal's handler: rt_sigreturn(2) is 15.
 const TRAMPOLINES: [&[u8]; 2] = [&[0x48, 0xc7, 0xc0, 0x0f, 0, 0, 0, 0x0f, 0x05], &[0xb8, 0x0f, 0, 0, 0, 0x0f, 0x05]];
+/// SIGILL, SIGBUS, SIGFPE, SIGSEGV.
+const FAULTS: [i32; 4] = [4, 7, 8, 11];
 /// Where C++ goes with an exception that nobody catches, or that comes where none may: std::terminate(), and what the
 /// personality function calls.
 const TERMINATES: [&str; 2] = ["_ZSt9terminatev", "__cxa_call_terminate"];
@@ -65,6 +67,17 @@ pub(in crate::engine) struct CallUnderWay {
     /// The end of the channel whose other end the clock listens at.
     #[allow(dead_code, reason = "held for its drop, which ends the clock")]
     clock: Sender<()>,
+}
+
+/// What the end of a call has come to for its thread.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Ending {
+    /// It stands as it did before.
+    PutBack,
+    /// It is still in the function, and comes back by the frame on its stack.
+    Left,
+    /// It has ended.
+    Gone,
 }
 
 /// How a thread stood before the call.
@@ -107,6 +120,9 @@ impl<I: Inferior> Engine<I> {
             _ => CallMode::Refused,
         };
         if mode == CallMode::Refused {
+            if self.calling.under_way.is_none() {
+                self.calling.book.close();
+            }
             let command = std::mem::replace(&mut asked.command, Command::Status);
             let outcome = self.obey(asked.client, command);
             return self.answer(asked, outcome);
@@ -115,19 +131,17 @@ impl<I: Inferior> Engine<I> {
         let mut outcome = self.obey(asked.client, asked.command.clone());
         let pending = self.calling.book.pending.borrow_mut().take();
         self.calling.book.mode.set(CallMode::Refused);
+        let mut asked = Some(asked);
         if let Some(planned) = pending {
-            match self.begin_call(planned) {
-                Ok(()) => {
-                    if let Some(under_way) = self.calling.under_way.as_mut() {
-                        under_way.asked = Some(asked);
-                    }
-                    return;
-                }
+            match self.begin_call(planned, &mut asked) {
+                Ok(()) => return,
                 Err(error) => outcome = Err(error),
             }
         }
         self.calling.book.close();
-        self.answer(asked, outcome);
+        if let Some(asked) = asked {
+            self.answer(asked, outcome);
+        }
     }
 
     fn answer(&mut self, asked: Asked, outcome: Outcome) {
@@ -145,7 +159,8 @@ impl<I: Inferior> Engine<I> {
         self.break_off_call("another command came meanwhile");
     }
 
-    fn begin_call(&mut self, planned: PlannedCall) -> Result<(), ApiError> {
+    /// Begins a call; its end answers what was asked.
+    fn begin_call(&mut self, planned: PlannedCall, asked: &mut Option<Asked>) -> Result<(), ApiError> {
         let tid = self.selected_tid()?;
         self.check_may_call(tid)?;
         self.leave_slot(tid);
@@ -191,7 +206,7 @@ impl<I: Inferior> Engine<I> {
         let under_way = CallUnderWay {
             tid,
             serial: self.calling.serial,
-            asked: None,
+            asked: asked.take(),
             planned,
             frame,
             trampoline,
@@ -301,10 +316,12 @@ impl<I: Inferior> Engine<I> {
 
     /// Takes all from a thread that says how it stands, so that it goes into the call with nothing owed.
     fn take_stood(&mut self, tid: Tid) -> Option<Stood> {
+        let is_fault = self.came_of_fault(tid);
         let thread = self.threads.get_mut(&tid)?;
         thread.early = None;
         Some(Stood {
-            owed: thread.owed.take(),
+            // A fault comes by itself when its instruction is executed again, with its address.
+            owed: thread.owed.take().filter(|_| !is_fault),
             untold: thread.untold.take(),
             queued: thread.queued.take(),
             reported_at: thread.reported_at.take(),
@@ -315,6 +332,21 @@ impl<I: Inferior> Engine<I> {
             reached: std::mem::take(&mut thread.reached),
             calls: std::mem::take(&mut thread.calls),
         })
+    }
+
+    /// Whether the thread stands with the signal of an instruction that cannot be executed.
+    fn came_of_fault(&self, tid: Tid) -> bool {
+        self.inferior.siginfo(tid).is_ok_and(|info| FAULTS.contains(&info.signal.0) && info.code > 0)
+    }
+
+    /// The signal that the thread stands with at the call's end, if it is the program's and no doing of the function: it
+    /// is to come all the same.
+    fn signal_to_keep(&self, tid: Tid) -> Option<Signal> {
+        let thread = self.threads.get(&tid)?;
+        let RunState::Stopped(StopKind::Signal(signal)) = thread.state else { return None };
+        let info = self.inferior.siginfo(tid).ok()?;
+        let is_own = info.code <= 0 && info.sender == thread.pid;
+        (!is_own && !self.came_of_fault(tid)).then_some(signal)
     }
 
     fn start_clock(&self, serial: u64) -> Sender<()> {
@@ -362,7 +394,7 @@ impl<I: Inferior> Engine<I> {
             return self.break_off_call(why);
         }
         let kept = self.call_result(tid, regs);
-        let Some(under_way) = self.end_call() else { return };
+        let Some((under_way, _)) = self.end_call() else { return };
         match (kept, under_way.asked) {
             (Ok(kept), Some(asked)) => {
                 self.calling.book.results.borrow_mut().push(kept);
@@ -412,11 +444,12 @@ impl<I: Inferior> Engine<I> {
         if self.calling.under_way.is_none() {
             return;
         }
-        let Some(under_way) = self.end_call() else { return };
+        let Some((under_way, ending)) = self.end_call() else { return };
         self.calling.book.close();
-        let back = match self.threads.contains_key(&under_way.tid) {
-            true => "the thread is as it was before; what the function did until then is done",
-            false => "the thread has gone",
+        let back = match ending {
+            Ending::PutBack => "the thread is as it was before; what the function did until then is done",
+            Ending::Left => "the thread cannot be stopped now, and is put back when the function returns",
+            Ending::Gone => "the thread has gone",
         };
         let text = format!("{} has not returned: {why}; {back}", under_way.planned.name);
         if let Some(asked) = under_way.asked {
@@ -439,17 +472,18 @@ impl<I: Inferior> Engine<I> {
         own
     }
 
-    /// The thread of a call is gone, or what it was of it: nothing is put back.
+    /// The thread of a call is gone, or runs another program: nothing is put back. Where it has ended, who looks after
+    /// that lets the others go.
     pub(in crate::engine) fn call_has_gone(&mut self, tid: Tid, why: &str) {
         if !self.is_calling(tid) {
             return;
         }
         let Some(under_way) = self.calling.under_way.take() else { return };
         self.calling.book.close();
-        self.forget_returns_of(tid);
-        self.steps.remove(&tid);
-        for thread in self.threads.values_mut() {
-            thread.locked = false;
+        if self.threads.contains_key(&tid) {
+            self.forget_returns_of(tid);
+            self.steps.remove(&tid);
+            self.unlock_others(tid);
         }
         let text = format!("{} has not returned: {why}", under_way.planned.name);
         if let Some(asked) = under_way.asked {
@@ -457,8 +491,8 @@ impl<I: Inferior> Engine<I> {
         }
     }
 
-    /// Stops the thread of the call, and the others if they run, and puts everything back.
-    fn end_call(&mut self) -> Option<Box<CallUnderWay>> {
+    /// Stops the thread of the call, and the others if they run, and puts everything back; whether the thread is.
+    fn end_call(&mut self) -> Option<(Box<CallUnderWay>, Ending)> {
         let tid = self.calling.under_way.as_ref()?.tid;
         if self.settings.non_stop == Toggle::Off {
             self.stop_world();
@@ -471,23 +505,31 @@ impl<I: Inferior> Engine<I> {
         self.forget_returns_of(tid);
         self.steps.remove(&tid);
         self.end_single_steps();
-        if self.is_running(tid) {
-            // It waits in the kernel, where nothing stops it: when it wakes and the function returns, that puts it back.
-            return Some(under_way);
-        }
-        let put_back = self.inferior.set_regs(tid, &under_way.was.regs);
-        let put_back = put_back.and_then(|()| self.inferior.set_extended_regs(tid, &under_way.was.extended));
-        if put_back.and_then(|()| self.inferior.block_signals(tid, under_way.was.blocked)).is_err() {
-            return Some(under_way);
-        }
         if self.settings.non_stop == Toggle::Off {
             self.threads.values_mut().for_each(|one| one.locked = false);
         }
-        self.put_stood(tid, &mut under_way.stood);
         self.stop = under_way.stop.take();
         self.selection = under_way.selection;
+        let ending = match self.threads.contains_key(&tid) {
+            false => Ending::Gone,
+            true if self.is_running(tid) || self.put_back(tid, &under_way.was).is_err() => Ending::Left,
+            true => {
+                self.put_stood(tid, &mut under_way.stood);
+                Ending::PutBack
+            }
+        };
         self.bare_sites();
-        Some(under_way)
+        Some((under_way, ending))
+    }
+
+    fn put_back(&mut self, tid: Tid, was: &Interrupted) -> Result<(), InferiorError> {
+        if let (Some(signal), Some(pid)) = (self.signal_to_keep(tid), self.threads.get(&tid).map(|one| one.pid)) {
+            // Its stop is over: sent again, it comes when the thread goes on.
+            self.inferior.tkill(pid, tid, signal)?;
+        }
+        self.inferior.set_regs(tid, &was.regs)?;
+        self.inferior.set_extended_regs(tid, &was.extended)?;
+        self.inferior.block_signals(tid, was.blocked)
     }
 
     fn put_stood(&mut self, tid: Tid, stood: &mut Stood) {
@@ -504,20 +546,13 @@ impl<I: Inferior> Engine<I> {
         thread.redone = stood.redone.take();
         thread.reached = std::mem::take(&mut stood.reached);
         thread.calls = std::mem::take(&mut stood.calls);
-        // The stop for its delivery is over: a signal that was to come has to be sent anew. A fault comes by itself when
-        // the instruction is executed again, with its address.
-        let again = stood.owed.filter(|signal| !is_fault(*signal));
-        thread.queued = stood.queued.or(again);
+        // The stop for its delivery is over: a signal that was to come has to be sent anew.
+        thread.queued = stood.queued.or(stood.owed);
     }
 }
 
 fn described(ty: TypeId, module: &Arc<Module>, place: Held) -> Kept {
     Kept::Described { value: TypedValue { ty, place }, module: Arc::clone(module) }
-}
-
-/// Signals of instructions that cannot be executed: SIGILL, SIGBUS, SIGFPE, SIGSEGV.
-fn is_fault(signal: Signal) -> bool {
-    [4, 7, 8, 11].contains(&signal.0)
 }
 
 /// Commands that let the program go on in a way of their own, or end the session with it.
@@ -538,5 +573,5 @@ fn moves(command: &Command) -> bool {
             | Command::Detach
             | Command::Kill
             | Command::Quit { .. }
-    )
+    ) || matches!(command, Command::Set { name, .. } if name == "non-stop")
 }

@@ -40,6 +40,12 @@ pub(in crate::engine) struct CallBook {
     results: RefCell<Vec<Kept>>,
     /// How many the text has asked for.
     asked: Cell<usize>,
+    /// What conditions that calls depend on have come to, in the order of the text.
+    decisions: RefCell<Vec<bool>>,
+    /// How many the text has come by.
+    decided: Cell<usize>,
+    /// Whether nothing may be called that is not made yet: the command has changed something.
+    is_sealed: Cell<bool>,
     /// The first that is not made.
     pending: RefCell<Option<PlannedCall>>,
     /// What calls of this command have used of the stack, below what the thread uses itself. It lasts as long as the command,
@@ -92,7 +98,24 @@ impl CallBook {
     /// What the command that begins may do.
     pub(in crate::engine) fn open(&self, mode: CallMode) {
         self.mode.set(mode);
-        self.asked.set(0);
+        self.is_sealed.set(false);
+        self.go_back((0, 0));
+    }
+
+    /// The command changes something now: it cannot be done anew for another call.
+    pub(in crate::engine) fn seal(&self) {
+        self.is_sealed.set(true);
+    }
+
+    /// How far the text has come.
+    pub(in crate::engine) fn place(&self) -> (usize, usize) {
+        (self.asked.get(), self.decided.get())
+    }
+
+    /// What follows a place of the text is compiled once more.
+    pub(in crate::engine) fn go_back(&self, (asked, decided): (usize, usize)) {
+        self.asked.set(asked);
+        self.decided.set(decided);
     }
 
     /// Whether expressions may name calls.
@@ -104,6 +127,8 @@ impl CallBook {
     pub(in crate::engine) fn close(&self) {
         self.mode.set(CallMode::Refused);
         self.results.borrow_mut().clear();
+        self.decisions.borrow_mut().clear();
+        self.go_back((0, 0));
         self.pending.borrow_mut().take();
         self.scratch.set(None);
     }
@@ -126,6 +151,6 @@ impl CallBook {
 
     /// The same text is compiled once more.
     pub(in crate::engine) fn read_again(&self) {
-        self.asked.set(0);
+        self.go_back((0, 0));
     }
 }

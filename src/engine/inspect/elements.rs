@@ -48,6 +48,7 @@ impl<I: Inferior> Engine<I> {
             .ok()
             .filter(|count| (1..=COUNT_LIMIT).contains(count))
             .ok_or_else(|| ApiError::user(format!("{counted} is no count: 1 to {COUNT_LIMIT} can be shown")))?;
+        let before = self.calling.book.place();
         let outcome = self.outcome_of(first, names, environment)?;
         let nowhere = || ApiError::user(format!("`{first}` is not in memory: nothing lies behind it"));
         match outcome {
@@ -60,6 +61,7 @@ impl<I: Inferior> Engine<I> {
             }
             Outcome::Described { .. } | Outcome::Vector(_) => Err(nowhere()),
             Outcome::Plain(value) => {
+                self.calling.book.go_back(before);
                 let compiled = Expression::compile(first, names).map_err(|error| explain(&error, first))?;
                 let place = compiled.place(environment).map_err(|error| explain(&error, first))?;
                 let Some(Place::Memory { at, size }) = place else { return Err(nowhere()) };

@@ -33,10 +33,12 @@ impl<I: Inferior> Engine<I> {
         let shown = match change {
             Some(Change::Assigned(place)) => {
                 self.assign(expression)?;
+                self.calling.book.seal();
                 place
             }
             Some(Change::Before { place, by }) => {
                 self.assign(&format!("{place} {by}"))?;
+                self.calling.book.seal();
                 place
             }
             Some(Change::Behind { place, .. }) => place,
