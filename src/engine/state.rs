@@ -69,6 +69,8 @@ pub struct Space {
     pub rendezvous: Option<VirtAddr>,
     /// A `syscall` instruction of the program, once one has been looked for.
     pub syscall_at: Option<VirtAddr>,
+    /// Where a signal's handler returns to, once that has been looked for.
+    pub(in crate::engine) trampoline_at: Option<VirtAddr>,
     /// Debug registers in use.
     pub registers: DebugRegisters,
     /// Pages for displaced instructions: the next free slot and the end, per page run.
@@ -445,6 +447,7 @@ impl<I: Inferior> Engine<I> {
             bared: Vec::new(),
             rendezvous: None,
             syscall_at: None,
+            trampoline_at: None,
             registers: DebugRegisters::default(),
             slots: Vec::new(),
             guarded: None,

@@ -296,7 +296,17 @@ impl<I: Inferior> Engine<I> {
         space.modules.modules().iter().flat_map(of_module).flatten().collect()
     }
 
-    fn find_trampoline(&self, tid: Tid) -> Option<VirtAddr> {
+    fn find_trampoline(&mut self, tid: Tid) -> Option<VirtAddr> {
+        let space = self.space_of(tid)?;
+        if let Some(known) = self.spaces.get(&space)?.trampoline_at {
+            return Some(known);
+        }
+        let found = self.look_for_trampoline(tid)?;
+        self.spaces.get_mut(&space)?.trampoline_at = Some(found);
+        Some(found)
+    }
+
+    fn look_for_trampoline(&self, tid: Tid) -> Option<VirtAddr> {
         let process = self.process_of(tid)?;
         let memory = RawMemory { inferior: &self.inferior, pid: process.pid };
         let maps = self.inferior.maps(process.pid).ok()?;

@@ -102,13 +102,14 @@ impl<I: Inferior> Engine<I> {
         let guarded = from.guarded.and_then(|_| super::safety::guard_copy(&mut self.guardian, child, from));
         let (registers, net) = (from.registers.clone(), from.net.clone());
         // The fork was made by a thread that ran.
-        let (jit, bared) = (from.jit, Vec::new());
+        let (jit, bared, trampoline_at) = (from.jit, Vec::new(), from.trampoline_at);
         let copy = crate::engine::state::Space {
             modules,
             sites,
             bared,
             rendezvous,
             syscall_at,
+            trampoline_at,
             registers,
             slots,
             guarded,

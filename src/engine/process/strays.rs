@@ -112,7 +112,19 @@ impl<I: Inferior> Engine<I> {
         if let Some(one) = self.spaces.get_mut(&space) {
             let (bared, registers, jit) = Default::default();
             let (rendezvous, guarded) = (None, None);
-            *one = Space { modules, sites, bared, rendezvous, syscall_at, registers, slots, guarded, net, jit };
+            *one = Space {
+                modules,
+                sites,
+                bared,
+                rendezvous,
+                syscall_at,
+                trampoline_at: None,
+                registers,
+                slots,
+                guarded,
+                net,
+                jit,
+            };
         }
         self.next.process += 1;
         let (number, origin, role) = (self.next.process, Origin::Attached, Role::Passenger);
